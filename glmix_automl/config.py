@@ -1,0 +1,95 @@
+"""A YAML file becomes the frozen, checked object it is asked for; nothing else."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+import yaml
+
+from glmix_automl.errors import ConfigError
+
+
+class Config(pydantic.BaseModel):
+    """Base of every configuration and saved description: frozen, unknown keys refused, docstrings per field."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+Model = TypeVar("Model", bound=Config)
+
+
+def load(path: str | Path, kind: type[Model], overrides: Iterable[str] = ()) -> Model:
+    """Reads a YAML file as `kind`.
+
+    Args:
+        path: the file.
+        kind: the configuration class.
+        overrides: `dotted.key=value` texts laid over the file before it is checked; the value is read as YAML, a
+            number in the key indexes a list.
+
+    Raises:
+        ConfigError: no such file, not YAML, an unknown key, a value out of range: which, where, what was expected.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected keys and values at the top, got {type(content).__name__}")
+    for override in overrides:
+        _lay_over(content, override)
+    return parse(content, kind, str(path))
+
+
+def parse(content: Mapping[str, Any], kind: type[Model], where: str) -> Model:
+    """Checks plain data as `kind`; errors name `where` and the key.
+
+    Raises:
+        ConfigError: as `load`.
+    """
+    try:
+        return kind.model_validate(content)
+    except pydantic.ValidationError as error:
+        raise ConfigError("\n".join(_explain(where, detail) for detail in error.errors())) from error
+
+
+def _explain(where: str, detail: Any) -> str:
+    key = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        return f"{where}: unknown key {key!r}"
+    if detail["type"] == "missing":
+        return f"{where}: missing key {key!r}"
+    message = detail["msg"].removeprefix("Value error, ")
+    place = f"{where}: {key}" if key else where
+    shown = "" if isinstance(detail["input"], dict | list) else f", got {detail['input']!r}"
+    return f"{place}: {message}{shown}"
+
+
+def _lay_over(content: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {override}: expected KEY=VALUE, for example --set seed=3")
+    *path, last = key.split(".")
+    place: Any = content
+    for part in path:
+        if isinstance(place, list) and part.isdigit() and int(part) < len(place):
+            place = place[int(part)]
+        elif isinstance(place, dict):
+            place = place.setdefault(part, {})
+        else:
+            raise ConfigError(f"--set {override}: there is no {part!r} to set in")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: the value is not valid YAML: {error}") from error
+    if isinstance(place, list) and last.isdigit() and int(last) < len(place):
+        place[int(last)] = value
+    elif isinstance(place, dict):
+        place[last] = value
+    else:
+        raise ConfigError(f"--set {override}: there is no {last!r} to set")

@@ -1,0 +1,113 @@
+"""Where each artefact lies, at any URI that pyarrow opens; every file is written under another name and then renamed."""
+
+import errno
+import os
+import uuid
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import fs
+
+from glmix_automl.errors import DataError
+
+# A dataset: one folder of Parquet shards per split, and
+SCHEMA = "schema.json"
+MANIFEST = "manifest.json"
+DATA_REPORT_JSON = "data_report.json"
+DATA_REPORT_HTML = "data_report.html"
+SUCCESS = "_SUCCESS"  # written last: a folder without it is no dataset
+ENTITIES = "entities"  # kept for copies of the rows grouped by entity: entities/<name>/<split>/
+
+# A study:
+STUDY = "study.json"  # the resolved configuration, the dataset's digest, the version
+JOURNAL = "journal.jsonl"
+LOCK = "lock"
+TRIALS = "trials"  # trials/<number>/
+SCORES = "scores-{split}.npy"  # float32, one per row of the split, in dataset order, the offset not included
+WEIGHTS = "weights.npz"  # arrays of a trained coordinate
+COORDINATE = "coordinate.json"  # what its arrays mean
+LEADERBOARD_CSV = "leaderboard.csv"
+LEADERBOARD_JSON = "leaderboard.json"
+REPORT = "report.html"
+MODEL = "model"  # the exported champion
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder at a URI or a local path; names inside it may contain slashes."""
+
+    uri: str
+
+    @cached_property
+    def _place(self) -> tuple[fs.FileSystem, str]:
+        text = str(self.uri)
+        if "://" not in text and not text.startswith("file:"):
+            return fs.LocalFileSystem(), str(Path(text).absolute())
+        try:
+            return fs.FileSystem.from_uri(text)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DataError(f"{text}: cannot be opened: {error}") from error
+
+    @property
+    def filesystem(self) -> fs.FileSystem:
+        """The pyarrow file system the folder is on."""
+        return self._place[0]
+
+    def path(self, name: str = "") -> str:
+        """Path of `name` on `filesystem`."""
+        return f"{self._place[1]}/{name}" if name else self._place[1]
+
+    def within(self, name: str) -> "Folder":
+        """A folder inside this one."""
+        return Folder(f"{str(self.uri).rstrip('/')}/{name}")
+
+    def exists(self, name: str = "") -> bool:
+        """Whether there is a file or folder of that name."""
+        return self.filesystem.get_file_info(self.path(name)).type != fs.FileType.NotFound
+
+    def files(self, name: str = "", suffix: str = "") -> list[str]:
+        """Names of the files in a folder inside this one, sorted; empty if there is no such folder."""
+        selector = fs.FileSelector(self.path(name), allow_not_found=True)
+        return sorted(
+            info.base_name
+            for info in self.filesystem.get_file_info(selector)
+            if info.is_file and info.base_name.endswith(suffix) and not info.base_name.startswith((".", "_"))
+        )
+
+    def read(self, name: str) -> bytes:
+        """The content of a file.
+
+        Raises:
+            DataError: there is no such file, or it cannot be read.
+        """
+        try:
+            with self.filesystem.open_input_stream(self.path(name), compression=None) as stream:
+                return bytes(stream.read())
+        except OSError as error:
+            raise DataError(f"{self.path(name)}: cannot be read: {error.strerror or error}") from error
+
+    def write(self, name: str, content: bytes | str) -> None:
+        """Writes a file so that it is there whole or not at all, folders made as needed.
+
+        Raises:
+            DataError: the disk is full or the place cannot be written.
+        """
+        path = self.path(name)
+        folder, _, last = path.rpartition("/")
+        unfinished = f"{folder}/.{last}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+        data = content.encode() if isinstance(content, str) else content
+        try:
+            self.filesystem.create_dir(folder, recursive=True)
+            with self.filesystem.open_output_stream(unfinished, compression=None) as stream:
+                stream.write(data)
+            self.filesystem.move(unfinished, path)
+        except OSError as error:
+            reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
+            raise DataError(f"{path}: cannot be written: {reason}") from error
+
+    def remove(self, name: str) -> None:
+        """Removes a folder inside this one and all it holds, if it is there."""
+        if self.exists(name):
+            self.filesystem.delete_dir(self.path(name))

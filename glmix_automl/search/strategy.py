@@ -1,0 +1,35 @@
+"""The role of a strategy: what to try next."""
+
+from typing import Protocol
+
+from glmix_automl.trial import Progress, Result, Trial
+
+
+class Strategy(Protocol):
+    """Decides what to try; no I/O, no Spark, no TensorFlow; randomness only from (seed, call number).
+
+    Laws, checked by one suite over every strategy:
+    - The same seed and the same calls give the same asks; so replaying a journal restores the state.
+    - `ask(n)` returns at most n trials, all inside the space. None while trials are out: wait; none with nothing out:
+      the strategy has ended.
+    - Every asked trial is told once, failed ones too; the order of tells between two asks does not matter.
+    - It ends.
+    """
+
+    def ask(self, n: int) -> list[Trial]:
+        """At most n new trials. Numbers (also in `parent` and `offset`) count the strategy's own trials from 0: the
+        study translates them to its own and back, and fills `strategy`.
+        """
+        ...
+
+    def tell(self, result: Result) -> None:
+        """How an asked trial ended."""
+        ...
+
+
+class Watcher(Protocol):
+    """A strategy that also stops trials early (median rule, successive halving): the study shows it every progress."""
+
+    def watch(self, progress: Progress) -> bool:
+        """Whether the running trial should stop now; its best weights so far count."""
+        ...

@@ -1,0 +1,76 @@
+"""Imports point one way, and each heavy library is at home in few places."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "glmix_automl"
+
+ROWS = [
+    {"errors", "seeds", "layout", "config"},
+    {"schema", "features", "metrics", "space", "trial"},
+    {"generate", "prepare", "dataset", "workers", "search"},
+    {"models", "study"},
+    {"training"},
+    {"serving"},
+    {"api", "cli"},
+]
+# Within the first two rows modules build on each other in this order.
+FOUNDATION = ["errors", "seeds", "config", "layout", "trial", "schema", "features", "metrics", "space"]
+HOMES = {
+    "pyspark": {"prepare", "generate", "serving/score", "workers/spark", "api", "cli"},
+    "tensorflow": {"models", "training", "workers/collective"},
+    "horovod": {"workers"},
+    "mlflow": {"study/tracking", "serving", "cli"},
+    "matplotlib": {"prepare/report", "study/report", "study/charts"},
+    "pandas": {"study", "serving", "prepare", "generate", "api"},
+}
+MODULES = sorted(p.relative_to(PACKAGE) for p in PACKAGE.rglob("*.py") if p.name != "__init__.py" or p.parent != PACKAGE)
+
+
+def imports(path: Path) -> set[str]:
+    """Every module a file imports, those inside functions too, type-only ones left out."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            node.body = []
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def row(area: str) -> int:
+    return next(number for number, areas in enumerate(ROWS) if area in areas)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_a_module_imports_only_from_earlier_rows_or_its_own_folder(module: Path) -> None:
+    area = module.with_suffix("").parts[0]
+    for name in imports(PACKAGE / module):
+        if not name.startswith("glmix_automl."):
+            continue
+        other = name.split(".")[1]
+        if not (PACKAGE / other).is_dir() and not (PACKAGE / f"{other}.py").is_file():
+            continue
+        if area in FOUNDATION and other in FOUNDATION:
+            assert FOUNDATION.index(other) <= FOUNDATION.index(area), f"{module} imports {name}, which comes after it"
+        else:
+            assert other == area or row(other) < row(area), f"{module} (row {row(area)}) imports {name} (row {row(other)})"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_each_heavy_library_is_imported_only_at_home(module: Path) -> None:
+    place = module.with_suffix("").as_posix()
+    for name in imports(PACKAGE / module):
+        homes = HOMES.get(name.split(".")[0])
+        assert homes is None or any(place == h or place.startswith((h, f"{h}/")) for h in homes), f"{module} imports {name}"
+
+
+def test_no_module_is_named_after_nothing() -> None:
+    assert not {m.stem for m in MODULES} & {"utils", "helpers", "common", "base", "manager", "misc"}
