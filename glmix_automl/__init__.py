@@ -1,1 +1,3 @@
-__version__ = '0.1.0'
+"""AutoML for recommendation: Spark preparation, Horovod training, a race of strategies, GLMix random effects."""
+
+__version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""Where each artefact lies, at any URI that pyarrow opens; every file is written under another name and then renamed."""
+"""Where each artefact lies, at any URI that pyarrow opens; files are written under another name, then renamed."""
 
 import errno
 import os

@@ -1,8 +1,8 @@
 """Schema: what the columns of a dataset are and how a raw row becomes them; versioned, JSON both ways.
 
-A dataset has one Parquet column per feature (a second one for the values of a weighted bag) and the fixed columns below.
-The schema carries every fitted statistic and vocabulary, so that `glmix_automl.features` turns raw rows into features
-in the same way in preparation, in batch scoring and in a model that has only this file.
+A dataset has one Parquet column per feature (a second one for the values of a weighted bag) and the fixed columns
+below. The schema carries every fitted statistic and vocabulary, so that `glmix_automl.features` turns raw rows into
+features in the same way in preparation, in batch scoring and in a model that has only this file.
 """
 
 from typing import Annotated, Literal, TypeAlias
@@ -59,8 +59,8 @@ class Numeric(_Feature):
 
     kind: Literal["numeric"] = "numeric"
     transform: Literal["identity", "log", "quantile", "missing"] = "identity"
-    """`log`: sign(x) log(1 + |x|); `quantile`: the share of training rows at or below x, by linear interpolation between
-    `knots`; `missing`: 1 where x is null or NaN, else 0."""
+    """`log`: sign(x) log(1 + |x|); `quantile`: the share of training rows at or below x, by linear interpolation
+    between `knots`; `missing`: 1 where x is null or NaN, else 0."""
     center: float = 0.0
     scale: float = pydantic.Field(default=1.0, gt=0)
     fill: float = 0.0

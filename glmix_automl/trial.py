@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-Value: TypeAlias = None | bool | int | float | str
+Value: TypeAlias = bool | int | float | str | None
 """What a parameter may be set to."""
 
 
@@ -151,7 +151,9 @@ class Result:
 
     def __post_init__(self) -> None:
         if self.state.scored and (self.auc is None or not math.isfinite(self.auc)):
-            raise ValueError(f"trial {self.number} is {self.state.value} with AUC {self.auc}; without a finite one it failed")
+            raise ValueError(
+                f"trial {self.number} is {self.state.value} with AUC {self.auc}; without a finite one it failed"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """A plain dict that `json.dumps` takes."""

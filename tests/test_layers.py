@@ -10,7 +10,7 @@ PACKAGE = ROOT / "glmix_automl"
 
 ROWS = [
     {"errors", "seeds", "layout", "config"},
-    {"schema", "features", "metrics", "space", "trial"},
+    {"schema", "manifest", "features", "metrics", "space", "trial"},
     {"generate", "prepare", "dataset", "workers", "search"},
     {"models", "study"},
     {"training"},
@@ -18,7 +18,7 @@ ROWS = [
     {"api", "cli"},
 ]
 # Within the first two rows modules build on each other in this order.
-FOUNDATION = ["errors", "seeds", "config", "layout", "trial", "schema", "features", "metrics", "space"]
+FOUNDATION = ["errors", "seeds", "config", "layout", "trial", "schema", "manifest", "features", "metrics", "space"]
 HOMES = {
     "pyspark": {"prepare", "generate", "serving/score", "workers/spark", "api", "cli"},
     "tensorflow": {"models", "training", "workers/collective"},
@@ -27,7 +27,9 @@ HOMES = {
     "matplotlib": {"prepare/report", "study/report", "study/charts"},
     "pandas": {"study", "serving", "prepare", "generate", "api"},
 }
-MODULES = sorted(p.relative_to(PACKAGE) for p in PACKAGE.rglob("*.py") if p.name != "__init__.py" or p.parent != PACKAGE)
+MODULES = sorted(
+    p.relative_to(PACKAGE) for p in PACKAGE.rglob("*.py") if p.name != "__init__.py" or p.parent != PACKAGE
+)
 
 
 def imports(path: Path) -> set[str]:
@@ -61,7 +63,9 @@ def test_a_module_imports_only_from_earlier_rows_or_its_own_folder(module: Path)
         if area in FOUNDATION and other in FOUNDATION:
             assert FOUNDATION.index(other) <= FOUNDATION.index(area), f"{module} imports {name}, which comes after it"
         else:
-            assert other == area or row(other) < row(area), f"{module} (row {row(area)}) imports {name} (row {row(other)})"
+            assert other == area or row(other) < row(area), (
+                f"{module} (row {row(area)}) imports {name} (row {row(other)})"
+            )
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
@@ -69,7 +73,9 @@ def test_each_heavy_library_is_imported_only_at_home(module: Path) -> None:
     place = module.with_suffix("").as_posix()
     for name in imports(PACKAGE / module):
         homes = HOMES.get(name.split(".")[0])
-        assert homes is None or any(place == h or place.startswith((h, f"{h}/")) for h in homes), f"{module} imports {name}"
+        assert homes is None or any(place == h or place.startswith((h, f"{h}/")) for h in homes), (
+            f"{module} imports {name}"
+        )
 
 
 def test_no_module_is_named_after_nothing() -> None:
