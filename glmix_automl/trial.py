@@ -3,7 +3,7 @@
 import dataclasses
 import enum
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -36,6 +36,15 @@ class Mixture:
         if len(self.members) != len(self.weights):
             raise ValueError(f"Mixture needs a weight per member, got {len(self.members)} and {len(self.weights)}")
 
+    def renumbered(self, number: Callable[[int], int]) -> "Mixture":
+        """The same model with its members named by other numbers."""
+        return dataclasses.replace(self, members=tuple(number(member) for member in self.members))
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "Mixture":
+        """The inverse of `dataclasses.asdict`, also after a trip through JSON text."""
+        return cls(tuple(record["members"]), tuple(record["weights"]), record["bias"])
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -50,6 +59,9 @@ class Trial:
         fraction: share of the training entities used; subsamples are nested and keep whole members.
         parent: trial whose checkpoint training begins from (promotion, warm start), or None.
         offset: the mixture whose score is added to each row's offset before training, or None.
+        members: for family `mixture`: the trained coordinates to weigh anew, with the weights to begin from.
+        teacher: the mixture that knowledge is distilled from, with weight `parameters["distillation"]`: every label
+            becomes `(1 - distillation) * label + distillation * sigmoid(teacher's score)`; or None.
         seed: source of every random choice in the trial.
         tags: what the strategy wants shown beside it (`round`, `rung`, `generator`, ...).
     """
@@ -64,6 +76,17 @@ class Trial:
     offset: Mixture | None = None
     seed: int = 0
     tags: Mapping[str, str] = field(default_factory=dict)
+    members: Mixture | None = None
+    teacher: Mixture | None = None
+
+    def renumbered(self, number: Callable[[int], int]) -> "Trial":
+        """The same trial with its own number and every trial it refers to named by other numbers."""
+        return dataclasses.replace(
+            self,
+            number=number(self.number),
+            parent=None if self.parent is None else number(self.parent),
+            **{name: value.renumbered(number) for name in _MIXTURES if (value := getattr(self, name)) is not None},
+        )
 
     def to_json(self) -> dict[str, Any]:
         """A plain dict that `json.dumps` takes."""
@@ -72,10 +95,11 @@ class Trial:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Trial":
         """The inverse of `to_json`, also after a trip through JSON text."""
-        offset = record.get("offset")
-        if offset is not None:
-            offset = Mixture(tuple(offset["members"]), tuple(offset["weights"]), offset["bias"])
-        return cls(**{**record, "offset": offset})
+        mixtures = {name: Mixture.from_json(record[name]) for name in _MIXTURES if record.get(name) is not None}
+        return cls(**{**record, **mixtures})
+
+
+_MIXTURES = ("offset", "members", "teacher")
 
 
 @dataclass(frozen=True)
