@@ -21,7 +21,7 @@ ROWS = [
 FOUNDATION = ["errors", "seeds", "config", "layout", "trial", "schema", "manifest", "features", "metrics", "space"]
 HOMES = {
     "pyspark": {"prepare", "generate", "serving/score", "workers/spark", "api", "cli"},
-    "tensorflow": {"models", "training", "workers/collective"},
+    "tensorflow": {"models", "training", "workers/collective", "workers/averaging"},
     "horovod": {"workers"},
     "mlflow": {"study/tracking", "serving", "cli"},
     "matplotlib": {"prepare/report", "study/report", "study/charts"},
