@@ -1,0 +1,71 @@
+"""Random search: independent draws (Bergstra and Bengio, JMLR 2012), or a design that spreads them evenly."""
+
+import math
+from typing import Literal, TypeAlias
+
+import numpy as np
+import pydantic
+from scipy.stats import qmc
+
+from glmix_automl.search.entry import Seen, SpaceWork, draft
+from glmix_automl.seeds import generator
+from glmix_automl.space import Space, Unit
+from glmix_automl.trial import Result, Trial
+
+Sampling: TypeAlias = Literal["uniform", "latin_hypercube", "sobol"]
+ROUNDS = 20
+"""Draws without a new point before a finite space counts as exhausted."""
+
+
+class RandomOptions(SpaceWork):
+    """Points drawn from the space without looking at results."""
+
+    trials: int = pydantic.Field(default=100, ge=1)
+    """How many to draw; a small space ends earlier, as no point is tried twice."""
+    sampling: Sampling = "uniform"
+    """Independent; one per stratum of every parameter (McKay 1979); or a scrambled Sobol sequence (Owen 1998)."""
+
+
+def design(space: Space, points: int, sampling: Sampling, rng: np.random.Generator) -> Unit:
+    """Different allowed points of the space, [at most points, parameters]; fewer only where the space has no more.
+
+    Points of the even designs that are forbidden or fall together are made up for by independent draws.
+    """
+    dimensions = len(space.names)
+    if sampling == "uniform" or dimensions == 0:
+        first = np.empty((0, dimensions))
+    elif sampling == "latin_hypercube":
+        first = qmc.LatinHypercube(dimensions, rng=rng).random(points)
+    else:
+        # The sequence is balanced in blocks of a power of two only; the block is cut after scrambling.
+        first = qmc.Sobol(dimensions, rng=rng).random_base2(math.ceil(math.log2(max(points, 2))))[:points]
+    snapped = space.snap(first)
+    snapped = snapped[space.allowed(snapped)]
+    seen = Seen()
+    chosen = [snapped[seen.new(snapped)]]
+    seen.add(chosen[0])
+    idle = 0
+    while len(seen) < points and idle < ROUNDS:
+        drawn = space.sample_unit(rng, max(points - len(seen), ROUNDS))
+        drawn = drawn[seen.new(drawn)][: points - len(seen)]
+        seen.add(drawn)
+        chosen.append(drawn)
+        idle = 0 if len(drawn) else idle + 1
+    return np.vstack(chosen)[:points]
+
+
+class RandomSearch:
+    """Draws each trial independently of every result; ends after `trials` draws."""
+
+    def __init__(self, options: RandomOptions, seed: int) -> None:
+        self._options, self._seed, self._next = options, seed, 0
+        points = design(options.space, options.trials, options.sampling, generator(seed, "random"))
+        self._points = options.space.from_unit(points)
+
+    def ask(self, n: int) -> list[Trial]:
+        """The next `n` draws."""
+        first, self._next = self._next, min(self._next + n, len(self._points))
+        return [draft(self._options, self._seed, i, self._points[i]) for i in range(first, self._next)]
+
+    def tell(self, result: Result) -> None:
+        """Ignored: draws do not depend on results."""

@@ -1,0 +1,148 @@
+"""The laws of `Strategy`, run over every strategy; a new one adds a line to CASES."""
+
+import math
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from glmix_automl.search import STRATEGIES, Strategy
+from glmix_automl.space import Space
+from glmix_automl.trial import Costs, Progress, Result, State, Trial
+
+SPACE = {
+    "learning_rate": {"type": "float", "low": 1e-4, "high": 1, "scale": "log"},
+    "keep": {"type": "float", "low": 0.1, "high": 0.9, "scale": "logit"},
+    "depth": {"type": "int", "low": 0, "high": 3},
+    "width": {"choice": [16, 64, 256], "when": {"depth": {"low": 1}}},
+    "nesterov": {"type": "bool"},
+    "forbidden": [{"depth": 3, "width": 256}],
+}
+WORK = {"family": "subnetwork", "space": SPACE}
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "fixed": ("fixed", {"family": "logistic", "trials": [{}, {"parameters": {"l2": 0.1}}, {"epochs": 3}]}),
+    "grid": ("grid", {**WORK, "resolution": {"learning_rate": 3, "keep": 2}}),
+    "random": ("random", {**WORK, "trials": 20}),
+    "latin hypercube": ("random", {**WORK, "trials": 20, "sampling": "latin_hypercube"}),
+    "sobol": ("random", {**WORK, "trials": 20, "sampling": "sobol"}),
+}
+"""Case -> (name of the strategy, options)."""
+LIMIT = 3000
+"""Trials after which a strategy counts as endless; every case is configured to stop far below."""
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> Callable[[int], Strategy]:
+    name, options = CASES[request.param]
+    kind = STRATEGIES[name]
+    return lambda seed: kind.make(kind.options.model_validate(options), seed)
+
+
+def outcome(trial: Trial, fails: bool = False) -> Result:
+    """What becomes of a trial: an AUC that its parameters and budget decide, one in five lost if `fails`."""
+    if fails and trial.seed % 5 == 0:
+        return Result.failure(trial.number, "lost its worker", costs=Costs(worker_seconds=0.5))
+    rate = float(trial.parameters.get("learning_rate") or 0.1)
+    auc = 0.8 - 0.01 * (math.log10(rate) + 2) ** 2 - 0.02 / trial.epochs + (trial.seed % 100) * 1e-5
+    curve = (Progress(trial.number, trial.epochs, 1, 1.0, auc=auc),)
+    costs = Costs(worker_seconds=trial.epochs * trial.fraction)
+    metrics = {"auc_variance": 1e-6, "parameters": float(trial.parameters.get("width") or 1)}
+    return Result(trial.number, State.FINISHED, auc, 0.5, metrics, curve, costs)
+
+
+def play(strategy: Strategy, slots: int, order: np.random.Generator, fails: bool = False) -> list[list[Trial]]:
+    """Runs a strategy to its end on `slots` slots; trials end in random order. Gives every ask's answer."""
+    asks: list[list[Trial]] = []
+    out: list[Trial] = []
+    for _ in range(LIMIT):
+        asks.append(strategy.ask(slots - len(out)) if len(out) < slots else [])
+        assert len(asks[-1]) <= slots - len(out)
+        out += asks[-1]
+        if not out:
+            return asks
+        ended = out.pop(int(order.integers(len(out))))
+        strategy.tell(outcome(ended, fails))
+    raise AssertionError(f"no end after {LIMIT} asks")
+
+
+def test_it_ends_and_numbers_its_trials_from_0(case: Callable[[int], Strategy]) -> None:
+    trials = [trial for asked in play(case(1), 4, np.random.default_rng(0)) for trial in asked]
+    assert [trial.number for trial in trials] == list(range(len(trials)))
+    assert len(trials) >= 3
+
+
+def test_once_ended_it_stays_ended(case: Callable[[int], Strategy]) -> None:
+    strategy = case(1)
+    play(strategy, 4, np.random.default_rng(0))
+    assert strategy.ask(4) == []
+
+
+def test_the_same_seed_and_calls_give_the_same_asks(case: Callable[[int], Strategy]) -> None:
+    assert play(case(3), 4, np.random.default_rng(1)) == play(case(3), 4, np.random.default_rng(1))
+
+
+def test_proposals_are_points_of_the_space(case: Callable[[int], Strategy], request: pytest.FixtureRequest) -> None:
+    options = CASES[request.node.callspec.params["case"]][1]
+    if "space" not in options:
+        pytest.skip("chooses from no space")
+    space = Space.model_validate(options["space"])
+    for trial in (trial for asked in play(case(5), 3, np.random.default_rng(2)) for trial in asked):
+        assert space.problem(trial.parameters) is None, trial
+
+
+def test_failures_are_survived(case: Callable[[int], Strategy]) -> None:
+    assert play(case(2), 4, np.random.default_rng(3), fails=True)
+
+
+def test_all_trials_failing_is_survived(case: Callable[[int], Strategy]) -> None:
+    strategy, failed = case(2), 0
+    while asked := strategy.ask(4):
+        for trial in asked:
+            strategy.tell(Result.failure(trial.number, "no luck"))
+        failed += len(asked)
+        assert failed < LIMIT
+
+
+def test_the_order_of_tells_between_two_asks_does_not_matter(case: Callable[[int], Strategy]) -> None:
+    forward, backward = case(4), case(4)
+    for _ in range(LIMIT):
+        asked = forward.ask(6)
+        assert backward.ask(6) == asked
+        if not asked:
+            return
+        for trial in asked:
+            forward.tell(outcome(trial))
+        for trial in reversed(asked):
+            backward.tell(outcome(trial))
+    raise AssertionError("no end")
+
+
+def test_pickling_in_the_middle_keeps_the_next_asks(case: Callable[[int], Strategy]) -> None:
+    strategy = case(6)
+    for _ in range(3):
+        for trial in strategy.ask(3):
+            strategy.tell(outcome(trial))
+    copy = pickle.loads(pickle.dumps(strategy))
+    rest = play(strategy, 3, np.random.default_rng(4))
+    assert play(copy, 3, np.random.default_rng(4)) == rest
+
+
+def test_a_parent_is_an_earlier_trial_that_was_told(case: Callable[[int], Strategy]) -> None:
+    strategy, order = case(7), np.random.default_rng(5)
+    out: list[Trial] = []
+    told: set[int] = set()
+    for _ in range(LIMIT):
+        out += strategy.ask(5 - len(out)) if len(out) < 5 else []
+        for trial in out:
+            assert trial.parent is None or trial.parent in told
+        if not out:
+            return
+        ended = out.pop(int(order.integers(len(out))))
+        strategy.tell(outcome(ended))
+        told.add(ended.number)
+
+
+def test_asking_for_none_gives_none(case: Callable[[int], Strategy]) -> None:
+    assert case(0).ask(0) == []
