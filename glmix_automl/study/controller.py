@@ -1,0 +1,240 @@
+"""The controller: asks, submits, waits for the first, records, tells; stops by rule; resumes by replaying.
+
+Every step is in the journal before it has an effect outside: asks before they are submitted, results before they are
+told. All state but the futures is therefore a function of the journal, and a controller that takes over after another
+was killed is in the state of the first, with the trials that were out submitted again under their numbers.
+"""
+
+import dataclasses
+import math
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import CancelledError, Future
+
+from glmix_automl.errors import StudyError
+from glmix_automl.study.history import History
+from glmix_automl.study.journal import Event, Journal
+from glmix_automl.study.race import Entry, fairest
+from glmix_automl.study.stopping import Rule
+from glmix_automl.trial import Progress, Result, Trial
+from glmix_automl.workers.executor import Executor
+
+POLL_SECONDS = 0.5  # of the executor's clock: how late a limit or an interruption may be noticed
+
+INTERRUPTED = "interrupted"
+EXHAUSTED = "every entry of the race has ended"
+
+
+class Controller:
+    """Runs one race on one executor, under the study's lock.
+
+    `progress` is to be given to the executor, which calls it from threads of its own; every other method belongs to
+    the thread that runs the study, but for `interrupt`, which may be called from anywhere.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        entries: Mapping[str, Entry],
+        rules: Sequence[Rule] = (),
+        grace_seconds: float = 15.0,
+        trials: int | None = None,
+        observe: Callable[["Controller"], None] | None = None,
+    ) -> None:
+        """A controller of a study with nothing in it yet; `replay` brings it to where another left.
+
+        Args:
+            journal: open for appending.
+            entries: the race, by name.
+            rules: when to stop.
+            grace_seconds: how long stopped trials may take to hand in their best weights.
+            trials: how many to ask for at most; a rule that counts ended trials would find more of them running.
+            observe: called after every step of the loop: live displays, status files.
+        """
+        self.history = History()
+        self.entries = dict(entries)
+        self.latest: dict[int, Progress] = {}
+        """The last progress of each trial that is out."""
+        self._journal, self._rules, self._grace = journal, list(rules), grace_seconds
+        self._most = math.inf if trials is None else trials
+        self._observe = observe or (lambda controller: None)
+        self._futures: dict[Future[Result], Trial] = {}
+        self._turn = threading.RLock()
+        self._interrupted = False
+
+    # --- before: the journal so far
+
+    def replay(self, events: Iterable[Event]) -> None:
+        """Repeats the calls of earlier controllers, so that strategies are in the state in which they were left.
+
+        Raises:
+            StudyError: the strategies ask for something else than the journal says they did.
+        """
+        for event in events:
+            if event["event"] == "ask":
+                self._replay_ask(event)
+            elif event["event"] == "progress":
+                progress = Progress(**event["progress"])
+                self._entry(progress.number).watch(progress)
+            self.history.add(event)
+            if event["event"] == "result":
+                result = Result.from_json(event["result"])
+                self._entry(result.number).tell(result)
+
+    def _replay_ask(self, event: Event) -> None:
+        entry = self.entries.get(event["entry"])
+        if entry is None:
+            raise StudyError(f"the journal asks {event['entry']!r}, which is no entry of this race")
+        asked = entry.ask(event["n"], len(self.history.trials), event["at"])
+        recorded = [Trial.from_json(record) for record in event["trials"]]
+        if asked != recorded:
+            raise StudyError(
+                f"race entry {entry.name} does not repeat what the journal says it asked (trial "
+                f"{len(self.history.trials)} and on): its code or options have changed; begin a new study"
+            )
+
+    # --- the loop
+
+    def run(self, executor: Executor) -> str:
+        """Works until a rule holds, every entry has ended, or `interrupt` is called; returns which.
+
+        The executor is left running: whoever made it shuts it down.
+        """
+        now = executor.now()
+        self._record({"event": "session", "at": now, "pid": os.getpid(), "host": socket.gethostname()})
+        for trial in self.history.out():
+            self._submit(executor, trial, now)
+        reason = self._loop(executor)
+        self._record({"event": "end", "at": executor.now(), "reason": reason})
+        self._observe(self)
+        return reason
+
+    def _loop(self, executor: Executor) -> str:
+        while True:
+            reason = INTERRUPTED if self._interrupted else self._rule_that_holds(executor)
+            if reason is not None:
+                if reason != INTERRUPTED:
+                    self._drain(executor)
+                return reason
+            self._fill(executor)
+            if not self._futures and all(not e.wants(executor.now(), executor.ranks) for e in self.entries.values()):
+                return EXHAUSTED
+            self._stop_over_budget(executor)
+            self._take(executor.wait(list(self._futures), POLL_SECONDS), executor)
+            self._observe(self)
+
+    def _rule_that_holds(self, executor: Executor) -> str | None:
+        now = executor.now()
+        running = sum(entry.running(now, executor.ranks) for entry in self.entries.values())
+        return next((why for rule in self._rules if (why := rule(self.history, now, running)) is not None), None)
+
+    def _fill(self, executor: Executor) -> None:
+        """Asks for one trial at a time until no slot is free: who is owed most may change with each."""
+        while len(self._futures) < executor.slots and len(self.history.trials) < self._most:
+            with self._turn:
+                now = executor.now()
+                entry = fairest(self.entries, now, executor.ranks)
+                if entry is None:
+                    return
+                trials = entry.ask(1, len(self.history.trials), now)
+                event = {"event": "ask", "at": now, "entry": entry.name, "n": 1}
+                event["trials"] = [trial.to_json() for trial in trials]
+                # An empty answer may be asked for again after a loss of power; a trial must not.
+                self._record(event, durable=bool(trials))
+            for trial in trials:
+                self._submit(executor, trial, now)
+
+    def _submit(self, executor: Executor, trial: Trial, now: float) -> None:
+        self._entry(trial.number).out[trial.number] = now
+        self._futures[executor.submit(trial)] = trial
+
+    def _take(self, done: Iterable["Future[Result]"], executor: Executor) -> None:
+        for future in sorted(done, key=lambda future: self._futures[future].number):
+            trial = self._futures.pop(future)
+            self._end(trial, _outcome(trial, future, executor.now()), executor.now())
+
+    def _end(self, trial: Trial, result: Result, now: float) -> None:
+        with self._turn:
+            self.latest.pop(trial.number, None)
+            self._record({"event": "result", "at": now, "result": result.to_json()})
+            self._entry(trial.number).tell(result)
+
+    # --- the end
+
+    def _stop_over_budget(self, executor: Executor) -> None:
+        for entry in self.entries.values():
+            if entry.out and entry.over_budget(executor.now(), executor.ranks):
+                for number in list(entry.out):
+                    executor.stop(number)
+
+    def _drain(self, executor: Executor) -> None:
+        """Stops what runs and takes what it has; what was only queued, or does not stop in time, stays asked in the
+        journal and is submitted again if the study is resumed.
+        """
+        for future, trial in list(self._futures.items()):
+            if future.cancel():
+                del self._futures[future]
+            else:
+                executor.stop(trial.number)
+        deadline = executor.now() + self._grace
+        while self._futures and not self._interrupted and executor.now() < deadline:
+            self._take(executor.wait(list(self._futures), min(POLL_SECONDS, deadline - executor.now())), executor)
+            self._observe(self)
+
+    def interrupt(self) -> None:
+        """Makes `run` return soon, with running trials left out: resuming submits them again."""
+        self._interrupted = True
+
+    # --- watching
+
+    def progress(self, progress: Progress) -> bool:
+        """Takes in a point of a running trial's curve; returns whether the trial should stop."""
+        with self._turn:
+            if progress.number not in self.history.trials or progress.number in self.history.results:
+                return False  # a late word of a trial that is over
+            self.latest[progress.number] = progress
+            entry = self._entry(progress.number)
+            if not entry.watches:
+                return False
+            self._record(
+                {"event": "progress", "at": self._last, "progress": dataclasses.asdict(progress)}, durable=False
+            )
+            return entry.watch(progress)
+
+    # ---
+
+    _last = 0.0  # time of the last event; progress comes without a clock
+
+    def _record(self, event: Event, durable: bool = True) -> None:
+        with self._turn:
+            self._last = event["at"] = max(self._last, event["at"])
+            self._journal.append(event, durable)
+            self.history.add(event)
+
+    def _entry(self, number: int) -> Entry:
+        return self.entries[self.history.trials[number].strategy]
+
+
+def _outcome(trial: Trial, future: "Future[Result]", now: float) -> Result:
+    """The result of a future that is done, whatever became of it."""
+    try:
+        result = future.result()
+    except (Exception, CancelledError) as error:  # the executor broke its law; the study need not end for it
+        return Result.failure(trial.number, f"{type(error).__name__}: {error}", ended=now)
+    if result.number != trial.number:
+        return Result.failure(trial.number, f"the worker answered for trial {result.number}", ended=now)
+    return _finite(result)
+
+
+def _finite(result: Result) -> Result:
+    """JSON knows no NaN: metrics, losses and points of the curve that are none lose their value."""
+    metrics = {name: float(value) for name, value in result.metrics.items() if math.isfinite(value)}
+    curve = tuple(dataclasses.replace(p, auc=_number(p.auc), loss=_number(p.loss)) for p in result.curve)
+    auc, loss = _number(result.auc), _number(result.loss)
+    return dataclasses.replace(result, auc=auc, loss=loss, metrics=metrics, curve=curve)
+
+
+def _number(value: float | None) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None

@@ -1,0 +1,122 @@
+"""The journal: append-only JSON lines, the truth of a study. Everything else is a view of it.
+
+Each line is one event with the time `at` of the place where trials run (seconds since the epoch):
+
+    session   a controller took the study up: pid, host, version, digest of the dataset
+    ask       an entry of the race was asked for `n` trials and gave `trials` (perhaps none)
+    progress  a point of a running trial's curve, shown to a strategy that watches
+    result    how a trial ended
+    end       the controller left, and why
+
+Asks are on disk before they are submitted and results before they are told, so a controller that dies at any moment
+loses nothing that had finished. A last line that was torn by its death is cut off by the next one.
+"""
+
+import errno
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeAlias
+
+from glmix_automl.errors import StudyError
+
+Event: TypeAlias = dict[str, Any]
+
+
+class Journal:
+    """Appends events; one writer at a time, which the study's lock sees to."""
+
+    def __init__(self, path: Path, sync: bool = True) -> None:
+        """Opens the journal for appending, made if there is none; a torn last line is cut off.
+
+        Args:
+            path: the file.
+            sync: wait for the disk where an event asks for it. Without, a journal outlives its controller but not
+                a loss of power.
+
+        Raises:
+            StudyError: it cannot be opened, or a line before the last is torn.
+        """
+        self.path = path
+        self._sync = sync
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as error:
+            raise StudyError(f"{path}: the journal cannot be opened: {error.strerror}") from error
+        self._length = sum(length for _, length in lines(path))
+        os.ftruncate(self._file, self._length)
+
+    def append(self, event: Event, durable: bool = True) -> None:
+        """Writes one event; it is on disk on return if `durable`. A failed write leaves no part of the line.
+
+        Raises:
+            StudyError: the disk is full or the file cannot be written.
+        """
+        line = json.dumps(event, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        try:
+            written = os.write(self._file, line)
+            while written < len(line):
+                written += os.write(self._file, line[written:])
+            if durable and self._sync:
+                os.fdatasync(self._file)
+        except BaseException as error:
+            os.ftruncate(self._file, self._length)
+            if not isinstance(error, OSError):
+                raise
+            reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
+            raise StudyError(f"{self.path}: the journal cannot be written: {reason}; resume when mended") from error
+        self._length += len(line)
+
+    def close(self) -> None:
+        """Ends appending."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read(path: Path, start: int = 0) -> Iterator[Event]:
+    """The events from byte `start` on, a torn last line left out; may be read while it is written.
+
+    Raises:
+        StudyError: there is no journal, or a line before the last is torn.
+    """
+    for event, _ in lines(path, start):
+        yield event
+
+
+def lines(path: Path, start: int = 0) -> Iterator[tuple[Event, int]]:
+    """As `read`, each event with the length of its line in bytes."""
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            torn: bytes | None = None
+            for line in file:
+                if torn is not None:
+                    raise StudyError(f"{path}: a line before the last is not an event: {torn[:80]!r}; mend by hand")
+                event = _event(line)
+                if event is None:
+                    torn = line
+                else:
+                    yield event, len(line)
+    except OSError as error:
+        raise StudyError(f"{path}: the journal cannot be read: {error.strerror}; is this a study?") from error
+
+
+def _event(line: bytes) -> Event | None:
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "event" in event else None

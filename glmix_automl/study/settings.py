@@ -1,0 +1,99 @@
+"""The configuration of a search: dataset, race, workers, limits and tracking; one YAML file, checked before work."""
+
+from typing import Any, Literal
+
+import pydantic
+
+from glmix_automl.config import Config
+
+
+class Workers(Config):
+    """Where trials run, and how many at once."""
+
+    place: Literal["local", "in_process", "spark"] = "local"
+    """`local`: a pool of Horovod worlds on this machine; `in_process`: one trial after the other in the controller;
+    `spark`: Horovod worlds made of the tasks of one Spark job."""
+    slots: int = pydantic.Field(default=2, ge=1)
+    """Trials at once; each slot is one Horovod world."""
+    ranks: int = pydantic.Field(default=1, ge=1)
+    """Processes per world."""
+    averaging: dict[str, Any] = {}
+    """How the ranks of a world average their parameters; handed to the worlds as it is."""
+    trial_seconds: float | None = pydantic.Field(default=None, gt=0)
+    """A trial that gives no result for so long is taken for hung: its worker is replaced and the trial has failed."""
+    attempts: int = pydantic.Field(default=2, ge=1)
+    """How often a trial is started before a lost worker makes it a failed one."""
+
+
+class Limits(Config):
+    """When the study ends, whichever comes first; none: when every entry of the race has ended."""
+
+    worker_seconds: float | None = pydantic.Field(default=None, gt=0)
+    """Seconds that slots were held by trials, times their ranks."""
+    seconds: float | None = pydantic.Field(default=None, gt=0)
+    """Seconds by the clock: running trials are stopped then, and their best weights so far count."""
+    trials: int | None = pydantic.Field(default=None, ge=1)
+    """Trials ended, failed ones included."""
+    target_auc: float | None = pydantic.Field(default=None, gt=0, le=1)
+    """A validation AUC that is good enough."""
+    patience: int | None = pydantic.Field(default=None, ge=1)
+    """Trials in a row without a better validation AUC."""
+    grace_seconds: float = pydantic.Field(default=15.0, ge=0)
+    """How long trials that were told to stop may take to hand in their best weights."""
+
+
+class Budget(Config):
+    """What one entry of the race may use; none: no bound of its own."""
+
+    worker_seconds: float | None = pydantic.Field(default=None, gt=0)
+    trials: int | None = pydantic.Field(default=None, ge=1)
+
+
+class EntrySettings(pydantic.BaseModel):
+    """One entry of the race. Keys that are not here belong to the strategy, which checks them itself."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
+
+    strategy: str
+    """Name of the strategy: a key of `glmix_automl.search.STRATEGIES`."""
+    budget: Budget = Budget()
+    share: float = pydantic.Field(default=1.0, gt=0)
+    """Worker-seconds of this entry for each one of an entry with share 1, while both want workers."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The strategy's own keys."""
+        return dict(self.model_extra or {})
+
+
+class Tracking(Config):
+    """Where MLflow keeps its view of the study."""
+
+    enabled: bool = True
+    uri: str | None = None
+    """Any MLflow tracking URI; none: SQLite in `mlflow.db` beside the study's folder."""
+    experiment: str | None = None
+    """None: the dataset's name."""
+
+
+class SearchSettings(Config):
+    """One search: a race of strategies on one dataset over one pool of workers."""
+
+    dataset: str
+    """Folder or URI of a prepared dataset."""
+    study: str
+    """Folder of the study on the controller's disk; its name is the name of the study."""
+    seed: int = 0
+    race: dict[str, EntrySettings] = pydantic.Field(min_length=1)
+    """Entries by name, each a strategy with its options and budget."""
+    baseline: str | None = None
+    """Entry that others are compared with in the report; none: the first."""
+    workers: Workers = Workers()
+    limits: Limits = Limits()
+    tracking: Tracking = Tracking()
+
+    @pydantic.model_validator(mode="after")
+    def _known_baseline(self) -> "SearchSettings":
+        if self.baseline is not None and self.baseline not in self.race:
+            raise ValueError(f"baseline {self.baseline!r} is no entry of the race, which has {', '.join(self.race)}")
+        return self

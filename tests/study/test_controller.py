@@ -1,0 +1,225 @@
+import dataclasses
+import itertools
+import math
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from glmix_automl.errors import StudyError
+from glmix_automl.study import controller as control
+from glmix_automl.study import history, journal, stopping
+from glmix_automl.study.controller import Controller
+from glmix_automl.study.journal import Journal
+from glmix_automl.study.race import Entry
+from glmix_automl.study.settings import Budget, Limits
+from glmix_automl.trial import Costs, Progress, Result, State, Trial
+from glmix_automl.workers.executor import Report
+from tests.study.places import Hill, Rounds, Threads, Work, peak
+
+
+def race(path: Path, entries: list[Entry], work: Work = peak, slots: int = 2, **settings: object) -> Controller:
+    """Runs a race to its end in threads."""
+    with Journal(path, sync=False) as file:
+        limits = Limits.model_validate(settings)
+        controller = Controller(
+            file, {e.name: e for e in entries}, stopping.rules(limits), limits.grace_seconds, limits.trials
+        )
+        controller.replay(list(journal.read(path)))
+        executor = Threads(work, slots, controller.progress)
+        try:
+            controller.run(executor)
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+    return controller
+
+
+def test_every_trial_of_every_entry_ends_once(tmp_path: Path) -> None:
+    done = race(tmp_path / "j", [Entry("hill", Hill(11)), Entry("rounds", Rounds(3, 4))]).history
+    assert sorted(done.results) == list(range(23))
+    assert history.load(tmp_path / "j").results == done.results
+    assert done.ended == control.EXHAUSTED
+
+
+def test_numbers_are_the_studys_outside_and_the_strategys_own_inside(tmp_path: Path) -> None:
+    hill = Hill(10)
+    done = race(tmp_path / "j", [Entry("rounds", Rounds(2, 3)), Entry("hill", hill)]).history
+    told = [call[1] for call in hill.calls if isinstance(call, tuple) and call[0] == "tell"]
+    assert sorted(told) == list(range(10))
+    for trial in done.trials.values():
+        if trial.parent is not None:
+            assert done.trials[trial.parent].strategy == trial.strategy
+
+
+@pytest.mark.parametrize("cut", [0.15, 0.4, 0.55, 0.8, 0.97])
+def test_a_journal_cut_anywhere_resumes_with_no_finished_trial_repeated(tmp_path: Path, cut: float) -> None:
+    entries = lambda: [Entry("hill", Hill(9)), Entry("rounds", Rounds(2, 4))]  # noqa: E731
+    whole = race(tmp_path / "j", entries(), slots=1).history
+    text = (tmp_path / "j").read_bytes()
+    (tmp_path / "j").write_bytes(text[: int(len(text) * cut)])
+    before = set(history.load(tmp_path / "j").results)
+    ran: list[int] = []
+
+    def counted(trial: Trial, report: Report) -> Result:
+        ran.append(trial.number)
+        return peak(trial, report)
+
+    after = race(tmp_path / "j", entries(), counted, slots=1).history
+    assert not before & set(ran)
+    assert before | set(ran) == set(after.results)
+    assert after.trials == whole.trials
+    assert after.best is not None
+    assert whole.best is not None
+    assert after.best.number == whole.best.number
+
+
+def test_replay_repeats_every_call_exactly(tmp_path: Path) -> None:
+    first, again = Hill(12), Hill(12)
+    race(tmp_path / "j", [Entry("hill", first), Entry("rounds", Rounds(2, 3))])
+    race(tmp_path / "j", [Entry("hill", again), Entry("rounds", Rounds(2, 3))])
+    assert again.calls[: len(first.calls)] == first.calls
+
+
+def test_a_strategy_that_changed_is_noticed(tmp_path: Path) -> None:
+    race(tmp_path / "j", [Entry("hill", Hill(4, seed=1))])
+    with pytest.raises(StudyError, match="does not repeat what the journal says"):
+        race(tmp_path / "j", [Entry("hill", Hill(4, seed=2))])
+
+
+def bad(trial: Trial, report: Report) -> Result:
+    if trial.number == 1:
+        raise RuntimeError("out of luck")
+    if trial.number == 2:
+        return dataclasses.replace(peak(trial, report), loss=math.nan, metrics={"member_auc": math.nan, "n": 1.0})
+    return peak(trial, report)
+
+
+def test_a_trial_that_fails_and_one_with_nan_do_not_end_the_study(tmp_path: Path) -> None:
+    done = race(tmp_path / "j", [Entry("hill", Hill(6))], bad).history
+    assert done.results[1].state is State.FAILED
+    assert "out of luck" in str(done.results[1].error)
+    assert done.results[2].loss is None
+    assert done.results[2].metrics == {"n": 1.0}
+    assert len(done.results) == 6
+
+
+def slow(trial: Trial, report: Report) -> Result:
+    """Runs until it is told to stop."""
+    for step in itertools.count(1):
+        time.sleep(0.01)
+        point = Progress(trial.number, step / 100, step, step / 100, 0.6 + step / 1e5)
+        if report(point):
+            return Result(trial.number, State.STOPPED, point.auc, 0.5, curve=(point,))
+    raise AssertionError
+
+
+def test_at_the_deadline_running_trials_stop_and_count(tmp_path: Path) -> None:
+    started = time.monotonic()
+    done = race(tmp_path / "j", [Entry("hill", Hill(100))], slow, seconds=0.4).history
+    assert time.monotonic() - started < 5
+    assert [result.state for result in done.results.values()] == [State.STOPPED] * 2
+    assert done.best is not None
+    assert done.ended == "the limit of 0.4 seconds is reached"
+
+
+def test_a_trial_that_does_not_stop_is_left_for_a_resume(tmp_path: Path) -> None:
+    release = threading.Event()
+
+    def hangs(trial: Trial, report: Report) -> Result:
+        release.wait(20)
+        return peak(trial, report)
+
+    controller = race(tmp_path / "j", [Entry("hill", Hill(3))], hangs, seconds=0.1, grace_seconds=0.2)
+    release.set()
+    assert [trial.number for trial in controller.history.out()] == [0, 1]
+    done = race(tmp_path / "j", [Entry("hill", Hill(3))], peak).history
+    assert sorted(done.results) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason", "trials"),
+    [
+        ({"trials": 5}, "the limit of 5 trials is reached", 5),
+        ({"worker_seconds": 4}, "the limit of 4 worker-seconds is reached", 4),
+        ({"target_auc": 0.5}, "trial 0 reached the target", 1),
+        ({"patience": 3}, "no improvement in 3 trials", None),
+    ],
+)
+def test_limits_end_the_study(tmp_path: Path, limits: dict[str, float], reason: str, trials: int | None) -> None:
+    done = race(tmp_path / "j", [Entry("hill", Hill(50))], slots=1, **limits).history
+    assert str(done.ended).startswith(reason)
+    assert trials in (None, len(done.results))
+    assert len(done.results) < 50
+
+
+def test_the_race_is_shared_by_worker_seconds_not_trials(tmp_path: Path) -> None:
+    """One entry's trials cost five times the other's; both are to have used the same when the time is up."""
+
+    def unequal(trial: Trial, report: Report) -> Result:
+        cost = 5.0 if trial.strategy == "dear" else 1.0
+        return dataclasses.replace(peak(trial, report), costs=Costs(worker_seconds=cost))
+
+    entries = [Entry("dear", Hill(500)), Entry("cheap", Hill(500)), Entry("double", Hill(500), share=2.0)]
+    race(tmp_path / "j", entries, unequal, worker_seconds=400)
+    dear, cheap, double = (entry.spent for entry in entries)
+    assert abs(dear - cheap) <= 10
+    assert abs(double - 2 * cheap) <= 10
+
+
+def test_an_entry_keeps_to_its_own_budget(tmp_path: Path) -> None:
+    small, few, free = (
+        Entry("small", Hill(90), Budget(worker_seconds=7)),
+        Entry("few", Hill(90), Budget(trials=4)),
+        None,
+    )
+    free = Entry("free", Hill(20))
+    done = race(tmp_path / "j", [small, few, free]).history
+    assert 7 <= small.spent <= 8
+    assert few.trials == 4
+    assert free.trials == 20
+    assert len(done.results) == small.trials + 24
+
+
+class Median(Rounds):
+    """Stops every second trial at its first report."""
+
+    def __init__(self, rounds: int, width: int) -> None:
+        super().__init__(rounds, width)
+        self.seen: list[tuple[int, int]] = []
+
+    def watch(self, progress: Progress) -> bool:
+        self.seen.append((progress.number, progress.steps))
+        return progress.number % 2 == 1
+
+
+def short(trial: Trial, report: Report) -> Result:
+    for step in range(1, 4):
+        point = Progress(trial.number, step / 3, step, step / 100, 0.7)
+        if report(point):
+            return Result(trial.number, State.STOPPED, 0.7, curve=(point,))
+    return Result(trial.number, State.FINISHED, 0.7, curve=(point,))
+
+
+def test_a_watcher_stops_trials_and_sees_the_same_again_on_replay(tmp_path: Path) -> None:
+    watcher, again = Median(2, 3), Median(2, 3)
+    done = race(tmp_path / "j", [Entry("hill", Hill(5)), Entry("median", watcher)], short).history
+    own = [number for number, trial in sorted(done.trials.items()) if trial.strategy == "median"]
+    states = [done.results[number].state for number in own]
+    assert states == [State.FINISHED, State.STOPPED] * 3
+    race(tmp_path / "j", [Entry("hill", Hill(5)), Entry("median", again)], short)
+    assert again.seen == watcher.seen
+
+
+def test_an_interrupted_study_returns_soon_and_keeps_its_trials_out(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j", sync=False) as file:
+        controller = Controller(file, {"hill": Entry("hill", Hill(9))})
+        executor = Threads(slow, 2, controller.progress)
+        threading.Timer(0.2, controller.interrupt).start()
+        assert controller.run(executor) == control.INTERRUPTED
+        for trial in executor.submitted:
+            executor.stop(trial.number)
+        executor.shutdown()
+    told = history.load(tmp_path / "j")
+    assert len(told.out()) == 2
+    assert told.ended == control.INTERRUPTED
