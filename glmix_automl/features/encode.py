@@ -1,0 +1,141 @@
+"""A schema applied to raw columns."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from glmix_automl.errors import DataError
+from glmix_automl.features.hashing import hash_texts
+from glmix_automl.features.values import FLOAT32_MAX, RawBag, as_bag, as_numbers, as_texts
+from glmix_automl.schema import Bag, Feature, Numeric, Schema, Vocabulary
+
+Ids = npt.NDArray[np.int64]
+
+
+def encode(schema: Schema, table: pa.Table | pa.RecordBatch) -> pa.Table:
+    """The feature columns of `schema` for the raw rows of `table`, in the order of both.
+
+    Columns are as `arrow_schema` says: numerics float32 and never NaN, categoricals int32 with 0 for null and unseen
+    terms, bags list<int32> with ascending ids and never 0 (equal terms of a row merged, their values summed). Costs a
+    pass over each vocabulary per call: hand over many rows at a time.
+
+    Raises:
+        DataError: a raw column is missing (which, and what is there) or of a type that cannot be read.
+    """
+    columns: dict[str, pa.Array] = {}
+    for feature in schema.features:
+        columns.update(_encoded(schema, feature, _raw(table, feature.source, feature.name)))
+    return pa.table(columns, schema=arrow_schema(schema))
+
+
+def entity_ids(schema: Schema, table: pa.Table | pa.RecordBatch) -> pa.Table:
+    """The entities' ids as string columns, null where the raw row has none.
+
+    Raises:
+        DataError: as `encode`.
+    """
+    return pa.table({e.name: as_texts(_raw(table, e.source, e.name), e.source) for e in schema.entities})
+
+
+def arrow_schema(schema: Schema) -> pa.Schema:
+    """Names and types of the columns that `encode` gives."""
+    return pa.schema([field for feature in schema.features for field in _fields(feature)])
+
+
+def _fields(feature: Feature) -> Iterator[pa.Field]:
+    if isinstance(feature, Numeric):
+        yield pa.field(feature.name, pa.float32())
+    elif isinstance(feature, Bag):
+        yield pa.field(feature.name, pa.list_(pa.int32()))
+        if feature.weighted:
+            yield pa.field(feature.values, pa.list_(pa.float32()))
+    else:
+        yield pa.field(feature.name, pa.int32())
+
+
+def _raw(table: pa.Table | pa.RecordBatch, source: str, name: str) -> pa.Array | pa.ChunkedArray:
+    if source not in table.schema.names:
+        there = ", ".join(table.schema.names) or "none"
+        raise DataError(f"no column {source!r} in the rows (for {name!r}); their columns: {there}")
+    return table.column(source)
+
+
+def _encoded(schema: Schema, feature: Feature, raw: pa.Array | pa.ChunkedArray) -> dict[str, pa.Array]:
+    if isinstance(feature, Numeric):
+        return {feature.name: pa.array(transformed(feature, as_numbers(raw, feature.source)))}
+    vocabulary = schema.vocabularies[feature.vocabulary]
+    if isinstance(feature, Bag):
+        return _bag(feature, vocabulary, as_bag(raw, feature.source, feature.separator), len(raw))
+    texts = as_texts(raw, feature.source)
+    return {feature.name: pa.array(_ids(vocabulary, texts).astype(np.int32))}
+
+
+def transformed(feature: Numeric, numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """The column of a numeric feature from raw numbers [rows], NaN where missing."""
+    missing = np.isnan(numbers)
+    if feature.transform == "missing":
+        curved = missing.astype(np.float64)
+    elif feature.transform == "log":
+        curved = np.sign(numbers) * np.log1p(np.abs(numbers))
+    elif feature.transform == "quantile":
+        curved = _quantile(np.asarray(feature.knots), numbers)
+    else:
+        curved = numbers
+    scaled = (curved - feature.center) / feature.scale
+    if feature.transform != "missing":
+        scaled = np.where(missing, feature.fill, scaled)
+    return np.clip(scaled, -FLOAT32_MAX, FLOAT32_MAX).astype(np.float32)
+
+
+def _quantile(knots: npt.NDArray[np.float64], numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Share of training rows at or below each number; knot i of m stands for the share i / (m - 1).
+
+    `side="right"` puts a number equal to several knots at the last of them, so that ties count as at or below.
+    """
+    last = len(knots) - 1
+    if last < 1:
+        return np.where(np.isnan(numbers), np.nan, 0.5)
+    above = np.searchsorted(knots, numbers, side="right")
+    low = np.clip(above - 1, 0, last)
+    high = np.clip(above, 0, last)
+    gap = knots[high] - knots[low]
+    part = np.divide(numbers - knots[low], gap, out=np.zeros_like(numbers), where=gap > 0)
+    return np.where(above == 0, 0.0, np.minimum((low + part) / last, 1.0))
+
+
+def _ids(vocabulary: Vocabulary, texts: pa.Array) -> Ids:
+    """Ids of terms [rows], 0 for null and unseen."""
+    if vocabulary.terms is not None:
+        places = pc.index_in(texts, value_set=pa.array(vocabulary.terms, pa.string()))
+        # A null term is not in the vocabulary, so it finds no place.
+        return places.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64) + 1
+    ids = np.zeros(len(texts), np.int64)
+    there = texts.is_valid().to_numpy(zero_copy_only=False)
+    ids[there] = 1 + (hash_texts(texts.drop_null()) % np.uint64(vocabulary.buckets or 1)).astype(np.int64)
+    return ids
+
+
+def _bag(feature: Bag, vocabulary: Vocabulary, raw: RawBag, rows: int) -> dict[str, pa.Array]:
+    ids = _ids(vocabulary, raw.terms)
+    seen = ids > 0
+    row, ids, values = _merged(raw.rows[seen], ids[seen], raw.values[seen], vocabulary.size)
+    ends = np.cumsum(np.bincount(row, minlength=rows))
+    offsets = pa.array(np.concatenate([[0], ends]).astype(np.int32))
+    columns = {feature.name: pa.ListArray.from_arrays(offsets, pa.array(ids.astype(np.int32)))}
+    if feature.weighted:
+        numbers = np.clip(values, -FLOAT32_MAX, FLOAT32_MAX).astype(np.float32)
+        columns[feature.values] = pa.ListArray.from_arrays(offsets, pa.array(numbers))
+    return columns
+
+
+def _merged(row: Ids, ids: Ids, values: npt.NDArray[np.float64], size: int) -> tuple[Ids, Ids, npt.NDArray[np.float64]]:
+    """One entry per (row, id), in that order, values summed in the order they came."""
+    key = row * size + ids
+    if np.all(np.diff(key) > 0):
+        return row, ids, values
+    order = np.argsort(key, kind="stable")
+    first = np.flatnonzero(np.diff(key[order], prepend=-1))
+    return row[order][first], ids[order][first], np.add.reduceat(values[order], first)

@@ -1,0 +1,1 @@
+"""Spark in, Parquet shards out: raw tables become a dataset, see `docs/data.md`."""

@@ -1,0 +1,167 @@
+"""What a recipe says in YAML, the parts that every recipe has: features, split, sampling, output."""
+
+from typing import Annotated, Any, Literal
+
+import pydantic
+
+from glmix_automl.config import Config
+from glmix_automl.schema import FIXED, Side
+
+Share = Annotated[float, pydantic.Field(ge=0, le=1)]
+
+
+class _Declared(Config):
+    source: str
+    """Raw column."""
+    name: str | None = None
+    """Column in the dataset; the source's name unless given."""
+    side: Side | None = None
+    """Whom it describes; the recipe knows unless given."""
+
+    @property
+    def column(self) -> str:
+        """Name in the dataset."""
+        return self.name or self.source
+
+
+class NumericFeature(_Declared):
+    """A number (or boolean, date, time) per row."""
+
+    kind: Literal["numeric"] = "numeric"
+    transform: Literal["standardise", "log", "quantile", "identity"] = "standardise"
+    """`log`: sign(x) log(1 + |x|), then standardised; `quantile`: rank among training rows, then standardised."""
+    missing: Literal["auto", "always", "never"] = "auto"
+    """Whether a column `<name>_missing` goes with it; `auto`: where a training row has no value."""
+    knots: int = pydantic.Field(default=101, ge=2, le=10_001)
+    """Points of the quantile transform."""
+
+
+class _Terms(_Declared):
+    vocabulary: str | None = None
+    """Features that name the same vocabulary share ids and embedding; the feature's own unless given."""
+    min_count: int = pydantic.Field(default=5, ge=1)
+    """Training occurrences below which a term counts as unseen (id 0), so that id 0 is trained as well."""
+    max_size: int = pydantic.Field(default=100_000, ge=1, le=20_000_000)
+    """Most frequent terms kept; the vocabulary passes through the driver's memory."""
+    buckets: int | None = pydantic.Field(default=None, ge=1, le=2_000_000_000)
+    """Hash terms into so many ids instead of keeping a vocabulary: for very wide ids."""
+
+    @property
+    def key(self) -> str:
+        """Name of the vocabulary."""
+        return self.vocabulary or self.column
+
+
+class CategoricalFeature(_Terms):
+    """One term per row."""
+
+    kind: Literal["categorical"] = "categorical"
+
+
+class BagFeature(_Terms):
+    """Many terms per row: an array, (term, value) or (name, term, value) structs, a map, or separated text."""
+
+    kind: Literal["bag"] = "bag"
+    weighted: bool = False
+    """Keep the values of terms (of equal terms in a row, their sum)."""
+    separator: str | None = pydantic.Field(default=None, min_length=1)
+    """Splits text into terms."""
+
+
+Declared = Annotated[NumericFeature | CategoricalFeature | BagFeature, pydantic.Field(discriminator="kind")]
+
+
+class Fractions(Config):
+    """Shares of the rows; they need not sum to 1 exactly, they are divided by their sum."""
+
+    train: float = pydantic.Field(default=0.8, gt=0)
+    validation: float = pydantic.Field(default=0.1, gt=0)
+    test: float = pydantic.Field(default=0.1, gt=0)
+
+    @property
+    def borders(self) -> tuple[float, float]:
+        """Where validation and test begin, as shares from 0 to 1."""
+        total = self.train + self.validation + self.test
+        return self.train / total, (self.train + self.validation) / total
+
+
+class TimeSplit(Config):
+    """Train is the past of validation, validation the past of test; rows of one moment stay together."""
+
+    by: Literal["time"] = "time"
+    fractions: Fractions = Fractions()
+    validation_from: str | float | None = None
+    """First moment of validation (ISO text or seconds since the epoch), instead of `fractions`."""
+    test_from: str | float | None = None
+    """First moment of test."""
+
+    @pydantic.field_validator("validation_from", "test_from", mode="before")
+    @classmethod
+    def _as_text(cls, moment: Any) -> Any:
+        return moment.isoformat() if hasattr(moment, "isoformat") else moment  # YAML makes dates of ISO text
+
+    @pydantic.model_validator(mode="after")
+    def _both_or_none(self) -> "TimeSplit":
+        if (self.validation_from is None) != (self.test_from is None):
+            raise ValueError("validation_from and test_from go together")
+        return self
+
+
+class RandomSplit(Config):
+    """By a hash of the seed and the row (or an entity, whose rows then stay together)."""
+
+    by: Literal["random"]
+    unit: str = "row"
+    """`row`, or the name of an entity."""
+    fractions: Fractions = Fractions()
+
+
+class ColumnSplit(Config):
+    """A raw column says which split a row is in; rows with other values are left out and counted."""
+
+    by: Literal["column"]
+    column: str
+    train: tuple[str, ...] = ("train",)
+    validation: tuple[str, ...] = ("validation",)
+    test: tuple[str, ...] = ("test",)
+
+    @pydantic.field_validator("train", "validation", "test", mode="before")
+    @classmethod
+    def _as_texts(cls, values: Any) -> Any:
+        return [str(v) for v in (values if isinstance(values, list | tuple) else [values])]
+
+
+SplitRule = Annotated[TimeSplit | RandomSplit | ColumnSplit, pydantic.Field(discriminator="by")]
+
+
+class Checks(Config):
+    """Limits of the data checks."""
+
+    max_dropped_share: Share = 0.05
+    """Rows that lack an id, label or time are dropped and counted; above this share the run is refused."""
+    leak_auc: Share = 0.99
+    """Single-feature AUC above which the report warns of leakage."""
+    empty_feature: Literal["error", "drop"] = "error"
+    """What becomes of a feature without one usable value in train."""
+
+
+class Recipe(Config):
+    """The parts of every recipe."""
+
+    recipe: str
+    name: str
+    output: str
+    """URI of the dataset's folder."""
+    root: str = "."
+    """Folder or URI that relative table paths start from."""
+    seed: int = 0
+    split: SplitRule = TimeSplit()
+    negatives: float = pydantic.Field(default=1.0, gt=0, le=1)
+    """Share of negative training rows kept; their weight is divided by it."""
+    shard_rows: int = pydantic.Field(default=250_000, ge=1)
+    checks: Checks = Checks()
+
+
+def reserved(names: list[str]) -> list[str]:
+    """Those of `names` that the dataset keeps for its fixed columns."""
+    return sorted(set(names) & set(FIXED))
