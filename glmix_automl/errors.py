@@ -27,3 +27,7 @@ class TrialError(GlmixError):
 
 class WorkerLostError(TrialError):
     """The worker of a trial died or hung; the trial may be tried again elsewhere."""
+
+
+class PoolError(GlmixError):
+    """No worker can start or go on: whoever runs the machines, or delivers what the task reads, must act."""

@@ -29,7 +29,7 @@ class Collective(Protocol):
 
     @property
     def rank(self) -> int:
-        """This process's place in the world, from 0."""
+        """The place of this process in the world, from 0."""
         ...
 
     @property

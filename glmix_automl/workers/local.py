@@ -1,0 +1,90 @@
+"""A pool of worker processes on this machine."""
+
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from glmix_automl.trial import Progress
+from glmix_automl.workers.crew import Meeting
+from glmix_automl.workers.pool import DEFAULT_RULES, Pool, Rules
+from glmix_automl.workers.process import WorkerProcess, WorkerSettings
+from glmix_automl.workers.recipe import Recipe
+
+_LOOPBACK = "127.0.0.1"
+
+
+def local_pool(
+    recipe: Recipe,
+    slots: int = 2,
+    ranks: int = 1,
+    *,
+    threads: int | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    rules: Rules = DEFAULT_RULES,
+    logs: Path | None = None,
+    memory_bytes: int | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Pool:
+    """Starts `slots` worlds of `ranks` processes each, and returns at once; trials may be submitted while they start.
+
+    Args:
+        recipe: of the task, made once in every process.
+        slots: trials that run at the same time.
+        ranks: processes per trial.
+        threads: of each process; None shares this machine's cores among them.
+        on_progress: told what running trials report, on the pool's thread; to be quick.
+        rules: time limit, attempts.
+        logs: folder for the processes' output, a file per seat; None: one in the system's folder for temporary files.
+        memory_bytes: resident memory at which a process ends itself, so that the machine does not run out of it.
+        environment: further variables for the processes.
+    """
+    logs = logs or Path(tempfile.gettempdir()) / f"glmix-automl-{os.getpid()}"
+    threads = threads or max(1, (os.cpu_count() or 1) // (slots * ranks))
+    meeting = Meeting(_LOOPBACK, _LOOPBACK)
+    pool = Pool(ranks, meeting, expected=slots, name="local", on_progress=on_progress, rules=rules)
+    for number in range(slots * ranks):
+        settings = WorkerSettings(
+            host=_LOOPBACK,
+            port=pool.port,
+            secret=pool.secret.hex(),
+            seat=f"local-seat-{number}",
+            recipe=asdict(recipe),
+            memory_bytes=memory_bytes,
+            environment=thread_limits(threads) | dict(environment or {}),
+        )
+        pool.loop.post(pool.crew.join, settings.seat, _Launcher(pool, settings, logs / f"{settings.seat}.log"))
+    return pool
+
+
+def thread_limits(threads: int) -> dict[str, str]:
+    """What keeps TensorFlow and the linear algebra under it to so many threads, as environment variables."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    return {name: str(threads) for name in names} | {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "0"}
+
+
+class _Launcher:
+    """Child processes of the controller, started on the pool's thread, which lives as long as they do."""
+
+    def __init__(self, pool: Pool, settings: WorkerSettings, log: Path) -> None:
+        self._pool = pool
+        self._settings = settings
+        self._log = log
+        self._process: WorkerProcess | None = None
+
+    def start(self, incarnation: int) -> None:
+        process = self._process = WorkerProcess(self._settings, incarnation, self._log)
+        name = f"glmix-reaper-{process.pid}"
+        threading.Thread(target=self._reap, args=(process, incarnation), name=name, daemon=True).start()
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+
+    def dismiss(self) -> None:
+        """Nothing to give back."""
+
+    def _reap(self, process: WorkerProcess, incarnation: int) -> None:
+        self._pool.exited(self._settings.seat, incarnation, process.wait())

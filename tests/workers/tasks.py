@@ -1,0 +1,122 @@
+"""Small tasks for real workers; which one a trial wants is in its parameters."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glmix_automl.trial import Progress, Result, State, Trial
+from glmix_automl.workers import collective
+from glmix_automl.workers.executor import Report
+
+
+class Light:
+    """Carries out `trial.parameters["do"]` without Horovod: the fastest worker there is.
+
+    Args:
+        fail: text of the error raised at construction, if any.
+        marks: folder in which it leaves a file named after its process id.
+    """
+
+    needs_world = False
+
+    def __init__(self, fail: str = "", marks: str = "") -> None:
+        if fail:
+            raise FileNotFoundError(fail)
+        if marks:
+            (Path(marks) / str(os.getpid())).touch()
+        self.calls = 0
+
+    def __call__(self, trial: Trial, report: Report) -> Result:
+        self.calls += 1
+        what = str(trial.parameters.get("do", "nothing"))
+        metrics = getattr(self, f"_{what}")(trial, report) or {}
+        return self._result(trial, **metrics)
+
+    def _result(self, trial: Trial, state: State = State.FINISHED, **metrics: float) -> Result:
+        known = {"pid": os.getpid(), "calls": self.calls, "rank": collective.current().rank}
+        return Result(trial.number, state, auc=0.5, loss=0.7, metrics={**known, **metrics})
+
+    def _nothing(self, trial: Trial, report: Report) -> None:
+        pass
+
+    def _sleep(self, trial: Trial, report: Report) -> None:
+        time.sleep(float(trial.parameters["seconds"]))  # type: ignore[arg-type]
+
+    def _raise(self, trial: Trial, report: Report) -> None:
+        raise ValueError(f"trial {trial.number} raises on purpose")
+
+    def _memory_error(self, trial: Trial, report: Report) -> None:
+        raise MemoryError
+
+    def _exit(self, trial: Trial, report: Report) -> None:
+        os._exit(3)
+
+    def _bad_result(self, trial: Trial, report: Report) -> Any:
+        return {"number": object()}
+
+    def _fill(self, trial: Trial, report: Report) -> None:
+        """Takes memory until it is killed."""
+        held = []
+        while True:
+            held.append(np.ones(4 << 20))
+            time.sleep(0.02)
+
+    def _hang(self, trial: Trial, report: Report) -> None:
+        while True:
+            time.sleep(0.05)
+
+    def _die_once(self, trial: Trial, report: Report) -> None:
+        """Kills its process the first time it runs anywhere."""
+        mark = Path(str(trial.parameters["mark"]))
+        if not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def _die(self, trial: Trial, report: Report) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def _patient(self, trial: Trial, report: Report) -> dict[str, Any]:
+        """Reports until it is asked to stop."""
+        for step in range(100_000):
+            if report(Progress(trial.number, step, step, step * 0.02, auc=0.5)):
+                return {"state": State.STOPPED, "step": step}
+            time.sleep(0.02)
+        return {}
+
+
+class Ranked(Light):
+    """The same in a real world, with what several ranks do together."""
+
+    needs_world = True
+
+    def _sum(self, trial: Trial, report: Report) -> dict[str, float]:
+        world = collective.current()
+        return {"sum": world.allreduce(float(world.rank + 1)), "size": world.size}
+
+    def _sum_for(self, trial: Trial, report: Report) -> dict[str, float]:
+        """Allreduces for some seconds, on every rank the same number of times."""
+        world, end = collective.current(), time.monotonic() + float(trial.parameters["seconds"])  # type: ignore[arg-type]
+        rounds = 0.0
+        while world.allreduce(float(time.monotonic() < end)) == world.size:
+            rounds += 1
+            report(Progress(trial.number, rounds, int(rounds), 0.0, loss=1.0))
+            time.sleep(0.01)
+        return {"rounds": rounds, "size": world.size}
+
+    def _raise_on(self, trial: Trial, report: Report) -> dict[str, float]:
+        """One rank raises, the others wait for it in a collective."""
+        world = collective.current()
+        if world.rank == trial.parameters["rank"]:
+            raise ValueError(f"rank {world.rank} raises on purpose")
+        return {"sum": world.allreduce(1.0)}
+
+    def _die_once_on(self, trial: Trial, report: Report) -> dict[str, float]:
+        """One rank kills itself the first time, the others wait for it in a collective."""
+        world = collective.current()
+        if world.rank == trial.parameters["rank"]:
+            self._die_once(trial, report)
+        return {"sum": world.allreduce(1.0)}
