@@ -1,0 +1,105 @@
+"""A trained coordinate on disk: arrays in an .npz, what they mean in JSON, no pickles."""
+
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from glmix_automl.errors import DataError
+from glmix_automl.layout import COORDINATE, WEIGHTS, Folder
+from glmix_automl.models import FAMILIES
+from glmix_automl.models.coordinate import Coordinate
+from glmix_automl.schema import Schema
+
+VERSION = 1
+
+
+def save_coordinate(folder: Folder, coordinate: Coordinate, training: Mapping[str, Any] | None = None) -> int:
+    """Writes a coordinate; each file is there whole or not at all.
+
+    Args:
+        folder: of the trial or model.
+        coordinate: what to write.
+        training: what led to the weights (epochs, seed, ...), kept beside them.
+
+    Returns:
+        Bytes written.
+
+    Raises:
+        DataError: the place cannot be written.
+    """
+    arrays = {name: weight.numpy() for name, weight in coordinate.weights.items()}
+    packed = io.BytesIO()
+    np.savez(packed, **arrays)  # type: ignore[arg-type]
+    description = {
+        "version": VERSION,
+        "family": coordinate.family,
+        "parameters": coordinate.parameters,
+        "weights": {name: list(array.shape) for name, array in arrays.items()},
+        "training": dict(training or {}),
+    }
+    text = json.dumps(description, indent=1)
+    folder.write(WEIGHTS, packed.getvalue())
+    folder.write(COORDINATE, text)
+    return packed.tell() + len(text)
+
+
+def describe(folder: Folder) -> dict[str, Any]:
+    """What `save_coordinate` wrote beside the arrays: `family`, `parameters`, `weights`, `training`.
+
+    Raises:
+        DataError: there is none, or it is of another version.
+    """
+    try:
+        description = json.loads(folder.read(COORDINATE))
+        version = description["version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder.path(COORDINATE)}: is not a coordinate's description: {error}") from error
+    if version != VERSION:
+        raise DataError(f"{folder.path(COORDINATE)}: is of version {version}, this program reads version {VERSION}")
+    return dict(description)
+
+
+def load_arrays(folder: Folder) -> dict[str, np.ndarray]:
+    """The arrays of a saved coordinate by name.
+
+    Raises:
+        DataError: they are missing or damaged.
+    """
+    try:
+        with np.load(io.BytesIO(folder.read(WEIGHTS)), allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (ValueError, OSError, KeyError) as error:
+        raise DataError(f"{folder.path(WEIGHTS)}: cannot be read as arrays: {error}") from error
+
+
+def load_coordinate(folder: Folder, schema: Schema) -> Coordinate:
+    """A saved coordinate, whose `score(rows)` gives the very scores it had when it was saved.
+
+    Raises:
+        DataError: files are missing or damaged, or the weights do not fit the schema.
+    """
+    description = describe(folder)
+    family = FAMILIES[description["family"]]
+    coordinate = family.build(schema, description["parameters"], seed=0)
+    restore(coordinate, load_arrays(folder), folder.path(WEIGHTS))
+    return coordinate
+
+
+def restore(coordinate: Coordinate, arrays: Mapping[str, np.ndarray], where: str) -> None:
+    """Puts saved arrays in a coordinate.
+
+    Raises:
+        DataError: a weight is missing or of another shape; names `where`.
+    """
+    for name, weight in coordinate.weights.items():
+        array = arrays.get(name)
+        if array is None or array.shape != tuple(weight.shape):
+            found = "nothing" if array is None else f"shape {list(array.shape)}"
+            raise DataError(
+                f"{where}: weight {name!r} should have shape {list(weight.shape)}, found {found}: "
+                "it was trained on another dataset or with other parameters"
+            )
+        weight.assign(array)

@@ -1,0 +1,106 @@
+"""Embeddings of categoricals and bags; features that share a vocabulary and a width share their rows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from glmix_automl.models.coordinate import variable
+from glmix_automl.models.rows import Rows
+from glmix_automl.schema import Bag, Categorical, Schema
+
+
+def automatic_width(ids: int) -> int:
+    """A width for a vocabulary: `2 * ids ** 0.4` rounded up to a multiple of 4, 4 to 32."""
+    return int(np.clip(4 * np.ceil(2 * ids**0.4 / 4), 4, 32))
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a feature's rows begin, in which table; `column` counts among the categoricals or among the bags."""
+
+    table: int
+    base: int
+    column: int
+
+
+class Embedding:
+    """Tables by width, the vocabularies of one width one below the other, so that one gather serves many features.
+
+    Attributes:
+        tables: float32 [ids, width] each.
+        width: columns of what `look_up` gives.
+    """
+
+    def __init__(self, schema: Schema, width: int, bag_width: int) -> None:
+        """Makes the tables.
+
+        Args:
+            schema: of the dataset.
+            width: of a categorical's embedding; 0 chooses by the size of its vocabulary.
+            bag_width: the same for bags.
+        """
+        rows: dict[int, int] = {}
+        begin: dict[tuple[str, int], int] = {}
+
+        def place(feature: Categorical | Bag, given: int) -> tuple[int, int]:
+            size = schema.size(feature)
+            own = given or automatic_width(size)
+            if (feature.vocabulary, own) not in begin:
+                begin[feature.vocabulary, own] = rows.get(own, 0)
+                rows[own] = rows.get(own, 0) + size
+            return own, begin[feature.vocabulary, own]
+
+        columns = [place(f, width) for f in schema.categoricals]
+        bags = [place(f, bag_width) for f in schema.bags]
+        widths = sorted(rows)
+        self.tables = [variable(f"embedding_{w}", [rows[w], w]) for w in widths]
+        self.columns = [_Place(widths.index(w), base, k) for k, (w, base) in enumerate(columns)]
+        self.bags = [_Place(widths.index(w), base, k) for k, (w, base) in enumerate(bags)]
+        self.width = sum(w for w, _ in (*columns, *bags))
+        self._groups = [
+            [p for p in self.columns if p.table == t]
+            for t in range(len(widths))
+            if any(p.table == t for p in self.columns)
+        ]
+
+    def reset(self, rng: np.random.Generator) -> None:
+        """Draws the rows from a normal distribution of deviation `0.1`."""
+        for table in self.tables:
+            table.assign(rng.standard_normal(table.shape, np.float32) * np.float32(0.1))
+
+    def gather(self, batch: Rows) -> list[tuple[int, tf.Tensor, tf.Tensor]]:
+        """The rows a batch touches: per lookup the table, ids int32 [...], and rows float32 [..., width].
+
+        First the categoricals' lookups, one per width ([rows, features of the width]); then one per bag ([entries]).
+        """
+        found = []
+        for group in self._groups:
+            columns = [p.column for p in group]
+            picked = batch.categoricals
+            if columns != list(range(picked.shape[1])):
+                picked = tf.gather(picked, columns, axis=1)
+            base = np.array([p.base for p in group], np.int32)
+            found.append((group[0].table, picked + base))
+        found += [(p.table, batch.bags[p.column].ids + p.base) for p in self.bags]
+        return [(table, ids, tf.gather(self.tables[table], ids)) for table, ids in found]
+
+    def features(self, batch: Rows, gathered: list[tf.Tensor]) -> list[tf.Tensor]:
+        """One float32 [rows, width] per feature block from the gathered rows: categoricals of a width side by side,
+        and for each bag the mean of its entries' rows by value (zeros if it is empty).
+        """
+        count = len(self._groups)
+        blocks = []
+        for group, found in zip(self._groups, gathered[:count], strict=True):
+            blocks.append(tf.reshape(found, [-1, len(group) * found.shape[-1]]))
+        for place, found in zip(self.bags, gathered[count:], strict=True):
+            blocks.append(bag_mean(batch, place.column, found))
+        return blocks
+
+
+def bag_mean(batch: Rows, column: int, found: tf.Tensor) -> tf.Tensor:
+    """Mean by absolute value of the entries' rows, float32 [rows, width]; zeros for an empty bag."""
+    bag, rows = batch.bags[column], tf.shape(batch.label)[0]
+    total = tf.math.unsorted_segment_sum(found * bag.values[:, None], bag.owners, rows)
+    mass = tf.math.unsorted_segment_sum(tf.abs(bag.values), bag.owners, rows)
+    return total / tf.maximum(mass, 1e-6)[:, None]

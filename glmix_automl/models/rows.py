@@ -1,0 +1,133 @@
+"""Rows as tensors in the form the training loop slices without copying; `[rows, ...]` throughout."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from glmix_automl.schema import Schema
+
+
+class BagRows(NamedTuple):
+    """One feature bag of all rows, in compressed form; entry `e` belongs to row `owners[e]`.
+
+    Attributes:
+        splits: int32 [rows + 1], entries of row i are `splits[i]` to `splits[i + 1]`.
+        owners: int32 [entries], ascending.
+        ids: int32 [entries].
+        values: float32 [entries].
+    """
+
+    splits: tf.Tensor
+    owners: tf.Tensor
+    ids: tf.Tensor
+    values: tf.Tensor
+
+
+class Rows(NamedTuple):
+    """Rows of a split, a block or a batch.
+
+    Attributes:
+        numerics: float32 [rows, numerics].
+        categoricals: int32 [rows, categoricals].
+        bags: one per bag of the schema.
+        label, weight, offset: float32 [rows].
+    """
+
+    numerics: tf.Tensor
+    categoricals: tf.Tensor
+    bags: tuple[BagRows, ...]
+    label: tf.Tensor
+    weight: tf.Tensor
+    offset: tf.Tensor
+
+
+def signature(schema: Schema) -> Rows:
+    """The shapes and types of any rows of a dataset, so that a loop is traced once for all of them."""
+    bag = BagRows(*(tf.TensorSpec([None], t) for t in (tf.int32, tf.int32, tf.int32, tf.float32)))
+    column = tf.TensorSpec([None], tf.float32)
+    return Rows(
+        tf.TensorSpec([None, len(schema.numerics)], tf.float32),
+        tf.TensorSpec([None, len(schema.categoricals)], tf.int32),
+        (bag,) * len(schema.bags),
+        column,
+        column,
+        column,
+    )
+
+
+def from_block(block: Any, order: np.ndarray | None = None, offset: np.ndarray | None = None) -> Rows:
+    """A block of the dataset as tensors.
+
+    Args:
+        block: arrays as `glmix_automl.dataset.Block` has them.
+        order: int [taken], which rows in which order; may repeat. All, as they are, if None.
+        offset: float32 [rows of the block], in place of the block's own.
+    """
+    own = block.offset if offset is None else offset
+    pick = (lambda array: array) if order is None else (lambda array: array[order])
+    with tf.device("cpu"):
+        return Rows(
+            tf.constant(pick(block.numerics), tf.float32),
+            tf.constant(pick(block.categoricals), tf.int32),
+            tuple(_bag(bag, order) for bag in block.bags),
+            tf.constant(pick(block.label), tf.float32),
+            tf.constant(pick(block.weight), tf.float32),
+            tf.constant(pick(own), tf.float32),
+        )
+
+
+def _bag(bag: Any, order: np.ndarray | None) -> BagRows:
+    splits, ids, values = np.asarray(bag.splits, np.int64), bag.ids, bag.values
+    lengths = np.diff(splits)
+    if order is not None:
+        starts, lengths = splits[:-1][order], lengths[order]
+        splits = np.concatenate([[0], np.cumsum(lengths)])
+        entries = np.repeat(starts - splits[:-1], lengths) + np.arange(splits[-1])
+        ids, values = ids[entries], None if values is None else values[entries]
+    else:
+        ids, values = ids[splits[0] : splits[-1]], None if values is None else values[splits[0] : splits[-1]]
+        splits = splits - splits[0]
+    owners = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+    filled = np.ones(len(ids), np.float32) if values is None else values
+    return BagRows(
+        tf.constant(splits, tf.int32),
+        tf.constant(owners, tf.int32),
+        tf.constant(ids, tf.int32),
+        tf.constant(filled, tf.float32),
+    )
+
+
+def take(rows: Rows, start: tf.Tensor, size: tf.Tensor | int) -> Rows:
+    """Rows `start` to `start + size`, in graph. Slices along rows share the memory where TensorFlow can."""
+
+    def part(column: tf.Tensor) -> tf.Tensor:
+        rest = column.shape[1:].as_list()
+        return tf.slice(column, [start] + [0] * len(rest), [size, *rest])
+
+    return Rows(
+        part(rows.numerics),
+        part(rows.categoricals),
+        tuple(_take_bag(bag, start, size) for bag in rows.bags),
+        part(rows.label),
+        part(rows.weight),
+        part(rows.offset),
+    )
+
+
+def _take_bag(bag: BagRows, start: tf.Tensor, size: tf.Tensor | int) -> BagRows:
+    splits = tf.slice(bag.splits, [start], [size + 1])
+    first = splits[0]
+    entries = [splits[-1] - first]
+    return BagRows(
+        splits - first,
+        tf.slice(bag.owners, [first], entries) - start,
+        tf.slice(bag.ids, [first], entries),
+        tf.slice(bag.values, [first], entries),
+    )
+
+
+def bases(sizes: Sequence[int]) -> np.ndarray:
+    """Where each of several tables begins when they lie one after another: int32 [tables]."""
+    return np.concatenate([[0], np.cumsum(sizes)])[:-1].astype(np.int32)

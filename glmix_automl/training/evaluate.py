@@ -1,0 +1,193 @@
+"""The task of a worker: the dataset kept resident, a trial carried out on it from its budget to its result."""
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from glmix_automl.dataset import Dataset
+from glmix_automl.layout import TRIALS, Folder
+from glmix_automl.models import FAMILIES
+from glmix_automl.models.checkpoint import describe, load_arrays, restore, save_coordinate
+from glmix_automl.models.coordinate import Coordinate
+from glmix_automl.training import mixture_trial
+from glmix_automl.training.fit import Budget, Fit, Moment, Trainer
+from glmix_automl.training.loop import Loop
+from glmix_automl.training.measure import Point
+from glmix_automl.training.resident import Resident
+from glmix_automl.training.splits import Splits
+from glmix_automl.trial import Costs, Progress, Result, State, Trial
+from glmix_automl.workers.collective import Collective, current
+from glmix_automl.workers.executor import Report
+
+LOOPS_KEPT = 16  # traced loops: a grid that varies rates traces once per structure
+
+
+class Evaluator:
+    """Carries out trials on one dataset; kept by every rank of a world for the length of a study.
+
+    A trial's folder in the study, `trials/<number>/`, gets the coordinate and its scores of every split.
+    """
+
+    def __init__(
+        self,
+        dataset: str,
+        study: str,
+        seed: int = 0,
+        threads: int | None = None,
+        trial_seconds: float | None = None,
+        averaging: str = "synchronous",
+    ) -> None:
+        """Opens the dataset and reads this rank's share of every split.
+
+        Args:
+            dataset: URI of the dataset's folder.
+            study: URI of the study's folder.
+            seed: of the study; decides how training rows are shuffled and which members a fraction holds.
+            threads: TensorFlow's, cores / (slots * ranks); as TensorFlow chooses if None.
+            trial_seconds: wall-clock limit of a trial's training, or None.
+            averaging: `synchronous` or `anytime`, between the ranks of a world.
+
+        Raises:
+            DataError: the dataset cannot be read.
+        """
+        _use_threads(threads)
+        self._collective: Collective = current()
+        self._splits = Splits(Dataset.open(dataset), Folder(study), self._collective, seed)
+        self._seconds = math.inf if trial_seconds is None else trial_seconds
+        self._averaging = averaging
+        self._loops: OrderedDict[tuple[Any, ...], Loop] = OrderedDict()
+        for split in self._splits.names:
+            self._splits.resident(split)
+
+    def __call__(self, trial: Trial, report: Report) -> Result:
+        """Carries out one trial; its files are written before it returns.
+
+        Raises:
+            TrialError: the trial cannot be carried out, or its training diverged.
+        """
+        started = time.perf_counter()
+        if trial.family == mixture_trial.FAMILY:
+            return self._weigh(trial, started)
+        family = FAMILIES[trial.family]
+        parameters = family.resolve(trial.parameters)
+        train = self._splits.train(trial)
+        loop = self._loop(trial, parameters, len(train))
+        done = self._begin(trial, loop.coordinate)
+        curve: list[Progress] = []
+        fit = self._fit(trial, loop, train, done, self._watcher(trial, report, curve, started))
+        scoring = time.perf_counter()
+        scores = {split: self._scored(loop.coordinate, self._splits.resident(split)) for split in self._splits.names}
+        metrics = self._measure(trial, scores)
+        metrics |= {"parameters": float(loop.coordinate.size), "complexity": family.complexity(parameters)}
+        if self._collective.rank == 0:
+            training = {"epochs": fit.epochs, "fraction": trial.fraction, "seed": trial.seed, "steps": fit.steps}
+            metrics["bytes"] = float(save_coordinate(self._place(trial.number), loop.coordinate, training))
+        now = time.perf_counter()
+        costs = Costs(fit.steps, fit.rows, fit.train_seconds, fit.eval_seconds + now - scoring, now - started)
+        return _result(trial, fit.state, metrics, tuple(curve), costs)
+
+    def _weigh(self, trial: Trial, started: float) -> Result:
+        rows = {split: self._splits.rows_of(split) for split in self._splits.names}
+        weighed = mixture_trial.weigh(trial, rows, self._splits.scores)
+        fitted = time.perf_counter()
+        metrics = weighed.metrics | self._measure(trial, weighed.scores)
+        now = time.perf_counter()
+        steps = int(weighed.metrics.get("mixture_steps", 0))
+        costs = Costs(steps, 0, fitted - started, now - fitted, now - started)
+        return _result(trial, State.FINISHED, metrics, (), costs)
+
+    def _fit(self, trial: Trial, loop: Loop, train: Resident, done: float, watch: Any) -> Fit:
+        offset, validation = self._splits.offset("validation", trial.offset), self._splits.resident("validation")
+
+        def validate(coordinate: Coordinate) -> Point:
+            return self._splits.held("validation").point(self._scored(coordinate, validation) + offset)
+
+        rows, weight = round(self._sum(len(train))), self._sum(train.weight)
+        trainer = Trainer(loop, train, rows, weight, validate, watch, self._collective, trial.seed)
+        return trainer.fit(Budget(trial.epochs, done, self._seconds))
+
+    def _watcher(self, trial: Trial, report: Report, curve: list[Progress], started: float) -> Any:
+        def watch(moment: Moment) -> bool:
+            point = moment.point
+            auc, loss = (point.auc, point.loss) if point else (None, None)
+            seconds = time.perf_counter() - started
+            progress = Progress(trial.number, moment.epoch, moment.steps, seconds, auc, loss)
+            if point:
+                curve.append(progress)
+            return report(progress)
+
+        return watch
+
+    def _measure(self, trial: Trial, scores: Mapping[str, np.ndarray]) -> dict[str, float]:
+        """Writes the scores of every split and measures those held out."""
+        metrics = {}
+        for split, own in scores.items():
+            self._splits.write_scores(trial.number, split, own)
+            if split != "train":
+                found = self._splits.held(split).measure(own + self._splits.offset(split, trial.offset))
+                metrics |= found if split == "validation" else {f"{split}_{k}": v for k, v in found.items()}
+        return metrics
+
+    def _scored(self, coordinate: Coordinate, resident: Resident) -> np.ndarray:
+        """Scores of a whole split in dataset order, gathered from every rank's share."""
+        return self._collective.allgather(resident.in_order(coordinate.score(resident.rows)))
+
+    def _loop(self, trial: Trial, parameters: Mapping[str, Any], rows: int) -> Loop:
+        """A traced loop for the trial's structure, begun with its parameters and seed."""
+        coordinate = FAMILIES[trial.family].build(self._splits.dataset.schema, parameters, trial.seed)
+        batch = min(int(parameters["batch_size"]), rows)
+        key = (coordinate.structure, batch)
+        if key in self._loops:
+            self._loops[key].begin(parameters, trial.seed)
+        else:
+            self._loops[key] = Loop(coordinate, batch, self._collective, self._averaging == "synchronous")
+        self._loops.move_to_end(key)
+        while len(self._loops) > LOOPS_KEPT:
+            self._loops.popitem(last=False)
+        return self._loops[key]
+
+    def _begin(self, trial: Trial, coordinate: Coordinate) -> float:
+        """Starts from the parent's weights, if any; returns the passes it made if this trial continues it.
+
+        A promotion (same family, parameters, fraction; more epochs) continues; anything else is a warm start, which
+        takes the weights of the same name and shape.
+        """
+        if trial.parent is None:
+            return 0.0
+        place = self._place(trial.parent)
+        parent, arrays = describe(place), load_arrays(place)
+        if parent["family"] == trial.family and parent["parameters"] == coordinate.parameters:
+            restore(coordinate, arrays, place.uri)
+            training = parent["training"]
+            is_promotion = training["fraction"] == trial.fraction and training["epochs"] < trial.epochs
+            return float(training["epochs"]) if is_promotion else 0.0
+        for name, weight in coordinate.weights.items():
+            if name in arrays and arrays[name].shape == tuple(weight.shape):
+                weight.assign(arrays[name])
+        return 0.0
+
+    def _place(self, number: int) -> Folder:
+        return self._splits.study.within(f"{TRIALS}/{number}")
+
+    def _sum(self, value: float) -> float:
+        return float(self._collective.allreduce(np.asarray(float(value))))
+
+
+def _result(trial: Trial, state: State, metrics: dict[str, float], curve: tuple[Progress, ...], costs: Costs) -> Result:
+    return Result(trial.number, state, metrics.pop("auc", None), metrics.pop("loss", None), metrics, curve, costs)
+
+
+def _use_threads(threads: int | None) -> None:
+    """Sets TensorFlow's threads where it has not started yet; later they cannot be changed."""
+    if threads is None:
+        return
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError:  # already running in this process, as in tests
+        return

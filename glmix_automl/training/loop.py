@@ -1,0 +1,115 @@
+"""The training loop as one graph: many steps per call, batches sliced from resident tensors, no Python between steps."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from glmix_automl.models.coordinate import Coordinate
+from glmix_automl.models.rows import Rows, signature, take
+from glmix_automl.training.optimiser import Optimiser, adam_rates
+from glmix_automl.trial import Value
+from glmix_automl.workers.collective import Collective
+
+
+class Loop:
+    """The traced steps of one coordinate; serves every trial of the same structure and batch size.
+
+    Attributes:
+        coordinate: what is trained; its weights are replaced when a trial begins.
+        optimiser: its moments.
+        batch: rows of a step.
+    """
+
+    def __init__(self, coordinate: Coordinate, batch: int, collective: Collective, synchronous: bool) -> None:
+        self.coordinate = coordinate
+        self.optimiser = Optimiser(coordinate)
+        self.batch = batch
+        self._collective = collective if synchronous and collective.size > 1 else None
+        scalar, column = tf.TensorSpec([], tf.float32), tf.TensorSpec([None], tf.float32)
+        self._run = tf.function(
+            self._steps,
+            input_signature=[
+                signature(coordinate.schema),
+                tf.TensorSpec([None], tf.int32),
+                column,
+                column,
+                scalar,
+                {name: scalar for name in coordinate.hyper(1.0)},
+                tf.TensorSpec([2], tf.int32),
+                tf.TensorSpec([], tf.float64),
+            ],
+            autograph=False,
+        )
+
+    def begin(self, parameters: Mapping[str, Value], seed: int) -> None:
+        """Draws fresh weights for another trial of the same structure."""
+        self.coordinate.reset(parameters, seed)
+        self.optimiser.reset()
+
+    def run(
+        self,
+        rows: Rows,
+        starts: np.ndarray,
+        rates: tuple[np.ndarray, np.ndarray],
+        first: int,
+        scale: float,
+        hyper: Mapping[str, float],
+        seed: int,
+        until: float = np.inf,
+    ) -> int:
+        """Takes a step for each of `starts`, or fewer if the clock reaches `until`; returns how many.
+
+        Args:
+            rows: resident or streamed rows.
+            starts: int32 [steps], first row of each batch.
+            rates: float [steps] each: of the dense weights, of the tables.
+            first: steps taken before these, for Adam's correction and for dropout.
+            scale: what the sum of a batch's weighted losses is divided by.
+            hyper: `Coordinate.hyper`.
+            seed: of dropout.
+            until: seconds since the epoch.
+        """
+        done = self._run(
+            rows,
+            tf.constant(starts, tf.int32),
+            tf.constant(adam_rates(rates[0], first)),
+            tf.constant(rates[1], tf.float32),
+            tf.constant(scale, tf.float32),
+            {name: tf.constant(value, tf.float32) for name, value in hyper.items()},
+            tf.constant([seed & 0x7FFFFFFF, first], tf.int32),
+            tf.constant(until, tf.float64),
+        )
+        return int(done)
+
+    def _steps(
+        self,
+        rows: Rows,
+        starts: tf.Tensor,
+        rates: tf.Tensor,
+        table_rates: tf.Tensor,
+        scale: tf.Tensor,
+        hyper: dict[str, tf.Tensor],
+        noise: tf.Tensor,
+        until: tf.Tensor,
+    ) -> tf.Tensor:
+        def step(number: tf.Tensor) -> tuple[tf.Tensor]:
+            batch = take(rows, starts[number], self.batch)
+            gradients = self.coordinate.gradients(batch, scale, hyper, noise + tf.stack([0, number]))
+            if self._collective is not None:
+                gradients = [self._summed(k, gradient) for k, gradient in enumerate(gradients)]
+            with tf.control_dependencies(self.optimiser.apply(gradients, rates[number], table_rates[number])):
+                return (number + 1,)
+
+        count = tf.shape(starts)[0]
+        (done,) = tf.while_loop(
+            lambda number: tf.logical_and(number < count, tf.timestamp() < until),
+            step,
+            (tf.constant(0),),
+            parallel_iterations=1,
+        )
+        return done
+
+    def _summed(self, number: int, gradient: Any) -> Any:
+        return self._collective.allreduce(gradient, "mean", name=f"gradient_{number}")  # type: ignore[union-attr]

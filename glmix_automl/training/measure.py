@@ -1,0 +1,50 @@
+"""What the scores of a split are worth: exact AUC and its variance, log loss, calibration, AUC within members."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from glmix_automl import metrics
+
+
+@dataclass(frozen=True)
+class Point:
+    """A validation: its AUC and log loss."""
+
+    auc: float
+    loss: float
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """What scores of a split are compared with; all [rows] in dataset order.
+
+    Attributes:
+        label: 0 or 1.
+        weight: above 0.
+        member: code of each row's member, or None where the dataset has no entities.
+    """
+
+    label: np.ndarray
+    weight: np.ndarray
+    member: np.ndarray | None = None
+
+    def point(self, logits: np.ndarray) -> Point:
+        """AUC and log loss of log-odds, float32 [rows]; NaN where they are not finite."""
+        if not np.isfinite(logits).all():
+            return Point(math.nan, math.nan)
+        return Point(metrics.auc(self.label, logits, self.weight), metrics.log_loss(self.label, logits, self.weight))
+
+    def measure(self, logits: np.ndarray) -> dict[str, float]:
+        """Every metric of finite log-odds by name; those that are not defined on the split are left out."""
+        interval = metrics.auc_interval(self.label, logits, self.weight)
+        found = {
+            "auc": interval.estimate,
+            "auc_variance": interval.standard_error**2,
+            "loss": metrics.log_loss(self.label, logits, self.weight),
+            "calibration": metrics.calibration(self.label, logits, self.weight),
+        }
+        if self.member is not None:
+            found["member_auc"] = metrics.member_auc(self.label, logits, self.member, self.weight)
+        return {name: value for name, value in found.items() if math.isfinite(value)}

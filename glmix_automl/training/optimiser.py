@@ -1,0 +1,77 @@
+"""Adam for dense weights (Kingma and Ba 2015), Adagrad for tables by touched rows (Duchi et al. 2011); one node each."""
+
+import numpy as np
+import tensorflow as tf
+
+from glmix_automl.models.coordinate import Coordinate, Gradient
+
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+ACCUMULATOR = 0.1  # where Adagrad's sums of squares begin: bounds the first steps
+
+
+class Optimiser:
+    """The moments of a coordinate's weights and the update of one step, as part of the loop's graph.
+
+    TensorFlow's fused kernels update in place; moments of a table are of the table's size, but only touched rows are
+    read or written.
+    """
+
+    def __init__(self, coordinate: Coordinate) -> None:
+        self._dense = [(weight, _like(weight), _like(weight)) for weight in coordinate.dense]
+        self._tables = [(table, _like(table)) for table in coordinate.tables]
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets all steps."""
+        for _, mean, square in self._dense:
+            mean.assign(tf.zeros_like(mean))
+            square.assign(tf.zeros_like(square))
+        for _, squares in self._tables:
+            squares.assign(tf.fill(squares.shape, ACCUMULATOR))
+
+    @property
+    def moments(self) -> list[tf.Variable]:
+        """Everything it remembers, to be saved, restored or averaged."""
+        return [m for _, *moments in self._dense for m in moments] + [squares for _, squares in self._tables]
+
+    def apply(self, gradients: list[Gradient], rate: tf.Tensor, table_rate: tf.Tensor) -> list[tf.Operation]:
+        """The update by gradients of `Coordinate.dense` and then `.tables`; `rate` as `adam_rates` gives it."""
+        nothing = tf.constant(0.0)
+        dense, tables = gradients[: len(self._dense)], gradients[len(self._dense) :]
+        updates = [
+            tf.raw_ops.ResourceApplyAdam(
+                var=weight.handle,
+                m=mean.handle,
+                v=square.handle,
+                beta1_power=nothing,
+                beta2_power=nothing,
+                lr=rate,
+                beta1=BETA1,
+                beta2=BETA2,
+                epsilon=EPSILON,
+                grad=gradient,
+            )
+            for (weight, mean, square), gradient in zip(self._dense, dense, strict=True)
+        ]
+        return updates + [
+            tf.raw_ops.ResourceSparseApplyAdagradV2(
+                var=table.handle,
+                accum=squares.handle,
+                lr=table_rate,
+                epsilon=EPSILON,
+                grad=gradient.values,
+                indices=gradient.indices,
+            )
+            for (table, squares), gradient in zip(self._tables, tables, strict=True)
+        ]
+
+
+def adam_rates(rates: np.ndarray, first: int) -> np.ndarray:
+    """Rates of steps `first`, `first + 1`, ... (from 0) with Adam's correction for moments that began at zero."""
+    step = first + 1 + np.arange(len(rates), dtype=np.float64)
+    return (rates * np.sqrt(1 - BETA2**step) / (1 - BETA1**step)).astype(np.float32)
+
+
+def _like(weight: tf.Variable) -> tf.Variable:
+    with tf.device("cpu"):
+        return tf.Variable(tf.zeros(weight.shape), trainable=False)
