@@ -32,7 +32,7 @@ def save_coordinate(folder: Folder, coordinate: Coordinate, training: Mapping[st
     """
     arrays = {name: weight.numpy() for name, weight in coordinate.weights.items()}
     packed = io.BytesIO()
-    np.savez(packed, **arrays)  # type: ignore[arg-type]
+    np.savez(packed, **arrays)
     description = {
         "version": VERSION,
         "family": coordinate.family,

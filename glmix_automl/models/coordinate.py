@@ -112,6 +112,6 @@ def wide_table(schema: Schema) -> tuple[np.ndarray, np.ndarray, int]:
     Returns:
         First row of each categorical, int32 [categoricals]; of each bag, int32 [bags]; rows in all.
     """
-    sizes = [schema.size(feature) for feature in (*schema.categoricals, *schema.bags)]
+    sizes = [*map(schema.size, schema.categoricals), *map(schema.size, schema.bags)]
     starts, count = bases(sizes), len(schema.categoricals)
     return starts[:count], starts[count:], int(sum(sizes))

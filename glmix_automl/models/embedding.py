@@ -58,11 +58,8 @@ class Embedding:
         self.columns = [_Place(widths.index(w), base, k) for k, (w, base) in enumerate(columns)]
         self.bags = [_Place(widths.index(w), base, k) for k, (w, base) in enumerate(bags)]
         self.width = sum(w for w, _ in (*columns, *bags))
-        self._groups = [
-            [p for p in self.columns if p.table == t]
-            for t in range(len(widths))
-            if any(p.table == t for p in self.columns)
-        ]
+        by_table = [[p for p in self.columns if p.table == t] for t in range(len(widths))]
+        self._groups = [group for group in by_table if group]
 
     def reset(self, rng: np.random.Generator) -> None:
         """Draws the rows from a normal distribution of deviation `0.1`."""

@@ -1,9 +1,10 @@
 """Dense subnetworks of a given depth on numerics and embeddings; depth 0 is linear in them (Macko et al. 2019)."""
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -22,6 +23,10 @@ ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
     "swish": tf.nn.silu,
     "tanh": tf.tanh,
 }
+
+NUMBERS = ("embedding_l2", "weight_decay", "dropout")  # inputs of the graph, where they are not 0
+
+Drop: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
 
 EMBEDDING = {
     "embedding_width": Parameter(16, "of a categorical; 0 chooses by its number of ids", low=0, high=1024),
@@ -45,17 +50,12 @@ class Network(Coordinate):
     @property
     def structure(self) -> tuple[Any, ...]:
         """Every parameter but those that are numbers to the graph."""
-        numbers = {*TRAINING, "embedding_l2", "weight_decay", "dropout"}
-        fixed = tuple(sorted((k, v) for k, v in self.parameters.items() if k not in numbers))
-        return (
-            self.family,
-            fixed,
-            *(bool(self.parameters.get(k)) for k in ("embedding_l2", "weight_decay", "dropout")),
-        )
+        fixed = tuple(sorted((k, v) for k, v in self.parameters.items() if k not in {*TRAINING, *NUMBERS}))
+        return (self.family, fixed, *(bool(self.parameters.get(k)) for k in NUMBERS))
 
     def hyper(self, total_weight: float) -> dict[str, float]:
         """See `Coordinate`."""
-        return {k: float(self.parameters.get(k) or 0.0) for k in ("embedding_l2", "weight_decay", "dropout")}
+        return {k: float(self.parameters.get(k) or 0.0) for k in NUMBERS}
 
     def reset(self, parameters: Mapping[str, Value], seed: int) -> None:
         """He's normal distribution for kernels, zeros for biases, small normal rows for embeddings."""
@@ -69,9 +69,7 @@ class Network(Coordinate):
                 weight.assign(rng.standard_normal(weight.shape, np.float32) * deviation)
         self._embedding.reset(rng)
 
-    def forward(
-        self, numerics: tf.Tensor, blocks: list[tf.Tensor], drop: Callable[[tf.Tensor], tf.Tensor]
-    ) -> tf.Tensor:
+    def forward(self, numerics: tf.Tensor, blocks: list[tf.Tensor], drop: Drop) -> tf.Tensor:
         """Score of each row, float32 [rows], from numerics [rows, n] and embedding blocks [rows, ...]."""
         raise NotImplementedError
 
@@ -94,16 +92,15 @@ class Network(Coordinate):
         if self.parameters["embedding_l2"]:
             sparse = [g + hyper["embedding_l2"] / scale * rows for g, rows in zip(sparse, found, strict=True)]
         if self.parameters.get("weight_decay"):
-            dense = [
-                g + hyper["weight_decay"] * w if w.shape.rank > 1 else g for g, w in zip(dense, weights, strict=True)
-            ]
+            decay = [hyper["weight_decay"] * w if w.shape.rank > 1 else 0.0 for w in weights]
+            dense = [g + d for g, d in zip(dense, decay, strict=True)]
         return [*dense, *self._by_table([(t, ids) for t, ids, _ in lookups], sparse)]
 
-    def _dropout(self, hyper: Hyper, noise: tf.Tensor) -> Callable[[tf.Tensor], tf.Tensor]:
+    def _dropout(self, hyper: Hyper, noise: tf.Tensor) -> Drop:
         if not self.parameters.get("dropout"):
             return lambda x: x
-        layer = iter(range(1000))
-        return lambda x: tf.nn.experimental.stateless_dropout(x, hyper["dropout"], noise + [0, next(layer)])
+        layers = itertools.count()
+        return lambda x: tf.nn.experimental.stateless_dropout(x, hyper["dropout"], noise + (next(layers) << 16))
 
     def _by_table(self, lookups: list[tuple[int, tf.Tensor]], gradients: list[tf.Tensor]) -> list[Gradient]:
         slices: list[Gradient] = []
@@ -130,9 +127,7 @@ class Subnetwork(Network):
         self.dense = [*self._kernels, *self._biases]
         self.reset(parameters, seed)
 
-    def forward(
-        self, numerics: tf.Tensor, blocks: list[tf.Tensor], drop: Callable[[tf.Tensor], tf.Tensor]
-    ) -> tf.Tensor:
+    def forward(self, numerics: tf.Tensor, blocks: list[tf.Tensor], drop: Drop) -> tf.Tensor:
         """See `Network`."""
         hidden = tf.concat([numerics, *blocks], axis=1)
         for kernel, bias in zip(self._kernels[:-1], self._biases[:-1], strict=True):

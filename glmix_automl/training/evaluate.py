@@ -125,7 +125,7 @@ class Evaluator:
 
     def _measure(self, trial: Trial, scores: Mapping[str, np.ndarray]) -> dict[str, float]:
         """Writes the scores of every split and measures those held out."""
-        metrics = {}
+        metrics: dict[str, float] = {}
         for split, own in scores.items():
             self._splits.write_scores(trial.number, split, own)
             if split != "train":

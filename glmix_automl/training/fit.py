@@ -1,8 +1,8 @@
-"""One coordinate's training by gradient steps, within a budget: steps, validations, early stopping, best weights kept."""
+"""Training of one coordinate by gradient steps within a budget; validated on the way, the best weights kept."""
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from glmix_automl.training.loop import Loop
 from glmix_automl.training.measure import Point
 from glmix_automl.training.resident import Resident, batch_starts
 from glmix_automl.training.schedule import factors
-from glmix_automl.trial import Costs, State
+from glmix_automl.trial import Costs, State, Value
 from glmix_automl.workers.collective import Collective
 
 CALL_SECONDS = 0.5  # between two looks at the stop flag
@@ -105,7 +105,7 @@ class Trainer:
             point = self._measure(fit)
             stale = 0 if best.offer(point) else stale + 1
             moment = Moment(at / self._steps_per_epoch, at, point)
-            stopped = self._stop(moment) and mark != marks[-1] or stopped
+            stopped = stopped or (self._stop(moment) and mark != marks[-1])
             if stopped or (parameters["patience"] and stale >= int(parameters["patience"] or 0)):
                 break
         best.restore()
@@ -139,10 +139,7 @@ class Trainer:
         rng = generator(self._seed, "batches", epoch, self._collective.rank)
         starts = batch_starts(len(self._train), self._batch, self._steps_per_epoch, rng)
         factor = factors(parameters, at, steps, last)
-        rates = (
-            factor * float(parameters["learning_rate"] or 0),
-            factor * float(parameters["table_learning_rate"] or 0),
-        )
+        rates = factor * _number(parameters, "learning_rate"), factor * _number(parameters, "table_learning_rate")
         noise = derive(self._seed, "dropout", self._collective.rank)
         self._loop.run(self._train.rows, starts[within : within + steps], rates, at, self._scale, self._hyper, noise)
 
@@ -162,6 +159,10 @@ class Trainer:
     def _agree(self, wish: bool) -> bool:
         """Whether rank 0 wishes so: ranks must leave the loop together."""
         return wish if self._collective.size == 1 else bool(self._collective.broadcast(np.asarray(float(wish))))
+
+
+def _number(parameters: Mapping[str, Value], name: str) -> float:
+    return float(parameters[name] or 0)
 
 
 class _Best:

@@ -1,4 +1,4 @@
-"""The training loop as one graph: many steps per call, batches sliced from resident tensors, no Python between steps."""
+"""The training loop as one graph: many steps per call, batches sliced in it from resident tensors."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -36,7 +36,7 @@ class Loop:
                 column,
                 column,
                 scalar,
-                {name: scalar for name in coordinate.hyper(1.0)},
+                dict.fromkeys(coordinate.hyper(1.0), scalar),
                 tf.TensorSpec([2], tf.int32),
                 tf.TensorSpec([], tf.float64),
             ],

@@ -1,4 +1,4 @@
-"""Adam for dense weights (Kingma and Ba 2015), Adagrad for tables by touched rows (Duchi et al. 2011); one node each."""
+"""Adam for dense weights (Kingma and Ba 2015), Adagrad for tables by touched rows (Duchi et al. 2011); fused."""
 
 import numpy as np
 import tensorflow as tf

@@ -14,7 +14,7 @@ ALIGNED = 16  # rows; slices that begin at multiples share the tensor's memory i
 
 @dataclass(frozen=True, eq=False)
 class Resident:
-    """This rank's share of a split.
+    """The share of a split that this rank holds.
 
     Attributes:
         rows: the columns as tensors, permuted by `order`.

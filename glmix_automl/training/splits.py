@@ -36,7 +36,7 @@ class Splits:
         self._parts: OrderedDict[float, Resident] = OrderedDict()
 
     def resident(self, split: str) -> Resident:
-        """This rank's share of a split; train's rows are shuffled."""
+        """The share of a split that this rank holds; train's rows are shuffled."""
         if split not in self._whole:
             self._whole[split] = self._read(split, 1.0)
         return self._whole[split]

@@ -1,0 +1,1 @@
+"""One trial, start to finish: a coordinate trained, measured, and its scores kept."""
