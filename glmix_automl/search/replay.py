@@ -1,0 +1,120 @@
+"""Rebuilds a structure that growth found on other data, without searching."""
+
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from glmix_automl import config
+from glmix_automl.config import Config
+from glmix_automl.errors import ConfigError
+from glmix_automl.search.growth import MIXTURE
+from glmix_automl.search.structure import Plan, PlannedMember
+from glmix_automl.seeds import derive
+from glmix_automl.trial import Mixture, Result, Trial
+
+
+class ReplayOptions(Config):
+    """What to rebuild."""
+
+    plan: str | dict[str, Any]
+    """File that holds a plan as JSON (`glmix_automl.search.structure.plan`), or the plan itself."""
+    epochs: float | None = pydantic.Field(default=None, gt=0)
+    """Budget of every member; none: what it had."""
+
+    def load(self) -> Plan:
+        """The plan.
+
+        Raises:
+            ConfigError: there is no such file, or it holds no plan; an offset names a member that does not come before.
+        """
+        if isinstance(self.plan, str):
+            found = config.load(Path(self.plan), Plan)  # JSON is YAML
+        else:
+            found = config.parse(self.plan, Plan, "replay: plan")
+        if found.version != 1:
+            raise ConfigError(f"replay: plan is of version {found.version}, this program reads version 1")
+        for place, member in enumerate(found.members):
+            if any(not 0 <= earlier < place for earlier in _before(member)):
+                raise ConfigError(f"replay: member {place} ({member.name}) builds on one that does not come before it")
+        return found
+
+
+class Replay:
+    """Trains the members in an order that their offsets allow, then weighs them from their previous weights."""
+
+    def __init__(self, options: ReplayOptions, seed: int) -> None:
+        self._plan, self._epochs, self._seed = options.load(), options.epochs, seed
+        self._number: dict[int, int] = {}  # place in the plan -> trial
+        self._scored: dict[int, bool] = {}  # place -> whether it can be built on
+        self._asked, self._mixed = 0, False
+
+    def ask(self, n: int) -> list[Trial]:
+        """Members whose offset is there; at last the mixture."""
+        asked: list[Trial] = []
+        for place, member in enumerate(self._plan.members):
+            if len(asked) == n:
+                break
+            if place not in self._number and all(earlier in self._scored for earlier in _before(member)):
+                asked.append(self._member(place, member))
+        everything = len(self._scored) == len(self._plan.members)
+        if len(asked) < n and everything and not self._mixed and any(self._scored.values()):
+            self._mixed = True
+            asked.append(self._mixture())
+        return asked
+
+    def tell(self, result: Result) -> None:
+        """A member that failed is left out of what builds on it, and of the ensemble."""
+        for place, number in self._number.items():
+            if number == result.number:
+                self._scored[place] = result.state.scored
+
+    def _next(self) -> int:
+        self._asked += 1
+        return self._asked - 1
+
+    def _member(self, place: int, member: PlannedMember) -> Trial:
+        number = self._number[place] = self._next()
+        return Trial(
+            number=number,
+            strategy="",
+            family=member.family,
+            parameters=member.parameters,
+            epochs=self._epochs or member.epochs,
+            fraction=member.fraction,
+            parent=None if member.parent is None or not self._scored[member.parent] else self._number[member.parent],
+            offset=self._translated(member.offset, member.offset_bias),
+            teacher=self._translated(member.teacher, member.teacher_bias),
+            seed=derive(self._seed, "member", place),
+            tags={"generator": member.name or member.family, "role": "member", "round": str(place)},
+        )
+
+    def _translated(self, weights: dict[int, float] | None, bias: float) -> Mixture | None:
+        if weights is None:
+            return None
+        there = [place for place in weights if self._scored[place]]
+        return Mixture(tuple(self._number[p] for p in there), tuple(weights[p] for p in there), bias)
+
+    def _mixture(self) -> Trial:
+        places = [place for place, scored in self._scored.items() if scored]
+        places.sort()
+        penalties = str(self._plan.weighting.get("penalties", "")).split() or ["0"] * len(self._plan.members)
+        return Trial(
+            number=self._next(),
+            strategy="",
+            family=MIXTURE,
+            parameters={**self._plan.weighting, "penalties": " ".join(penalties[place] for place in places)},
+            seed=derive(self._seed, "mixture"),
+            tags={"role": "mixture", "round": str(len(places))},
+            members=Mixture(
+                tuple(self._number[place] for place in places),
+                tuple(self._plan.members[place].weight for place in places),
+                self._plan.bias,
+            ),
+        )
+
+
+def _before(member: PlannedMember) -> set[int]:
+    """Places that must have been trained before."""
+    parent = set() if member.parent is None else {member.parent}
+    return {*(member.offset or {}), *(member.teacher or {}), *parent}

@@ -1,0 +1,240 @@
+"""The structure that growth found, read back from the trials and results of a journal: for tables, pictures, replay."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from glmix_automl.config import Config
+from glmix_automl.search.growth import MIXTURE, Attempt, EntryRule
+from glmix_automl.trial import Mixture, Result, Trial, Value
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A coordinate that entered the ensemble.
+
+    Attributes:
+        trial: number of the trial that trained it.
+        name: what the generator called it.
+        family, parameters: what it is.
+        depth, width: of its parameters, where it has them.
+        round: entries before it was started; without a barrier that can be fewer than the entries before its own.
+        weight: in the final ensemble; 0 if it was pruned later.
+        auc: validation AUC of the ensemble after it entered.
+        own_auc: validation AUC its own trial reported, offset included.
+        train_seconds: of its own training.
+        complexity: r(h), if the family said.
+    """
+
+    trial: int
+    name: str
+    family: str
+    parameters: Mapping[str, Value]
+    depth: int | None
+    width: int | None
+    round: int
+    weight: float
+    auc: float
+    own_auc: float
+    train_seconds: float
+    complexity: float | None = None
+
+    def row(self) -> dict[str, Value]:
+        """A flat row for a table."""
+        flat = dataclasses.asdict(self)
+        parameters = flat.pop("parameters")
+        return flat | {"parameters": json.dumps(parameters, sort_keys=True)}
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Members in order of entry, and the trial that is the final ensemble; without members if nothing has entered."""
+
+    ensemble: int | None = None
+    bias: float = 0.0
+    members: tuple[Grown, ...] = ()
+
+
+class PlannedMember(Config):
+    """A member to be trained again."""
+
+    family: str
+    name: str = ""
+    parameters: dict[str, Value] = {}
+    epochs: float = 1.0
+    fraction: float = 1.0
+    weight: float = 0.0
+    """Mixture weight to begin from."""
+    offset: dict[int, float] | None = None
+    """Place of an earlier member -> its weight in the score that was the offset; none: trained on the labels alone."""
+    offset_bias: float = 0.0
+    teacher: dict[int, float] | None = None
+    """The same for the teacher, if it was taught."""
+    teacher_bias: float = 0.0
+    parent: int | None = None
+    """Place of the earlier member it began from."""
+
+
+class Plan(Config):
+    """A structure without its data: what `replay` rebuilds."""
+
+    version: int = 1
+    members: tuple[PlannedMember, ...]
+    bias: float = 0.0
+    weighting: dict[str, Value] = {}
+    """Parameters of the final mixture trial; its penalties are in the order of the members."""
+
+
+def structure(trials: Mapping[int, Trial], results: Mapping[int, Result], entry: str | None = None) -> Structure:
+    """What growth has found so far.
+
+    Args:
+        trials, results: of a study, by number.
+        entry: the race entry to look at; all, if None (where there is only one).
+    """
+    found = _Journal(trials, results, entry)
+    chain = found.chain()
+    if not chain:
+        return Structure()
+    final = chain[-1].mixture or Mixture()
+    weights = dict(zip(final.members, final.weights, strict=True))
+    members = tuple(found.grown(number, attempt, weights) for attempt in chain for number in attempt.kept)
+    return Structure(chain[-1].trial.number, final.bias, members)
+
+
+def plan(trials: Mapping[int, Trial], results: Mapping[int, Result], entry: str | None = None) -> Plan:
+    """The found structure as a plan: members that have a weight, and those that the offset of such a one is made of.
+
+    Raises:
+        ValueError: nothing has entered yet.
+    """
+    found = _Journal(trials, results, entry)
+    chain = found.chain()
+    if not chain:
+        raise ValueError("growth has found no ensemble yet, so there is nothing to replay")
+    grown = structure(trials, results, entry)
+    needed = found.needed({member.trial for member in grown.members if member.weight})
+    kept = [member for member in grown.members if member.trial in needed]
+    place = {member.trial: k for k, member in enumerate(kept)}
+    final = chain[-1].trial
+    penalties = dict(zip(final.members.members if final.members else (), _penalties(final), strict=True))
+    return Plan(
+        members=tuple(found.planned(member, place) for member in kept),
+        bias=grown.bias,
+        weighting={
+            **{k: v for k, v in final.parameters.items() if k in ("weighting", "fit")},
+            "penalties": " ".join(penalties.get(member.trial, "0") for member in kept),
+        },
+    )
+
+
+class _Journal:
+    """The trials of one entry, and which mixture fits became the ensemble."""
+
+    def __init__(self, trials: Mapping[int, Trial], results: Mapping[int, Result], entry: str | None) -> None:
+        self.trials = {n: t for n, t in trials.items() if "growth" in t.tags and entry in (None, t.strategy)}
+        self.results = results
+        self.mixtures = {t.tags["growth"]: t for t in self.trials.values() if t.family == MIXTURE}
+
+    def attempt(self, trial: Trial) -> Attempt:
+        """A mixture trial with what it tried: those of its members that were not in the ensemble before."""
+        before = self.mixtures.get(trial.tags["base"])
+        known = set(self.fitted(before).members) if before is not None else set()
+        members = trial.members.members if trial.members else ()
+        return Attempt(trial, tuple(m for m in members if m not in known), self.results.get(trial.number))
+
+    def fitted(self, trial: Trial) -> Mixture:
+        """The weights that a mixture trial found."""
+        return Attempt(trial, (), self.results.get(trial.number)).mixture or Mixture()
+
+    def chain(self) -> list[Attempt]:
+        """The attempts that entered, in order."""
+        bases = {t.tags["base"] for t in self.trials.values()} - {""}
+        last = max(bases, key=int, default="")
+        # The last entry may have no trial that builds on it; the rule that it entered by is in the trials themselves.
+        rivals = [self.attempt(t) for t in self.mixtures.values() if t.tags["base"] == last]
+        base = self.results.get(self.mixtures[last].number) if last else None
+        best = EntryRule.of(rivals[0].trial).best(rivals, base) if rivals else None
+        last = best.trial.tags["growth"] if best else last
+        chain: list[Attempt] = []
+        while last:
+            chain.append(self.attempt(self.mixtures[last]))
+            last = self.mixtures[last].tags["base"]
+        return chain[::-1]
+
+    def grown(self, number: int, attempt: Attempt, weights: Mapping[int, float]) -> Grown:
+        """A member, with the AUC of the attempt it entered by."""
+        trial, result = self.trials[number], self.results[number]
+        depth, width = (trial.parameters.get(name) for name in ("depth", "width"))
+        assert attempt.result is not None
+        return Grown(
+            trial=number,
+            name=trial.tags["generator"],
+            family=trial.family,
+            parameters=dict(trial.parameters),
+            depth=depth if isinstance(depth, int) else None,
+            width=width if isinstance(width, int) else None,
+            round=int(trial.tags["round"]),
+            weight=weights.get(number, 0.0),
+            auc=attempt.result.auc or 0.0,
+            own_auc=result.auc or 0.0,
+            train_seconds=result.costs.train_seconds,
+            complexity=result.metrics.get("complexity"),
+        )
+
+    def flat(self, mixture: Mixture) -> tuple[dict[int, float], float]:
+        """A mixture with the mixture trials in it opened: coordinate -> weight, and the bias."""
+        total: dict[int, float] = {}
+        bias = mixture.bias
+        for member, weight in zip(mixture.members, mixture.weights, strict=True):
+            inner, inner_bias = {member: 1.0}, 0.0
+            if self.trials[member].family == MIXTURE:
+                inner, inner_bias = self.flat(self.fitted(self.trials[member]))
+            bias += weight * inner_bias
+            for number, inner_weight in inner.items():
+                total[number] = total.get(number, 0.0) + weight * inner_weight
+        return total, bias
+
+    def needed(self, numbers: set[int]) -> set[int]:
+        """These and all coordinates that their offsets and teachers are made of, and their parents."""
+        found: set[int] = set()
+        todo = list(numbers)
+        while todo:
+            number = todo.pop()
+            if number not in found:
+                found.add(number)
+                trial = self.trials[number]
+                for mixture in (trial.offset, trial.teacher):
+                    todo += self.flat(mixture)[0] if mixture is not None else ()
+                todo += [] if trial.parent is None else [trial.parent]
+        return found
+
+    def planned(self, member: Grown, place: Mapping[int, int]) -> PlannedMember:
+        """A member in places of the plan instead of numbers of the study."""
+        trial = self.trials[member.trial]
+        offset, offset_bias = self.flat(trial.offset) if trial.offset else ({}, 0.0)
+        teacher, teacher_bias = self.flat(trial.teacher) if trial.teacher else ({}, 0.0)
+        return PlannedMember(
+            family=member.family,
+            name=member.name,
+            parameters=dict(member.parameters),
+            epochs=trial.epochs,
+            fraction=trial.fraction,
+            weight=member.weight,
+            offset={place[n]: w for n, w in offset.items()} if trial.offset else None,
+            offset_bias=offset_bias,
+            teacher={place[n]: w for n, w in teacher.items()} if trial.teacher else None,
+            teacher_bias=teacher_bias,
+            parent=None if trial.parent is None else place[trial.parent],
+        )
+
+
+def _penalties(trial: Trial) -> list[str]:
+    return str(trial.parameters.get("penalties", "")).split()
+
+
+def to_json(found: Structure) -> dict[str, Any]:
+    """A plain dict that `json.dumps` takes."""
+    return dataclasses.asdict(found)

@@ -1,0 +1,116 @@
+"""What growth found can be read back from its trials, and rebuilt on other data."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glmix_automl.config import parse
+from glmix_automl.errors import ConfigError
+from glmix_automl.search.adanet import AdaNet
+from glmix_automl.search.adanet_options import AdaNetOptions
+from glmix_automl.search.replay import Replay, ReplayOptions
+from glmix_automl.search.structure import plan, structure
+from glmix_automl.trial import Mixture, Result
+from tests.search.growth_world import World, play
+
+POOL = {"kind": "pool", "candidates": [{"family": "part", "parameters": {"depth": d}} for d in (1, 2, 3, 4)]}
+
+
+def grown(world: World, **options: Any) -> AdaNet:
+    strategy = AdaNet(parse({"generator": POOL, **options}, AdaNetOptions, "test"), 0)
+    play(strategy, world, slots=2)
+    return strategy
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"barrier": True}, {"rounds": 2}, {"select": "objective"}, {"ensemble": "all"}, {"training": "labels"}],
+    ids=str,
+)
+def test_the_structure_read_from_the_trials_is_what_growth_holds(options: dict[str, Any]) -> None:
+    world = World()
+    strategy = grown(world, **options)
+    found = structure(world.trials, world.results)
+    weights = {member.trial: member.weight for member in found.members if member.weight}
+    assert weights == dict(zip(strategy.ensemble.members, strategy.ensemble.weights, strict=True))
+    assert found.bias == strategy.ensemble.bias
+    aucs = [member.auc for member in found.members]
+    assert aucs == sorted(aucs)
+    assert world.results[found.ensemble].auc == aucs[-1]
+
+
+def test_the_structure_can_be_read_while_growth_is_under_way() -> None:
+    world = World()
+    strategy = AdaNet(parse({"generator": POOL}, AdaNetOptions, "test"), 0)
+    assert structure(world.trials, world.results).members == ()
+    for _ in range(4):
+        for trial in strategy.ask(1):
+            strategy.tell(world.run(trial))
+    strategy.ask(1)
+    found = structure(world.trials, world.results)
+    assert tuple(member.trial for member in found.members) == strategy.ensemble.members
+    assert json.dumps([member.row() for member in found.members])
+
+
+def test_replaying_on_the_same_data_gives_the_same_model() -> None:
+    world = World()
+    strategy = grown(world)
+    again = World()
+    found = plan(world.trials, world.results)
+    play(Replay(ReplayOptions(plan=json.loads(found.model_dump_json())), 1), again, slots=3)
+    last = max(again.trials)
+    assert again.trials[last].family == "mixture"
+    assert again.results[last].auc == pytest.approx(world.auc(strategy.ensemble, "validation"), abs=1e-4)
+    candidates = [t for t in world.trials.values() if t.family == "part"]
+    assert len(again.trials) == len(found.members) + 1 < len(candidates)
+
+
+def test_replaying_on_new_data_comes_close_to_growing_there(tmp_path: Path) -> None:
+    world = World()
+    grown(world)
+    file = tmp_path / "plan.json"
+    file.write_text(plan(world.trials, world.results).model_dump_json())
+    new, fresh = World(seed=9), World(seed=9)
+    play(Replay(ReplayOptions(plan=str(file)), 1), new, slots=3)
+    searched = grown(fresh)
+    assert new.auc(Mixture((max(new.trials),), (1.0,))) > fresh.auc(searched.ensemble) - 0.01
+
+
+def test_a_member_that_fails_is_left_out() -> None:
+    world = World()
+    grown(world)
+    strategy = Replay(ReplayOptions(plan=plan(world.trials, world.results).model_dump()), 1)
+    again = World()
+    (first,) = strategy.ask(1)
+    strategy.tell(Result.failure(first.number, "lost its worker"))
+    play(strategy, again)
+    last = again.trials[max(again.trials)]
+    assert last.members is not None
+    assert first.number not in last.members.members
+    assert again.results[last.number].auc is not None
+
+
+def test_a_replay_in_which_everything_fails_ends() -> None:
+    world = World()
+    grown(world)
+    strategy = Replay(ReplayOptions(plan=plan(world.trials, world.results).model_dump()), 1)
+    while asked := strategy.ask(3):
+        for trial in asked:
+            assert trial.family != "mixture"
+            strategy.tell(Result.failure(trial.number, "no luck"))
+
+
+def test_plans_that_cannot_be_carried_out_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="does not come before"):
+        Replay(ReplayOptions(plan={"members": [{"family": "part", "offset": {"0": 1.0}}]}), 0)
+    with pytest.raises(ConfigError, match="version 2"):
+        Replay(ReplayOptions(plan={"version": 2, "members": []}), 0)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        Replay(ReplayOptions(plan=str(tmp_path / "nowhere.json")), 0)
+
+
+def test_there_is_no_plan_before_anything_has_entered() -> None:
+    with pytest.raises(ValueError, match="nothing to replay"):
+        plan({}, {})
