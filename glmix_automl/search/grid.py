@@ -42,10 +42,17 @@ class GridOptions(SpaceWork):
 
 def values(parameter: Parameter, resolution: int) -> Unit:
     """At most `resolution` points of the unit interval, both ends among them; every choice, [values]."""
-    if parameter.type in ("choice", "bool"):
-        resolution = int(parameter.levels)
+    if parameter.type in ("choice", "bool") or parameter.levels <= resolution:
+        return every(parameter)
     ends = np.array([0.5]) if resolution == 1 else np.linspace(0, 1, resolution)
     return np.unique(parameter.units(parameter.numbers(ends)))
+
+
+def every(parameter: Parameter) -> Unit:
+    """The points that stand for every value of a discrete parameter, [values]."""
+    if parameter.type == "int" and parameter.scale == "log":
+        return parameter.units(np.arange(parameter.low, parameter.high + 1.0))
+    return (np.arange(int(parameter.levels)) + 0.5) / parameter.levels
 
 
 def columns(space: Space, resolution: dict[str, int] | int) -> list[Unit]:

@@ -8,13 +8,14 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 import pydantic
+from numpy.typing import NDArray
 
 from glmix_automl.config import Config
 from glmix_automl.trial import Value
 
-Unit: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
+Unit: TypeAlias = NDArray[np.float64]
 """Points of the unit cube, [points, parameters] or one column of it; NaN where a parameter does not apply."""
-Mask: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
+Mask: TypeAlias = NDArray[np.bool_]
 
 _EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
 

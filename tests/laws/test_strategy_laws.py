@@ -21,12 +21,40 @@ SPACE = {
     "forbidden": [{"depth": 3, "width": 256}],
 }
 WORK = {"family": "subnetwork", "space": SPACE}
+POOL = {"kind": "pool", "candidates": [{"family": "logistic"}, {"family": "subnetwork", "parameters": {"depth": 2}}]}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "growth": ("adanet", {"generator": POOL, "candidates": 20}),
+    "growth in rounds": ("adanet", {"generator": POOL, "candidates": 20, "barrier": True, "warm_start": True}),
+    "growth of all": ("adanet", {"generator": {"kind": "simple"}, "candidates": 20, "ensemble": "all"}),
+    "growth in both directions": (
+        "adanet",
+        {"generator": {"kind": "dynamic"}, "rounds": 5, "distillation": "born_again", "training": "labels"},
+    ),
+    "replay": (
+        "replay",
+        {"plan": {"members": [{"family": "logistic"}, {"family": "cross", "offset": {0: 1.0}}, {"family": "cross"}]}},
+    ),
+    "tuned growth": (
+        "adanet",
+        {"generator": {"kind": "tuned", "strategy": "random", **WORK, "trials": 12}, "candidates": 20},
+    ),
     "fixed": ("fixed", {"family": "logistic", "trials": [{}, {"parameters": {"l2": 0.1}}, {"epochs": 3}]}),
     "grid": ("grid", {**WORK, "resolution": {"learning_rate": 3, "keep": 2}}),
     "random": ("random", {**WORK, "trials": 20}),
     "latin hypercube": ("random", {**WORK, "trials": 20, "sampling": "latin_hypercube"}),
     "sobol": ("random", {**WORK, "trials": 20, "sampling": "sobol"}),
+    "gaussian process": ("bayes", {**WORK, "trials": 20, "start": 4}),
+    "random forest": ("bayes", {**WORK, "trials": 20, "surrogate": "random_forest", "decay": {}}),
+    "extra trees": (
+        "bayes",
+        {**WORK, "trials": 20, "surrogate": "extra_trees", "own_exploration": True, "liar": "min"},
+    ),
+    "expected improvement": ("bayes", {**WORK, "trials": 15, "acquisition": "expected_improvement", "exploration": 0}),
+    "constrained": ("bayes", {**WORK, "trials": 15, "constraints": [{"metric": "parameters", "at_most": 64}]}),
+    "pareto": (
+        "bayes",
+        {**WORK, "trials": 15, "second": {"metric": "parameters"}, "acquisition": "probability_of_improvement"},
+    ),
 }
 """Case -> (name of the strategy, options)."""
 LIMIT = 3000
@@ -49,6 +77,8 @@ def outcome(trial: Trial, fails: bool = False) -> Result:
     curve = (Progress(trial.number, trial.epochs, 1, 1.0, auc=auc),)
     costs = Costs(worker_seconds=trial.epochs * trial.fraction)
     metrics = {"auc_variance": 1e-6, "parameters": float(trial.parameters.get("width") or 1)}
+    if trial.members is not None:  # what a mixture fit reports
+        metrics |= {"bias": 0.0, "objective": 0.5, **{f"weight_{k}": 1.0 for k in range(len(trial.members.members))}}
     return Result(trial.number, State.FINISHED, auc, 0.5, metrics, curve, costs)
 
 

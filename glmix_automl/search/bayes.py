@@ -1,0 +1,191 @@
+"""Asynchronous model-based search, AMBS (Balaprakash et al. 2018; DeepHyper): a surrogate proposes, nobody waits.
+
+A few even points first; from then on each proposal is the candidate that the acquisition likes best, given everything
+told and a lie for everything pending (constant liar, Ginsbourger et al. 2010), so a free slot is filled at once. With
+many pending each proposal also draws its own exploration (qUCB, Wilson et al. 2017; Egele et al. 2022).
+"""
+
+from typing import Annotated, Literal, TypeAlias
+
+import numpy as np
+import pydantic
+
+from glmix_automl.search.acquisition import ACQUISITIONS, Decay
+from glmix_automl.search.acquisition import Name as AcquisitionName
+from glmix_automl.search.candidates import Candidates
+from glmix_automl.search.encoding import Encoding
+from glmix_automl.search.entry import Seen, SpaceWork, draft
+from glmix_automl.search.forest import Forest
+from glmix_automl.search.gaussian_process import GaussianProcess
+from glmix_automl.search.objectives import Constraint, Goal, Goals
+from glmix_automl.search.random_search import Sampling, design
+from glmix_automl.search.surrogate import Surrogate
+from glmix_automl.search.transfer import Prior
+from glmix_automl.seeds import generator
+from glmix_automl.space import Unit
+from glmix_automl.trial import Result, Trial
+
+SurrogateName: TypeAlias = Literal["gaussian_process", "random_forest", "extra_trees"]
+INCUMBENTS = 8
+"""Best points whose neighbourhood is searched."""
+CROWD = 16
+"""Pending trials from which each proposal draws its own exploration, if not told otherwise."""
+
+
+class BayesOptions(SpaceWork):
+    """How AMBS learns and chooses."""
+
+    trials: int = pydantic.Field(default=100, ge=1)
+    """How many to run; a small space ends earlier, as no point is tried twice."""
+    start: int | None = pydantic.Field(default=None, ge=1)
+    """Points of the even start; by default one more than there are parameters, at least 4 and at most 10."""
+    start_sampling: Sampling = "sobol"
+    """How the start is spread."""
+    surrogate: SurrogateName = "gaussian_process"
+    """What learns. The Gaussian process needs the fewest trials; from `forest_from` told ones on, trees take over."""
+    forest_from: int = pydantic.Field(default=300, ge=1)
+    """Told trials from which extra trees replace a Gaussian process, whose price grows with their cube."""
+    acquisition: AcquisitionName = "confidence_bound"
+    """What a candidate is judged by."""
+    exploration: Annotated[float, pydantic.Field(ge=0)] = 1.96
+    """Kappa of the confidence bound; xi of the two improvements, in standard deviations of the values."""
+    decay: Decay | None = None
+    """Lets exploration fall and begin anew; constant if left out."""
+    liar: Literal["min", "mean", "max"] = "mean"
+    """Value imagined for pending trials: of the values told, the worst, the mean or the best."""
+    own_exploration: bool | None = None
+    """Whether each proposal draws its own kappa, exponentially around `exploration`; by default in a crowd."""
+    candidates: int = pydantic.Field(default=1500, ge=10)
+    """Points compared per call."""
+    prior: tuple[Prior, ...] = ()
+    """Results of earlier studies that inform the start, down-weighted by the drift of their datasets."""
+    constraints: tuple[Constraint, ...] = ()
+    """Bounds on further metrics of a result that a good trial keeps."""
+    second: Goal | None = None
+    """A second metric to trade against the AUC: proposals then spread along the Pareto front of both."""
+
+
+def surrogate(name: SurrogateName) -> Surrogate:
+    """A fresh surrogate by name."""
+    return GaussianProcess() if name == "gaussian_process" else Forest(name)
+
+
+class Bayes:
+    """AMBS as a strategy; ends after `trials`, or when a finite space is used up."""
+
+    def __init__(self, options: BayesOptions, seed: int) -> None:
+        self._options, self._seed = options, seed
+        self._space = options.space
+        start = options.start or min(max(len(self._space.names) + 1, 4), 10)
+        if options.prior:
+            start = min(start, 2)  # earlier studies already say where to look
+        self._start = min(start, options.trials)
+        rows = design(self._space, max(self._start, 64), options.start_sampling, generator(seed, "start"))
+        self._design = rows[: options.trials]
+        self._candidates = Candidates(self._space, options.candidates)
+        self._seen = Seen()
+        self._points: list[Unit] = []  # by trial number
+        self._pending: set[int] = set()
+        self._results: dict[int, Result] = {}
+        self._told: list[int] = []  # numbers in the order the surrogate learns them
+        self._goals = Goals(options.constraints, options.second)
+        self._learners: dict[str, tuple[str, Surrogate]] = {}
+
+    def tell(self, result: Result) -> None:
+        """Learns how a trial ended; one that failed counts as the worst so far."""
+        self._results[result.number] = result
+        self._pending.discard(result.number)
+
+    def ask(self, n: int) -> list[Trial]:
+        """The `n` most promising points, each chosen with the ones before it imagined as pending."""
+        # Sorted: the order in which results came in between two asks leaves no trace.
+        self._told += sorted(self._results.keys() - set(self._told))
+        wanted = min(n, self._options.trials - len(self._points))
+        trials: list[Trial] = []
+        while len(trials) < wanted and not self._informed:
+            point = self._even()
+            if point is None:
+                break
+            trials.append(self._propose(point))
+        if len(trials) < wanted:
+            trials += [self._propose(point) for point in self._choose(wanted - len(trials))]
+        return trials
+
+    @property
+    def _informed(self) -> bool:
+        """Whether the start is over: all of it asked, and two results (of this or earlier studies) to compare."""
+        scored = sum(self._results[number].state.scored for number in self._told)
+        return len(self._points) >= self._start and scored + len(self._options.prior) >= 2
+
+    def _even(self) -> Unit | None:
+        """The next point of the start's design that is still new; independent draws once the design is used up."""
+        for point in self._design[len(self._points) :]:
+            if self._seen.new(point[None]):
+                return point
+        drawn = self._candidates.draw(np.empty((0, 0)), self._seen, generator(self._seed, "even", len(self._points)))
+        return drawn[0] if len(drawn) else None
+
+    def _propose(self, point: Unit) -> Trial:
+        number = len(self._points)
+        self._points.append(point)
+        self._seen.add(point[None])
+        self._pending.add(number)
+        return draft(self._options, self._seed, number, self._space.from_unit(point[None])[0])
+
+    def _choose(self, n: int) -> list[Unit]:
+        options, number = self._options, len(self._points)
+        rng = generator(self._seed, "choose", number)
+        results = [self._results[i] for i in self._told]
+        observations = self._goals.observations(self._rows(self._told), results, self._earlier, options.prior)
+        if not observations:
+            return []
+        primary = observations["auc"]
+        order = np.argsort(-primary.values, kind="stable")[:INCUMBENTS]
+        candidates = self._candidates.draw(primary.points[order], self._seen, rng)
+        if not len(candidates):
+            return []
+        name = self._surrogate_for(len(primary.values))
+        encoding = Encoding(self._space, absent=0.5 if name == "gaussian_process" else -1.0)
+        encoded, pending = encoding(candidates), encoding(self._rows(sorted(self._pending)))
+        posteriors = {}
+        for metric, seen in observations.items():
+            learner = self._learner(metric, name)
+            learner.fit(encoding(seen.points), seen.values, seen.weights, rng)
+            posteriors[metric] = learner.posterior(pending, seen.lie(options.liar), encoded)
+        chosen: list[Unit] = []
+        free = np.ones(len(candidates), bool)
+        for offset in range(min(n, len(candidates))):
+            exploration = self._exploration(number + offset, rng)
+            worth = self._goals.worth(posteriors, observations, ACQUISITIONS[options.acquisition], exploration, rng)
+            position = int(np.argmax(np.where(free, worth, -np.inf)))
+            free[position] = False
+            chosen.append(candidates[position])
+            if len(chosen) < n:
+                for posterior in posteriors.values():
+                    posterior.imagine(position)
+        return chosen
+
+    def _exploration(self, trial: int, rng: np.random.Generator) -> float:
+        options = self._options
+        exploration = options.decay.at(options.exploration, trial) if options.decay else options.exploration
+        own = options.own_exploration
+        if own is None:
+            own = len(self._pending) >= CROWD and options.acquisition == "confidence_bound"
+        return exploration * float(rng.exponential()) if own else exploration
+
+    def _surrogate_for(self, told: int) -> SurrogateName:
+        if self._options.surrogate == "gaussian_process" and told >= self._options.forest_from:
+            return "extra_trees"
+        return self._options.surrogate
+
+    def _learner(self, metric: str, name: SurrogateName) -> Surrogate:
+        """The surrogate of a metric, kept from call to call as long as it is of the same kind."""
+        if metric not in self._learners or self._learners[metric][0] != name:
+            self._learners[metric] = (name, surrogate(name))
+        return self._learners[metric][1]
+
+    def _rows(self, numbers: list[int]) -> Unit:
+        return np.array([self._points[number] for number in numbers]).reshape(len(numbers), len(self._space.names))
+
+    def _earlier(self, prior: Prior) -> Unit:
+        return self._space.snap(self._space.to_unit([observation.parameters for observation in prior.observations]))

@@ -1,0 +1,117 @@
+"""Random forest and extra trees as surrogates, cheap to keep up to date: new results and lies only touch leaves.
+
+Trees are built as by Breiman (2001) and Geurts et al. (2006); mean and variance follow the law of total variance over
+trees and leaves (Hutter et al. 2014, section 4.3.2). Between builds every tree's leaves take in new rows, and with each
+round of news only as many trees are built anew as the news are worth. So a proposal's price does not grow with the
+number of trials told, and a lie costs one addition per tree.
+"""
+
+import math
+from typing import Literal
+
+import numpy as np
+
+from glmix_automl.search.surrogate import Array
+
+TREES = 100
+REBUILD = 20
+"""A tree is built anew on average once per 1/REBUILD of growth: at 1,000 told rows, 2 of 100 trees per new row."""
+
+
+class Forest:
+    """A forest whose leaves hold weight, sum and sum of squares of the values that fell into them."""
+
+    def __init__(self, kind: Literal["random_forest", "extra_trees"], trees: int = TREES) -> None:
+        self._kind, self._size = kind, trees
+        self._trees: list = [None] * trees
+        self._bags: Array = np.empty((0, trees))
+        self._values: Array = np.empty(0)
+        self._oldest = 0
+        self._leaves: list[Array] = [np.empty((3, 0))] * trees
+
+    def fit(self, columns: Array, values: Array, weights: Array, rng: np.random.Generator) -> None:
+        """As `Surrogate.fit`."""
+        rows, known = len(columns), len(self._bags)
+        if rows == known and np.array_equal(values, self._values):
+            return
+        self._values = values
+        # A bootstrap by independent Poisson counts: a row's count is drawn once, when it arrives (Oza 2005).
+        counts = rng.poisson(1, (rows - known, self._size)) if self._kind == "random_forest" else 1.0
+        self._bags = np.vstack([self._bags, np.broadcast_to(counts, (rows - known, self._size))])
+        stale = self._size if not known else math.ceil(self._size * REBUILD * (rows - known) / rows)
+        narrow = np.asarray(columns, np.float32)
+        rebuilt = {(self._oldest + i) % self._size for i in range(min(stale, self._size))}
+        self._oldest = (self._oldest + len(rebuilt)) % self._size
+        for position in sorted(rebuilt):
+            self._build(position, narrow, values, weights, rng)
+        for position in range(self._size):
+            leaf = self._trees[position].apply(narrow)
+            weight = self._bags[:, position] * weights
+            self._leaves[position] = np.stack(
+                [np.bincount(leaf, part, self._trees[position].node_count) for part in _parts(weight, values)]
+            )
+
+    def _build(
+        self, position: int, narrow: np.ndarray, values: Array, weights: Array, rng: np.random.Generator
+    ) -> None:
+        from sklearn.tree import DecisionTreeRegressor, ExtraTreeRegressor
+
+        seed = int(rng.integers(2**31))
+        inside = self._bags[:, position] * weights
+        if not (inside > 0).any():
+            inside = weights
+        kept = inside > 0
+        if self._kind == "random_forest":
+            tree = DecisionTreeRegressor(max_features=0.75, min_samples_split=3, random_state=seed)
+        else:
+            tree = ExtraTreeRegressor(max_features=1.0, min_samples_split=3, random_state=seed)
+        tree.fit(narrow[kept], values[kept], sample_weight=inside[kept], check_input=False)
+        self._trees[position] = tree.tree_
+
+    def posterior(self, pending: Array, lie: float, candidates: Array) -> "ForestPosterior":
+        """As `Surrogate.posterior`."""
+        starts = np.cumsum([0] + [leaves.shape[1] for leaves in self._leaves])
+        leaves = np.hstack(self._leaves)
+        places = self._places(candidates, starts)
+        posterior = ForestPosterior(leaves, places, lie)
+        posterior.imagine_at(self._places(pending, starts))
+        return posterior
+
+    def _places(self, columns: Array, starts: np.ndarray) -> np.ndarray:
+        narrow = np.asarray(columns, np.float32)
+        return np.stack([tree.apply(narrow) + start for tree, start in zip(self._trees, starts, strict=False)])
+
+
+def _parts(weight: Array, values: Array) -> tuple[Array, Array, Array]:
+    return weight, weight * values, weight * values**2
+
+
+class ForestPosterior:
+    """Leaf statistics with lies laid over them.
+
+    Args:
+        leaves: weight, sum and sum of squares per leaf of all trees one after the other, [3, leaves]; owned.
+        places: the leaf of each candidate in each tree, [trees, candidates].
+        lie: the value of what is pending.
+    """
+
+    def __init__(self, leaves: Array, places: np.ndarray, lie: float) -> None:
+        self._leaves, self._places, self._lie = leaves, places, lie
+
+    def imagine_at(self, places: np.ndarray) -> None:
+        """Adds the lie to the leaves of points, [trees, points]."""
+        for row, part in enumerate((1.0, self._lie, self._lie**2)):
+            np.add.at(self._leaves[row], places.ravel(), part)
+
+    def imagine(self, position: int) -> None:
+        """As `Posterior.imagine`."""
+        self.imagine_at(self._places[:, position : position + 1])
+
+    def moments(self) -> tuple[Array, Array]:
+        """As `Posterior.moments`."""
+        weight = np.maximum(self._leaves[0], 1e-12)  # a leaf may hold nothing of a tree's bag
+        mean = self._leaves[1] / weight
+        spread = np.maximum(self._leaves[2] / weight - mean**2, 0)
+        means = mean[self._places]
+        variance = means.var(axis=0) + spread[self._places].mean(axis=0)
+        return means.mean(axis=0), np.sqrt(variance)

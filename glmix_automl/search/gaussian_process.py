@@ -1,0 +1,163 @@
+"""A Gaussian process as surrogate: Matern 5/2 with automatic relevance, its hyperparameters by penalised likelihood.
+
+Rasmussen and Williams (2006), algorithm 2.1 and equation 5.9; the prior on length scales grows with the root of the
+number of columns (Hvarfner et al. 2024), which keeps it sound with many parameters and few trials.
+"""
+
+import math
+
+import numpy as np
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.optimize import minimize
+
+from glmix_automl.search.surrogate import Array
+
+LEARNT_FROM = 200
+"""Most rows that hyperparameters are learnt from; all rows enter the predictions."""
+RELEARN = 0.15
+"""Share of new rows after which hyperparameters are learnt again."""
+JITTER = 1e-8
+ROOT5 = math.sqrt(5.0)
+DISCREPANCY = 0.1
+"""Variance by which a result of weight 1/2 may differ from what it would be here, values scaled to variance 1."""
+NOISE_PRIOR = (-6.0, 1.5)
+"""Mean and deviation of the logarithm of the noise variance, values scaled to variance 1."""
+
+
+def squared_differences(one: Array, other: Array) -> Array:
+    """Per column, [columns, rows of one, rows of other]."""
+    return np.square(one.T[:, :, None] - other.T[:, None, :])
+
+
+def matern(scaled: Array) -> Array:
+    """Matern 5/2 of squared scaled distances (equation 4.17)."""
+    distance = ROOT5 * np.sqrt(scaled)
+    return (1 + distance + distance**2 / 3) * np.exp(-distance)
+
+
+class GaussianProcess:
+    """Zero mean, unit prior variance of the scaled values; `theta` holds log length scales, then log noise variance."""
+
+    def __init__(self) -> None:
+        self._theta: Array = np.empty(0)
+        self._learnt = 0
+        self._columns: Array = np.empty((0, 0))
+        self._values: Array = np.empty(0)
+        self._weights: Array = np.empty(0)
+
+    def fit(self, columns: Array, values: Array, weights: Array, rng: np.random.Generator) -> None:
+        """As `Surrogate.fit`."""
+        self._columns, self._values, self._weights = columns, values, weights
+        if len(columns) >= self._learnt * (1 + RELEARN):
+            rows = self._telling(rng)
+            self._theta = self._learn(columns[rows], values[rows], weights[rows])
+            self._learnt = len(columns)
+
+    def _telling(self, rng: np.random.Generator) -> np.ndarray:
+        """The better half of the rows to learn from and a draw of the rest."""
+        order = np.argsort(-self._values, kind="stable")
+        if len(order) <= LEARNT_FROM:
+            return order
+        half = LEARNT_FROM // 2
+        return np.concatenate([order[:half], rng.choice(order[half:], LEARNT_FROM - half, replace=False)])
+
+    def _learn(self, columns: Array, values: Array, weights: Array) -> Array:
+        dimensions = columns.shape[1]
+        squares = squared_differences(columns, columns)
+        centre = np.append(np.full(dimensions, 0.5 * math.log(max(dimensions, 1))), NOISE_PRIOR[0])
+        starts = [centre - np.append(np.full(dimensions, 0.7), 0)]
+        if len(self._theta) == dimensions + 1:
+            starts.insert(0, self._theta)
+        bounds = [(-4.0, 5.0)] * dimensions + [(-14.0, 1.0)]
+        found = [
+            minimize(_cost, start, (squares, values, weights), jac=True, bounds=bounds, options={"maxiter": 50})
+            for start in starts
+        ]
+        return min(found, key=lambda each: float(each.fun)).x
+
+    def _covariance(self, one: Array, other: Array) -> Array:
+        """Prior covariance, [rows of one, rows of other]."""
+        scales = np.exp(-self._theta[:-1])
+        first, second = one * scales, other * scales
+        squared = (first**2).sum(1)[:, None] + (second**2).sum(1)[None, :] - 2 * first @ second.T
+        return matern(np.maximum(squared, 0))
+
+    def posterior(self, pending: Array, lie: float, candidates: Array) -> "GaussianPosterior":
+        """As `Surrogate.posterior`."""
+        columns = np.vstack([self._columns, pending])
+        values = np.append(self._values, np.full(len(pending), lie))
+        noise = math.exp(self._theta[-1]) + np.append(_doubt(self._weights), np.zeros(len(pending)))
+        covariance = self._covariance(columns, columns)
+        covariance[np.diag_indices_from(covariance)] += noise + JITTER
+        lower = cholesky(covariance, lower=True)
+        across = solve_triangular(lower, self._covariance(columns, candidates), lower=True)
+        alpha = solve_triangular(lower, values, lower=True)
+        return GaussianPosterior(self, across, alpha, candidates, lie)
+
+    @property
+    def noise(self) -> float:
+        """Noise variance of a result of this study, values scaled to variance 1."""
+        return math.exp(self._theta[-1]) + JITTER
+
+    def between(self, one: Array, other: Array) -> Array:
+        """Prior covariance between two sets of encoded points."""
+        return self._covariance(one, other)
+
+
+def _doubt(weights: Array) -> Array:
+    return DISCREPANCY * (1 / weights - 1)
+
+
+def _cost(theta: Array, squares: Array, values: Array, weights: Array) -> tuple[float, Array]:
+    """Negative log posterior of the hyperparameters and its gradient (equations 5.8 and 5.9, plus the priors)."""
+    rows, dimensions = len(values), len(squares)
+    inverse_squares = np.exp(-2 * theta[:-1])
+    distance = ROOT5 * np.sqrt(np.tensordot(inverse_squares, squares, 1))
+    decay = np.exp(-distance)
+    noise = math.exp(theta[-1])
+    covariance = (1 + distance + distance**2 / 3) * decay + np.diag(noise + JITTER + _doubt(weights))
+    lower = cholesky(covariance, lower=True)
+    alpha = cho_solve((lower, True), values)
+    inner = cho_solve((lower, True), np.eye(rows)) - np.outer(alpha, alpha)
+    cost = 0.5 * values @ alpha + np.log(np.diag(lower)).sum()
+    slope = inner * ((5 / 3) * (1 + distance) * decay)
+    gradient = np.append(
+        0.5 * np.einsum("ij,dij->d", slope, squares, optimize=True) * inverse_squares,
+        0.5 * np.trace(inner) * noise,
+    )
+    # Log-normal priors: length scales around sqrt(2 columns) (Hvarfner et al. 2024, section 4), noise small.
+    centre = np.append(np.full(dimensions, math.log(2) / 2 + 0.5 * math.log(max(dimensions, 1))), NOISE_PRIOR[0])
+    deviation = np.append(np.full(dimensions, 1.5), NOISE_PRIOR[1])
+    away = (theta - centre) / deviation
+    return float(cost + 0.5 * away @ away), gradient + away / deviation
+
+
+class GaussianPosterior:
+    """Conditional moments at candidates; one more lie costs a row of the factor, not a new factor."""
+
+    def __init__(
+        self,
+        process: GaussianProcess,
+        across: Array,
+        alpha: Array,
+        candidates: Array,
+        lie: float,
+    ) -> None:
+        self._process, self._candidates, self._lie, self._across = process, candidates, lie, across
+        self._mean = across.T @ alpha
+        self._variance = 1 - (across**2).sum(0)
+
+    def moments(self) -> tuple[Array, Array]:
+        """As `Posterior.moments`."""
+        return self._mean, np.sqrt(np.maximum(self._variance, 1e-12))
+
+    def imagine(self, position: int) -> None:
+        """As `Posterior.imagine`: conditions on one more value without a new factor."""
+        prior = self._process.between(self._candidates[position : position + 1], self._candidates)[0]
+        covariance = prior - self._across[:, position] @ self._across
+        gain = covariance / (max(self._variance[position], 1e-12) + self._process.noise)
+        surprise = self._lie - self._mean[position]
+        root = covariance / math.sqrt(max(self._variance[position], 1e-12) + self._process.noise)
+        self._mean = self._mean + gain * surprise
+        self._variance = self._variance - root**2
+        self._across = np.vstack([self._across, root])
