@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 
-from glmix_automl.errors import StudyError
+from glmix_automl.errors import PoolError, StudyError
 from glmix_automl.study.history import History
 from glmix_automl.study.journal import Event, Journal
 from glmix_automl.study.race import Entry, fairest
@@ -101,6 +101,10 @@ class Controller:
         """Works until a rule holds, every entry has ended, or `interrupt` is called; returns which.
 
         The executor is left running: whoever made it shuts it down.
+
+        Raises:
+            PoolError: no worker can start or go on. What was out is submitted again if the study is resumed.
+            StudyError: the journal cannot be written.
         """
         now = executor.now()
         self._record({"event": "session", "at": now, "pid": os.getpid(), "host": socket.gethostname()})
@@ -221,6 +225,8 @@ def _outcome(trial: Trial, future: "Future[Result]", now: float) -> Result:
     """The result of a future that is done, whatever became of it."""
     try:
         result = future.result()
+    except PoolError:  # no trial can run any more: the study ends here and is resumed when that is mended
+        raise
     except (Exception, CancelledError) as error:  # the executor broke its law; the study need not end for it
         return Result.failure(trial.number, f"{type(error).__name__}: {error}", ended=now)
     if result.number != trial.number:

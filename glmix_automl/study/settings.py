@@ -17,10 +17,13 @@ class Workers(Config):
     """Trials at once; each slot is one Horovod world."""
     ranks: int = pydantic.Field(default=1, ge=1)
     """Processes per world."""
-    averaging: dict[str, Any] = {}
-    """How the ranks of a world average their parameters; handed to the worlds as it is."""
+    averaging: Literal["synchronous", "anytime"] = "synchronous"
+    """How the ranks of a world work together: an allreduce per step, or local steps for a time slice and their mean."""
+    threads: int | None = pydantic.Field(default=None, ge=1)
+    """Of each process; none: this machine's cores shared among them."""
     trial_seconds: float | None = pydantic.Field(default=None, gt=0)
-    """A trial that gives no result for so long is taken for hung: its worker is replaced and the trial has failed."""
+    """A trial that runs so long is stopped, its best weights count; one that does not stop then has hung: its worker is
+    replaced and the trial has failed."""
     attempts: int = pydantic.Field(default=2, ge=1)
     """How often a trial is started before a lost worker makes it a failed one."""
 

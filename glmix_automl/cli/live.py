@@ -1,0 +1,126 @@
+"""A study at work on the terminal: a live display, or plain lines where the output is no terminal."""
+
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from types import FrameType
+
+from rich.console import Console
+from rich.live import Live
+
+from glmix_automl.api import Study
+from glmix_automl.study import controller as control
+from glmix_automl.study.controller import Controller
+from glmix_automl.study.display import headline, leaderboard_view, status_view
+from glmix_automl.study.session import Session, status
+from glmix_automl.study.settings import Limits
+from glmix_automl.trial import Result
+from glmix_automl.workers.executor import Executor
+
+INTERRUPTED_CODE = 130
+PLAIN_WIDTH = 160
+
+
+def work(study: Study, resume: bool) -> int:
+    """Runs a study with its progress shown, prints the leaderboard, and gives the exit code.
+
+    Ctrl-C and SIGTERM interrupt the study, which can be resumed; a second one ends the process at once.
+    """
+    console = console_for()
+    with Session(study.settings, resume) as session, _signals(session):
+        display = _Screen if console.is_terminal else _Lines
+        with display(console, study) as observe:
+            study.ended = session.run(observe)
+    if study.ended == control.INTERRUPTED:
+        console.print(f"interrupted; go on with: glmix-automl resume {study.folder.path}", highlight=False)
+        return INTERRUPTED_CODE
+    console.print(f"ended: {study.ended}", highlight=False)
+    console.print(leaderboard_view(study.board(), study.folder.name, console.width))
+    return 0
+
+
+def console_for() -> Console:
+    """Standard output; wide where it is no terminal, so that lines in logs are whole."""
+    return Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH)
+
+
+@contextlib.contextmanager
+def _signals(session: Session) -> Iterator[None]:
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.default_int_handler)
+        session.interrupt()
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Screen:
+    """A table of workers and entries, redrawn in place."""
+
+    def __init__(self, console: Console, study: Study) -> None:
+        self._limits, self._title = study.settings.limits, study.folder.name
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._next = 0.0
+
+    def __enter__(self) -> "_Screen":
+        self._live.start()
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self._live.stop()
+
+    def __call__(self, controller: Controller, executor: Executor) -> None:
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + 0.25
+        now = status(controller, executor)
+        self._live.update(status_view(controller.history, now, self._limits, executor.now(), self._title), refresh=True)
+
+
+class _Lines:
+    """A line for every trial that ends, and one now and then for the whole."""
+
+    EVERY_SECONDS = 30.0
+
+    def __init__(self, console: Console, study: Study) -> None:
+        self._console, self._limits = console, study.settings.limits
+        self._shown: int | None = None
+        self._next = time.monotonic() + self.EVERY_SECONDS
+
+    def __enter__(self) -> "_Lines":
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        """Nothing to take down."""
+
+    def __call__(self, controller: Controller, executor: Executor) -> None:
+        results = list(controller.history.results.values())
+        for result in results[self._shown or 0 :]:
+            self._console.print(line(controller, result), highlight=False, markup=False)
+        self._shown = len(results)
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + self.EVERY_SECONDS
+            self._console.print(_headline(controller, self._limits, executor), highlight=False, markup=False)
+
+
+def _headline(controller: Controller, limits: Limits, executor: Executor) -> str:
+    return headline(controller.history, limits, executor.now())
+
+
+def line(controller: Controller, result: Result) -> str:
+    """One trial that ended, in keyed values."""
+    trial = controller.history.trials[result.number]
+    auc = "" if result.auc is None else f" auc={result.auc:.5f}"
+    error = "" if result.error is None else f" error={result.error.strip().splitlines()[-1]!r}"
+    seconds = f" worker_seconds={result.costs.worker_seconds:.2f}"
+    return (
+        f"trial={trial.number} entry={trial.strategy} family={trial.family} "
+        f"state={result.state.value}{auc}{seconds} worker={result.worker}{error}"
+    )

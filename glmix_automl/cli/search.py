@@ -1,0 +1,20 @@
+"""`glmix-automl search CONF`: races the strategies of a configuration on a dataset."""
+
+import argparse
+
+from glmix_automl.api import Study
+from glmix_automl.cli.live import work
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what the command takes."""
+    parser.add_argument("configuration", metavar="CONF", help="YAML file, for example conf/search/quickstart.yaml")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="lay a value over the file"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with the study if it is there already")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the search and prints the leaderboard."""
+    return work(Study(options.configuration, options.overrides), options.resume)

@@ -1,0 +1,42 @@
+"""`glmix-automl status STUDY`: what a study does, or did."""
+
+import argparse
+import json
+import time
+from typing import Any
+
+from rich.live import Live
+
+from glmix_automl.cli.live import console_for
+from glmix_automl.study.display import status_view
+from glmix_automl.study.folder import StudyFolder
+from glmix_automl.study.session import STATUS
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what the command takes."""
+    parser.add_argument("study", metavar="STUDY", help="folder of the study")
+    parser.add_argument("--watch", action="store_true", help="show it anew every second until the study ends")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints the status once, or until the study ends."""
+    folder = StudyFolder(options.study)
+    console = console_for()
+    if not options.watch:
+        console.print(_view(folder))
+        return 0
+    with Live(_view(folder), console=console, auto_refresh=False) as live:
+        while folder.running:
+            time.sleep(1)
+            live.update(_view(folder), refresh=True)
+    return 0
+
+
+def _view(folder: StudyFolder) -> Any:
+    limits = folder.record.settings.limits
+    history = folder.history()
+    running = folder.running
+    status = json.loads(folder.files.read(STATUS)) if running and folder.files.exists(STATUS) else {"workers": []}
+    state = "running" if running else f"ended: {history.ended}" if history.ended else "its controller was killed"
+    return status_view(history, status, limits, time.time() if running else None, f"{folder.name} ({state})")

@@ -1,0 +1,148 @@
+"""The study on a terminal: tables for the leaderboard, and for what goes on."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from glmix_automl.study.history import History
+from glmix_automl.study.leaderboard import Leaderboard, Row, best_of
+from glmix_automl.study.settings import Limits
+
+WIDE = 110  # characters that all columns need
+WINNER_STYLE = "bold green"
+
+
+def seconds(value: float) -> str:
+    """A duration in few characters: 8.2 s, 3 min 20 s, 2 h 05 min."""
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def leaderboard_view(board: Leaderboard, title: str, width: int) -> RenderableType:
+    """The poster's columns and more, the winner first, and what each model is; fewer columns below 110 characters."""
+    columns: dict[str, Callable[[Row], str]] = {
+        "": lambda row: str(row.place),
+        "entry": lambda row: row.entry,
+        "trials": lambda row: f"{row.trials} ({row.failed} failed)" if row.failed else str(row.trials),
+        "steps": lambda row: f"{row.steps:,}",
+        "training": lambda row: seconds(row.train_seconds),
+        "evaluation": lambda row: seconds(row.eval_seconds),
+        "workers": lambda row: seconds(row.worker_seconds),
+        "validation": lambda row: f"{row.validation_auc:.5f}",
+        "test AUC [95 %]": _test_auc,
+        "member": lambda row: number(row.member_auc, 4),
+        "p": lambda row: "" if row.place == 1 else p_value(row.p_value),
+    }
+    if width < WIDE:
+        columns = {name: show for name, show in columns.items() if name not in ("steps", "training", "evaluation")}
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_style="bold", title_justify="left")
+    for name in columns:
+        table.add_column(name, justify="left" if name in ("", "entry") else "right", no_wrap=name != "entry")
+    for row in board.rows:
+        table.add_row(*(Text(show(row)) for show in columns.values()), style=WINNER_STYLE if row.place == 1 else None)
+    models = [Text(f"  {row.place}  {row.entry}, trial {row.trial}: {row.model}") for row in board.rows]
+    missing = [Text(f"     {entry}: no trial left a model") for entry in board.without_model]
+    return Group(table, *models, *missing)
+
+
+def _test_auc(row: Row) -> str:
+    interval = "" if row.test_low is None else f" [{row.test_low:.4f}, {row.test_high:.4f}]"
+    return number(row.test_auc, 4) + interval
+
+
+def number(value: float | None, digits: int) -> str:
+    """A number, or a dash where there is none."""
+    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def p_value(value: float | None) -> str:
+    """A p-value without false precision."""
+    if value is None:
+        return "–"
+    return "<0.0001" if value < 1e-4 else f"{value:.2g}" if value < 0.01 else f"{value:.2f}"
+
+
+def status_view(
+    history: History, status: Mapping[str, Any], limits: Limits, now: float | None, title: str
+) -> RenderableType:
+    """What each worker does, the best so far per entry, and what is left of the budget."""
+    return Group(
+        Text(f"{title}: {headline(history, limits, now)}", style="bold"),
+        _workers(history, status) if now is not None else Text("no controller works on it"),
+        _entries(history),
+    )
+
+
+def headline(history: History, limits: Limits, now: float | None) -> str:
+    """One line: trials, best, budget."""
+    best = history.best
+    found = "no model yet" if best is None else f"best validation AUC {best.auc:.5f} (trial {best.number})"
+    out = f", {len(history.out())} out" if history.out() else ""
+    return f"{len(history.results)} trials{out}; {found}; {'; '.join(budget(history, limits, now))}"
+
+
+def budget(history: History, limits: Limits, now: float | None) -> list[str]:
+    """What was used, of what there is."""
+    used = [
+        ("worker time", history.spent, limits.worker_seconds),
+        ("time", history.seconds(now), limits.seconds),
+    ]
+    texts = [f"{name} {seconds(spent)}" + ("" if of is None else f" of {seconds(of)}") for name, spent, of in used]
+    if limits.trials is not None:
+        texts.append(f"{max(0, limits.trials - len(history.results))} of {limits.trials} trials left")
+    return texts
+
+
+def _workers(history: History, status: Mapping[str, Any]) -> Table:
+    table = _table("worker", "state", "since", "trial", "entry", "what", "progress")
+    for worker in status.get("workers", []):
+        trial = history.trials.get(worker["trial"]) if worker["trial"] is not None else None
+        progress = status.get("progress", {}).get(str(worker["trial"]))
+        progress = progress or status.get("progress", {}).get(worker["trial"])
+        table.add_row(
+            worker["name"],
+            worker["state"],
+            seconds(max(0.0, status["at"] - worker["since"])),
+            "" if trial is None else str(trial.number),
+            "" if trial is None else trial.strategy,
+            "" if trial is None else trial.family,
+            "" if not progress else _progress(progress),
+        )
+    return table
+
+
+def _progress(point: Mapping[str, Any]) -> str:
+    auc = "" if point["auc"] is None else f", AUC {point['auc']:.4f}"
+    return f"epoch {point['epoch']:.2f}, {point['steps']:,} steps{auc}"
+
+
+def _entries(history: History) -> Table:
+    table = _table("entry", "trials", "failed", "worker time", "best validation AUC", "trial")
+    for entry in dict.fromkeys(trial.strategy for trial in history.trials.values()):
+        results = [r for n, r in history.results.items() if history.trials[n].strategy == entry]
+        found = best_of(history, entry)
+        table.add_row(
+            entry,
+            str(len(results)),
+            str(sum(not r.state.scored for r in results)),
+            seconds(sum(r.costs.worker_seconds for r in results)),
+            "–" if found is None else number(found[1].auc, 5),
+            "–" if found is None else str(found[0].number),
+        )
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in columns:
+        table.add_column(name)
+    return table

@@ -1,0 +1,89 @@
+"""The folder of a study: what it was told to do, on what data, and where its journal and artefacts lie."""
+
+from pathlib import Path
+from typing import Literal
+
+import pydantic
+
+from glmix_automl import __version__, layout
+from glmix_automl.config import Config, load
+from glmix_automl.errors import StudyError
+from glmix_automl.layout import Folder
+from glmix_automl.study import history, lock
+from glmix_automl.study.history import History
+from glmix_automl.study.settings import SearchSettings
+
+
+class StudyRecord(Config):
+    """`study.json`: written before the first trial, so that a study can be resumed and read without its YAML."""
+
+    version: Literal[1] = 1
+    package: str = __version__
+    digest: str
+    """Of the dataset."""
+    dataset_name: str
+    settings: SearchSettings
+
+
+class StudyFolder:
+    """A study on the controller's disk."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).absolute()
+        self.name = self.path.name
+        self.journal = self.path / layout.JOURNAL
+        self.lock = self.path / layout.LOCK
+        self.files = Folder(str(self.path))
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a study here."""
+        return (self.path / layout.STUDY).is_file()
+
+    @property
+    def record(self) -> StudyRecord:
+        """What the study was told.
+
+        Raises:
+            StudyError: there is no study here, or one of another version.
+        """
+        if not self.begun:
+            raise StudyError(
+                f"{self.path}: no study here (it has no {layout.STUDY}); begin one with glmix-automl search"
+            )
+        try:
+            return load(self.path / layout.STUDY, StudyRecord)
+        except pydantic.ValidationError as error:
+            raise StudyError(f"{self.path / layout.STUDY}: cannot be read: {error}") from error
+
+    def write(self, record: StudyRecord) -> None:
+        """Writes `study.json`, whole or not at all."""
+        self.files.write(layout.STUDY, record.model_dump_json(indent=1))
+
+    def history(self) -> History:
+        """What has happened so far; empty if the study was begun and has no journal yet."""
+        return history.load(self.journal) if self.journal.is_file() else History()
+
+    @property
+    def running(self) -> bool:
+        """Whether a controller works on it now."""
+        return lock.held(self.lock)
+
+
+def resumable(old: StudyRecord, new: StudyRecord, path: Path) -> None:
+    """Checks that a study may go on with other settings: its race, seed and dataset are what its journal is about.
+
+    Raises:
+        StudyError: one of them differs: which.
+    """
+    if old.digest != new.digest:
+        raise StudyError(
+            f"{path}: the study is about another dataset (digest {old.digest[:12]}, now {new.digest[:12]}); "
+            "begin a new study"
+        )
+    for name in ("seed", "race"):
+        before, now = getattr(old.settings, name), getattr(new.settings, name)
+        if before != now:
+            raise StudyError(
+                f"{path}: {name} differs from what the study began with; begin a new study or leave it as is"
+            )

@@ -1,0 +1,151 @@
+"""The leaderboard: for each entry of the race the best model it found, what it cost and how good it is.
+
+An entry's model is chosen by validation AUC, and so is the winner; test rows only judge what was chosen.
+"""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from glmix_automl.layout import LEADERBOARD_CSV, LEADERBOARD_JSON, Folder
+from glmix_automl.study.history import History
+from glmix_automl.study.judge import Judge
+from glmix_automl.study.terms import MIXTURE
+from glmix_automl.trial import Result, Trial
+
+
+@dataclass(frozen=True)
+class Row:
+    """One entry of the race.
+
+    Attributes:
+        place: 1 is the winner; by validation AUC.
+        entry: its name in the race.
+        model: the model it found, in words.
+        trial: number of the trial that found it.
+        trials, failed: how many it had, and how many of these left no model.
+        steps: optimiser steps of all its trials.
+        train_seconds, eval_seconds, worker_seconds: of all its trials.
+        validation_auc: what it was chosen by.
+        test_auc, test_low, test_high: with the bounds of the 95 % interval.
+        member_auc: mean test AUC within members, None where there are no entities.
+        p_value: paired, of no difference to the winner on the test rows; None for the winner.
+        difference: test AUC less the winner's.
+    """
+
+    place: int
+    entry: str
+    model: str
+    trial: int
+    trials: int
+    failed: int
+    steps: int
+    train_seconds: float
+    eval_seconds: float
+    worker_seconds: float
+    validation_auc: float
+    test_auc: float | None
+    test_low: float | None
+    test_high: float | None
+    member_auc: float | None
+    p_value: float | None
+    difference: float | None
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """The rows, the winner first. Entries without a model are not in it but named in `without_model`."""
+
+    rows: tuple[Row, ...]
+    without_model: tuple[str, ...] = ()
+
+    @property
+    def winner(self) -> Row | None:
+        """The best by validation AUC, None if no trial left a model."""
+        return self.rows[0] if self.rows else None
+
+    def frame(self) -> pd.DataFrame:
+        """As a table, a column per attribute of `Row`."""
+        return pd.DataFrame([dataclasses.asdict(row) for row in self.rows], columns=[f.name for f in _FIELDS])
+
+    def write(self, folder: Folder) -> None:
+        """As CSV and JSON in the study's folder."""
+        folder.write(LEADERBOARD_CSV, self.frame().to_csv(index=False))
+        rows = [dataclasses.asdict(row) for row in self.rows]
+        content = {"version": 1, "rows": rows, "without_model": self.without_model}
+        folder.write(LEADERBOARD_JSON, json.dumps(content, indent=1))
+
+
+_FIELDS = dataclasses.fields(Row)
+
+
+def best_of(history: History, entry: str) -> tuple[Trial, Result] | None:
+    """The trial of an entry with the highest validation AUC, the earliest of equals."""
+    found = list(history.scored(entry))
+    return max(found, key=lambda pair: (pair[1].auc or 0.0, -pair[0].number), default=None)
+
+
+def leaderboard(history: History, judge: Judge) -> Leaderboard:
+    """Ranks the entries of a race by what they have found so far.
+
+    Raises:
+        DataError: cached scores are missing.
+    """
+    entries = list(dict.fromkeys(trial.strategy for trial in history.trials.values()))
+    best = {entry: found for entry in entries if (found := best_of(history, entry)) is not None}
+    order = sorted(best, key=lambda entry: (-(best[entry][1].auc or 0.0), best[entry][0].number))
+    rows = tuple(_row(history, judge, place, best[entry], best[order[0]][0]) for place, entry in enumerate(order, 1))
+    return Leaderboard(rows, tuple(entry for entry in entries if entry not in best))
+
+
+def _row(history: History, judge: Judge, place: int, found: tuple[Trial, Result], winner: Trial) -> Row:
+    trial, result = found
+    results = [r for n, r in history.results.items() if history.trials[n].strategy == trial.strategy]
+    auc = judge.auc(trial.number)
+    paired = judge.compare(winner.number, trial.number) if trial.number != winner.number else None
+    return Row(
+        place=place,
+        entry=trial.strategy,
+        model=describe(trial, judge, history),
+        trial=trial.number,
+        trials=len(results),
+        failed=sum(not r.state.scored for r in results),
+        steps=sum(r.costs.steps for r in results),
+        train_seconds=sum(r.costs.train_seconds for r in results),
+        eval_seconds=sum(r.costs.eval_seconds for r in results),
+        worker_seconds=sum(r.costs.worker_seconds for r in results),
+        validation_auc=float(result.auc or 0.0),
+        test_auc=_finite(auc.estimate),
+        test_low=_finite(auc.low),
+        test_high=_finite(auc.high),
+        member_auc=_finite(judge.member_auc(trial.number)),
+        p_value=None if paired is None else _finite(paired.p_value),
+        difference=None if paired is None else _finite(paired.difference),
+    )
+
+
+def describe(trial: Trial, judge: Judge, history: History) -> str:
+    """A trial's model in words: the family and its parameters, or the families that a mixture is made of."""
+    members = judge.model(trial.number).members
+    if trial.family != MIXTURE and len(members) == 1:
+        return f"{trial.family} {parameters(trial.parameters)}".strip()
+    families = [history.trials[number].family for number in members]
+    counted = {family: families.count(family) for family in dict.fromkeys(families)}
+    return "mixture of " + " + ".join(f"{count} {family}" for family, count in counted.items())
+
+
+def parameters(values: Mapping[str, object]) -> str:
+    """Parameters in a line."""
+    return ", ".join(f"{name}={_short(value)}" for name, value in values.items())
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,173 @@
+"""One controller's work on a study, from taking the lock to giving it back."""
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Any
+
+from glmix_automl.config import parse
+from glmix_automl.dataset import Dataset
+from glmix_automl.errors import ConfigError, StudyError
+from glmix_automl.search import STRATEGIES
+from glmix_automl.seeds import derive
+from glmix_automl.study import journal, lock, place
+from glmix_automl.study.controller import Controller
+from glmix_automl.study.folder import StudyFolder, StudyRecord, resumable
+from glmix_automl.study.journal import Journal
+from glmix_automl.study.race import Entry
+from glmix_automl.study.settings import EntrySettings, SearchSettings
+from glmix_automl.study.stopping import rules
+from glmix_automl.trial import Progress
+from glmix_automl.workers.executor import Executor
+
+STATUS = "status.json"  # in the study's folder: what its workers do, rewritten every second while a controller works
+STATUS_SECONDS = 1.0
+
+Observer = Callable[[Controller, Executor], None]
+
+
+class Session:
+    """Opens or begins a study and runs it. Use as a context manager: inside the block the lock is held."""
+
+    def __init__(self, settings: SearchSettings, resume: bool = False) -> None:
+        """Checks everything that can be checked before there are workers.
+
+        Args:
+            settings: what to do.
+            resume: go on with the study if there is one; without, a folder that has one is refused.
+
+        Raises:
+            ConfigError: a strategy or an option of it is unknown or out of range.
+            DataError: the dataset cannot be read.
+            StudyError: there is a study and `resume` is not set, or it is about something else.
+        """
+        self.folder = StudyFolder(settings.study)
+        self.dataset = Dataset.open(settings.dataset)
+        self.settings = resolved(settings)
+        self.entries = race(self.settings)
+        self.controller: Controller | None = None
+        self._resume = resume
+        self._interrupted = False
+        self._held = contextlib.ExitStack()
+
+    def __enter__(self) -> "Session":
+        self.folder.path.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(lock.locked(self.folder.lock))
+            self._begin()
+            self._held = stack.pop_all()
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self._held.close()
+
+    def _begin(self) -> None:
+        record = StudyRecord(
+            digest=self.dataset.digest, dataset_name=self.dataset.manifest.name, settings=self.settings
+        )
+        if self.folder.begun:
+            if not self._resume:
+                raise StudyError(
+                    f"{self.folder.path}: there is a study already; go on with it (--resume, or glmix-automl resume "
+                    f"{self.settings.study}) or name another folder"
+                )
+            resumable(self.folder.record, record, self.folder.path)
+        self.folder.write(record)
+
+    def interrupt(self) -> None:
+        """Makes `run` return soon; the study can be resumed. To be called from anywhere, signal handlers too."""
+        self._interrupted = True
+        if self.controller is not None:
+            self.controller.interrupt()
+
+    def run(self, observe: Observer | None = None, make: Callable[..., Executor] = place.executor) -> str:
+        """Works on the study until it ends or is interrupted; returns why.
+
+        Args:
+            observe: called after every step.
+            make: gives the executor; `place.executor` unless the study is to run somewhere else.
+
+        Raises:
+            PoolError, StudyError: as `Controller.run`.
+        """
+        limits = self.settings.limits
+        with Journal(self.folder.journal) as file:
+            watch = _Watch(self.folder, observe)
+            controller = self.controller = Controller(
+                file, self.entries, rules(limits), limits.grace_seconds, limits.trials, watch
+            )
+            controller.replay(list(journal.read(self.folder.journal)))
+            if self._interrupted:
+                controller.interrupt()
+            with self._workers(controller, make) as executor:
+                watch.executor = executor
+                return controller.run(executor)
+
+    @contextlib.contextmanager
+    def _workers(self, controller: Controller, make: Callable[..., Executor]) -> Iterator[Executor]:
+        def on_progress(progress: Progress) -> None:
+            if controller.progress(progress):
+                executor.stop(progress.number)
+
+        executor = make(self.settings.workers, place.evaluator(self.settings), self.folder.path, on_progress)
+        try:
+            yield executor
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+
+
+class _Watch:
+    """Writes the status file now and then, and passes every step on."""
+
+    def __init__(self, folder: StudyFolder, observe: Observer | None) -> None:
+        self.executor: Executor | None = None
+        self._folder, self._observe, self._next = folder, observe, 0.0
+
+    def __call__(self, controller: Controller) -> None:
+        if self.executor is None:
+            return
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + STATUS_SECONDS
+            self._folder.files.write(STATUS, json.dumps(status(controller, self.executor)))
+        if self._observe is not None:
+            self._observe(controller, self.executor)
+
+
+def status(controller: Controller, executor: Executor) -> dict[str, Any]:
+    """What workers do now, for whoever looks at the study from outside."""
+    return {
+        "at": executor.now(),
+        "workers": [asdict(worker) for worker in executor.status()],
+        "progress": {number: asdict(progress) for number, progress in list(controller.latest.items())},
+    }
+
+
+def resolved(settings: SearchSettings) -> SearchSettings:
+    """The same with the places of study and dataset spelled out, so that it means the same from any directory."""
+    dataset = settings.dataset
+    if "://" not in dataset and not dataset.startswith("file:"):
+        dataset = str(StudyFolder(dataset).path)
+    return settings.model_copy(update={"study": str(StudyFolder(settings.study).path), "dataset": dataset})
+
+
+def race(settings: SearchSettings) -> dict[str, Entry]:
+    """The entries of a race, none of which has been asked yet. Each has a seed of its own, by its name.
+
+    Raises:
+        ConfigError: an unknown strategy, or options that it refuses.
+    """
+    return {name: _entry(name, entry, settings.seed) for name, entry in settings.race.items()}
+
+
+def _entry(name: str, entry: EntrySettings, seed: int) -> Entry:
+    kind = STRATEGIES.get(entry.strategy)
+    if kind is None:
+        raise ConfigError(f"race.{name}.strategy: no strategy {entry.strategy!r}; there are {', '.join(STRATEGIES)}")
+    options = parse(entry.options, kind.options, f"race.{name}")
+    try:
+        strategy = kind.make(options, derive(seed, "race", name))
+    except ValueError as error:
+        raise ConfigError(f"race.{name}: {error}") from error
+    return Entry(name, strategy, entry.budget, entry.share)
