@@ -62,7 +62,7 @@ def local_pool(
 def thread_limits(threads: int) -> dict[str, str]:
     """What keeps TensorFlow and the linear algebra under it to so many threads, as environment variables."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-    return {name: str(threads) for name in names} | {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "0"}
+    return {name: str(threads) for name in names} | {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
 
 
 class _Launcher:

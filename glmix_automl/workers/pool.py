@@ -77,6 +77,7 @@ class Pool:
         on_progress: Callable[[Progress], None] | None = None,
         rules: Rules = DEFAULT_RULES,
         on_visit: Callable[[Channel, Message], None] | None = None,
+        on_ended: Callable[[], None] | None = None,
     ) -> None:
         """Listens for workers.
 
@@ -88,6 +89,7 @@ class Pool:
             on_progress: told what running trials report, on the pool's thread; to be quick.
             rules: how trials are treated.
             on_visit: called with every channel that is opened by something else than a worker, and its first message.
+            on_ended: called by `shutdown` once every worker has ended.
         """
         self.ranks = ranks
         self.rules = rules
@@ -95,6 +97,7 @@ class Pool:
         self._expected = expected
         self._on_progress = on_progress
         self._on_visit = on_visit
+        self._on_ended = on_ended
         self._queue: collections.deque[_Job] = collections.deque()
         self._idle: list[World] = []
         self._running: dict[World, _Job] = {}
@@ -174,6 +177,8 @@ class Pool:
         self.loop.post(self._finish, wait, cancel_futures)
         self._ended.wait()
         atexit.unregister(self.shutdown)
+        if self._on_ended is not None:
+            self._on_ended()
 
     def __enter__(self) -> "Pool":
         return self
