@@ -1,6 +1,7 @@
 """Fixtures shared by every test: one Spark session per run, and the real data where it is there."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The one local Spark session of the test run, with two cores and few shuffle partitions."""
     from pyspark.sql import SparkSession
 
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     session = (
         SparkSession.builder.master("local[2]")
         .appName("glmix-automl tests")
