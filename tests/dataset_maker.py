@@ -172,7 +172,7 @@ def _write_split(folder: Path, table: pa.Table, member: np.ndarray, shards: int,
     for shard in range(shards):
         part = table.take(np.flatnonzero(member % shards == shard))
         name = f"part-{shard:05d}.parquet"
-        pq.write_table(part, folder / name, row_group_size=row_group)
+        pq.write_table(part, folder / name, row_group_size=row_group, write_page_checksum=True)
         digest.update((folder / name).read_bytes())
         written.append(Shard(name=name, rows=part.num_rows))
     label = table.column(names.LABEL).to_numpy()

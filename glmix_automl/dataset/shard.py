@@ -122,7 +122,10 @@ class ShardFile:
     def _open(self, dictionaries: Sequence[str]) -> Iterator[pq.ParquetFile]:
         footer = self.footer
         with naming(self.path), self.filesystem.open_input_file(self.path) as source:
-            yield pq.ParquetFile(source, metadata=footer, read_dictionary=list(dictionaries))
+            # Where the writer left checksums, bits that turned on a disk are found, for a fifth of the decoding time.
+            yield pq.ParquetFile(
+                source, metadata=footer, read_dictionary=list(dictionaries), page_checksum_verification=True
+            )
 
     def _sound(self, table: pa.Table) -> pa.Table:
         for name in table.column_names:
@@ -150,7 +153,7 @@ def naming(path: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise DataError(f"{path}: the manifest names this shard, but it is not there; prepare it again") from error
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: names in the footer that are not text
         raise DataError(f"{path}: cannot be read as Parquet, it may be cut off or damaged: {error}") from error
 
 
