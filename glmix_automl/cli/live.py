@@ -102,7 +102,9 @@ class _Lines:
 
     def __call__(self, controller: Controller, executor: Executor) -> None:
         results = list(controller.history.results.values())
-        for result in results[self._shown or 0 :]:
+        if self._shown is None:
+            self._shown = controller.replayed
+        for result in results[self._shown :]:
             self._console.print(line(controller, result), highlight=False, markup=False)
         self._shown = len(results)
         if time.monotonic() >= self._next:

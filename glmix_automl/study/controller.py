@@ -57,6 +57,8 @@ class Controller:
         self.entries = dict(entries)
         self.latest: dict[int, Progress] = {}
         """The last progress of each trial that is out."""
+        self.replayed = 0
+        """Results that earlier controllers took in."""
         self._journal, self._rules, self._grace = journal, list(rules), grace_seconds
         self._most = math.inf if trials is None else trials
         self._observe = observe or (lambda controller: None)
@@ -82,6 +84,7 @@ class Controller:
             if event["event"] == "result":
                 result = Result.from_json(event["result"])
                 self._entry(result.number).tell(result)
+        self.replayed = len(self.history.results)
 
     def _replay_ask(self, event: Event) -> None:
         entry = self.entries.get(event["entry"])

@@ -1,5 +1,6 @@
 """The folder of a study: what it was told to do, on what data, and where its journal and artefacts lie."""
 
+import uuid
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,8 @@ class StudyRecord(Config):
     """`study.json`: written before the first trial, so that a study can be resumed and read without its YAML."""
 
     version: Literal[1] = 1
+    id: str = pydantic.Field(default_factory=lambda: uuid.uuid4().hex)
+    """Of this study and no other, also where another has its name: what runs in MLflow are found by."""
     package: str = __version__
     digest: str
     """Of the dataset."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -19,11 +20,15 @@ from glmix_automl.study.journal import Journal
 from glmix_automl.study.race import Entry
 from glmix_automl.study.settings import EntrySettings, SearchSettings
 from glmix_automl.study.stopping import rules
+from glmix_automl.study.tracking import Tracker, default_uri
 from glmix_automl.trial import Progress
 from glmix_automl.workers.executor import Executor
 
 STATUS = "status.json"  # in the study's folder: what its workers do, rewritten every second while a controller works
 STATUS_SECONDS = 1.0
+CATCH_UP_SECONDS = 30.0  # for the tracking server, when the study has ended; the rest is logged by the next command
+
+log = logging.getLogger(__name__)
 
 Observer = Callable[[Controller, Executor], None]
 
@@ -73,7 +78,9 @@ class Session:
                     f"{self.folder.path}: there is a study already; go on with it (--resume, or glmix-automl resume "
                     f"{self.settings.study}) or name another folder"
                 )
-            resumable(self.folder.record, record, self.folder.path)
+            begun = self.folder.record
+            resumable(begun, record, self.folder.path)
+            record = record.model_copy(update={"id": begun.id})
         self.folder.write(record)
 
     def interrupt(self) -> None:
@@ -99,11 +106,16 @@ class Session:
                 file, self.entries, rules(limits), limits.grace_seconds, limits.trials, watch
             )
             controller.replay(list(journal.read(self.folder.journal)))
+            tracker = track(self.folder, self.settings, self.dataset.manifest.name)
             if self._interrupted:
                 controller.interrupt()
-            with self._workers(controller, make) as executor:
-                watch.executor = executor
-                return controller.run(executor)
+            try:
+                with self._workers(controller, make) as executor:
+                    watch.executor = executor
+                    return controller.run(executor)
+            finally:
+                if tracker is not None and not tracker.close(CATCH_UP_SECONDS):
+                    log.warning("tracking is behind study=%s reason=%s", self.folder.path, tracker.problem)
 
     @contextlib.contextmanager
     def _workers(self, controller: Controller, make: Callable[..., Executor]) -> Iterator[Executor]:
@@ -116,6 +128,16 @@ class Session:
             yield executor
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
+
+
+def track(folder: StudyFolder, settings: SearchSettings, dataset: str) -> Tracker | None:
+    """A tracker at work, or None if the study is not to be tracked."""
+    tracking = settings.tracking
+    if not tracking.enabled:
+        return None
+    tracker = Tracker(folder, tracking.uri or default_uri(folder), tracking.experiment or dataset)
+    tracker.start()
+    return tracker
 
 
 class _Watch:

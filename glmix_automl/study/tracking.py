@@ -1,0 +1,175 @@
+"""MLflow's view of a study: a thread reads the journal behind the controller and logs what it finds.
+
+The journal is the truth and the queue at once. A cursor beside it says how far it has been logged, so whatever was
+missed (the server was away, the controller was killed) is logged later, by this controller, the next one or
+`glmix-automl report`. What was logged twice for want of a cursor is the same run and the same values again: runs are
+found by the study's and the trial's tags before they are made.
+"""
+
+import logging
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pydantic
+
+from glmix_automl.config import Config, load
+from glmix_automl.errors import ConfigError
+from glmix_automl.study import journal
+from glmix_automl.study.folder import StudyFolder
+from glmix_automl.study.journal import Event
+from glmix_automl.trial import Result, Trial
+
+if TYPE_CHECKING:
+    from glmix_automl.study.tracking_view import View
+
+log = logging.getLogger(__name__)
+
+CURSOR = "tracking.json"  # in the study's folder
+POLL_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
+CURSOR_EVENTS = 100  # logged at most before the cursor is moved
+
+
+class Cursor(Config):
+    """How far the journal has been logged, and where."""
+
+    uri: str
+    experiment: str
+    parent: str | None = None
+    """Run of the study."""
+    offset: int = pydantic.Field(default=0, ge=0)
+    """Bytes of the journal that are logged."""
+    out: dict[int, str] = {}
+    """Trial -> run, of those whose end is not logged yet."""
+
+
+class Tracker:
+    """Logs a study's journal in the background. The study never waits for it."""
+
+    def __init__(self, folder: StudyFolder, uri: str, experiment: str) -> None:
+        """Nothing is done before `start`; MLflow is imported by the thread."""
+        self._folder, self._uri, self._experiment = folder, uri, experiment
+        self._cursor = self._saved_cursor()
+        self._closing = threading.Event()
+        self._caught_up = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="glmix-tracking", daemon=True)
+        self._trials: dict[int, Trial] = {}
+        self.problem: str | None = None
+        """Why nothing can be logged at the moment."""
+
+    def start(self) -> None:
+        """Begins to log."""
+        patient()
+        self._thread.start()
+
+    def close(self, seconds: float) -> bool:
+        """Waits until everything in the journal is logged, but not longer than `seconds`; whether it is."""
+        self._closing.set()
+        self._thread.join(seconds)
+        return self._caught_up.is_set()
+
+    @property
+    def parent(self) -> str | None:
+        """Run of the study, once there is one."""
+        return self._cursor.parent
+
+    def _saved_cursor(self) -> Cursor:
+        fresh = Cursor(uri=self._uri, experiment=self._experiment)
+        try:
+            saved = load(self._folder.path / CURSOR, Cursor)
+        except ConfigError:
+            return fresh  # none yet, or damaged: runs are found again by their tags
+        return saved if (saved.uri, saved.experiment) == (self._uri, self._experiment) else fresh
+
+    # --- the thread
+
+    def _work(self) -> None:
+        pause, view = POLL_SECONDS, None
+        while True:
+            closing = self._closing.is_set()  # read before the journal: nothing is written after it is set
+            try:
+                if view is None:
+                    view = self._connect()
+                self._log_new(view)
+                self.problem, pause = None, POLL_SECONDS
+                if closing:
+                    self._caught_up.set()
+                    return
+            except Exception as error:  # whatever goes wrong at the server's end, the study goes on
+                view = None
+                first = str(error).strip().splitlines()[0] if str(error).strip() else ""
+                if self.problem is None:
+                    log.warning("tracking is behind uri=%s reason=%s: %s", self._uri, type(error).__name__, first)
+                self.problem = f"{type(error).__name__}: {first}"
+                pause = min(2 * pause, 1.0 if closing else LONGEST_PAUSE_SECONDS)
+            self._closing.wait(pause) if not closing else threading.Event().wait(pause)
+
+    def _connect(self) -> "View":
+        from glmix_automl.study.tracking_view import View
+
+        record = self._folder.record
+        view = View(self._uri, self._experiment, self._folder.name, record)
+        self._move(parent=view.parent)
+        if self._cursor.offset and not self._trials:
+            self._recall()
+        return view
+
+    def _recall(self) -> None:
+        """Trials that were asked before the cursor and end behind it."""
+        done = 0
+        for event, length in journal.lines(self._folder.journal):
+            done += length
+            if done > self._cursor.offset:
+                return
+            for record in event.get("trials", ()):
+                self._trials[record["number"]] = Trial.from_json(record)
+
+    def _log_new(self, view: "View") -> None:
+        if not self._folder.journal.is_file():
+            return
+        offset, out, count = self._cursor.offset, dict(self._cursor.out), 0
+        for event, length in journal.lines(self._folder.journal, offset):
+            self._log(view, event, out)
+            offset, count = offset + length, count + 1
+            if count % CURSOR_EVENTS == 0:
+                self._move(offset=offset, out=dict(out))
+        if count:
+            self._move(offset=offset, out=out)
+
+    def _log(self, view: "View", event: Event, out: dict[int, str]) -> None:
+        if event["event"] == "session":
+            view.began(event["at"])
+        elif event["event"] == "ask":
+            for record in event["trials"]:
+                trial = self._trials[record["number"]] = Trial.from_json(record)
+                out[trial.number] = view.asked(trial, event["at"])
+        elif event["event"] == "result":
+            result = Result.from_json(event["result"])
+            trial = self._trials[result.number]
+            view.ended(out.get(result.number) or view.asked(trial, event["at"]), trial, result, event["at"])
+            out.pop(result.number, None)
+        elif event["event"] == "end":
+            view.left(event["reason"], event["at"])
+
+    def _move(self, **changed: object) -> None:
+        self._cursor = self._cursor.model_copy(update=changed)
+        self._folder.files.write(CURSOR, self._cursor.model_dump_json())
+
+
+def default_uri(folder: StudyFolder) -> str:
+    """SQLite beside the study's folder, so that studies in one folder are compared in one UI."""
+    return f"sqlite:///{folder.path.parent / 'mlflow.db'}"
+
+
+def default_artifacts(folder: StudyFolder) -> Path:
+    """Where the default store keeps artefacts."""
+    return folder.path.parent / "mlartifacts"
+
+
+def patient() -> None:
+    """Has MLflow's client give up soon: waiting for a server that is away is the tracker's business, not a call's."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")

@@ -1,0 +1,149 @@
+"""The journal in MLflow, on SQLite and on a real server that comes and goes."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glmix_automl.study.controller import Controller
+from glmix_automl.study.folder import StudyFolder
+from glmix_automl.study.journal import Journal
+from glmix_automl.study.race import Entry
+from glmix_automl.study.tracking import CURSOR, Tracker, default_uri
+from glmix_automl.trial import Result, Trial
+from glmix_automl.workers.executor import Report
+from tests.study.places import Hill, Threads, Work, peak
+from tests.study.records import begun
+
+
+def work(folder: StudyFolder, trials: int, work: Work = peak) -> Controller:
+    with Journal(folder.journal, sync=False) as file:
+        controller = Controller(file, {"hill": Entry("hill", Hill(trials))})
+        executor = Threads(work, 2, controller.progress)
+        controller.run(executor)
+        executor.shutdown()
+    return controller
+
+
+def runs(uri: str, parent: str | None) -> dict[int, Any]:
+    """Every child run by its trial, refusing two of one trial."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    found: dict[int, Any] = {}
+    for run in client.search_runs(["1"], f"tags.`mlflow.parentRunId` = '{parent}'"):
+        number = int(run.data.tags["glmix.trial"])
+        assert number not in found
+        found[number] = run
+    return found
+
+
+def breaks(trial: Trial, report: Report) -> Result:
+    if trial.number == 3:
+        raise RuntimeError("out of luck")
+    return peak(trial, report)
+
+
+def test_every_trial_is_a_child_run_with_what_it_cost_and_gave(tmp_path: Path) -> None:
+    folder = begun(tmp_path / "study")
+    history = work(folder, 5, breaks).history
+    tracker = Tracker(folder, default_uri(folder), "made")
+    tracker.start()
+    assert tracker.close(120), tracker.problem
+    found = runs(default_uri(folder), tracker.parent)
+    assert sorted(found) == list(range(5))
+    run = found[1]
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["validation_auc"] == pytest.approx(history.results[1].auc)
+    assert run.data.metrics["worker_seconds"] == 1.0
+    assert float(run.data.params["x"]) == pytest.approx(float(history.trials[1].parameters["x"] or 0))
+    assert run.data.tags["strategy"] == "hill"
+    assert found[3].info.status == "FAILED"
+    artefact = next((tmp_path / "mlartifacts").rglob("traceback.txt"))
+    assert "out of luck" in artefact.read_text()
+    assert found[3].info.run_id in str(artefact)
+
+    # Logging it all again, as after the loss of the cursor, changes nothing.
+    (folder.path / CURSOR).unlink()
+    again = Tracker(folder, default_uri(folder), "made")
+    again.start()
+    assert again.close(120), again.problem
+    assert again.parent == tracker.parent
+    same = runs(default_uri(folder), tracker.parent)
+    assert {n: r.info.run_id for n, r in same.items()} == {n: r.info.run_id for n, r in found.items()}
+    assert same[1].data.metrics == run.data.metrics
+
+
+@contextmanager
+def server(folder: Path, port: int) -> Iterator[str]:
+    """A real tracking server, stopped when the block ends."""
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{folder / 'server.db'}", "--artifacts-destination", str(folder)]
+    with (folder / "server.log").open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    uri = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            assert process.poll() is None, (folder / "server.log").read_text()
+            try:
+                with urllib.request.urlopen(f"{uri}/health", timeout=1):
+                    break
+            except OSError:
+                time.sleep(0.1)
+        yield uri
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(20)
+
+
+@pytest.mark.slow
+def test_with_the_server_away_in_the_middle_nothing_is_lost_and_nothing_waits(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = begun(tmp_path / "study")
+    uri = f"http://127.0.0.1:{port}"
+    tracker = Tracker(folder, uri, "made")
+
+    def slowly(trial: Trial, report: Report) -> Result:
+        time.sleep(0.02)
+        return peak(trial, report)
+
+    with Journal(folder.journal, sync=False) as file:
+        controller = Controller(file, {"hill": Entry("hill", Hill(60))}, trials=20)
+        executor = Threads(slowly, 2, controller.progress)
+        with server(tmp_path, port):
+            tracker.start()
+            controller.run(executor)  # 20 trials with the server there
+            _until(lambda: len(runs(uri, tracker.parent)) == 20 if tracker.parent else False)
+        controller._most = 40
+        started = time.monotonic()
+        controller.run(executor)  # 20 more with the server gone
+        assert time.monotonic() - started < 10
+        _until(lambda: tracker.problem is not None)
+        with server(tmp_path, port):
+            controller._most = 60
+            controller.run(executor)  # 20 with the server back
+            assert tracker.close(120), tracker.problem
+            found = runs(uri, tracker.parent)
+        executor.shutdown()
+    assert sorted(found) == list(range(60))
+    assert {run.info.status for run in found.values()} == {"FINISHED"}
+    for number, run in found.items():
+        assert run.data.metrics["validation_auc"] == pytest.approx(controller.history.results[number].auc)
+
+
+def _until(condition: Any, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
