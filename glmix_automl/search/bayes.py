@@ -14,7 +14,7 @@ from glmix_automl.search.acquisition import ACQUISITIONS, Decay
 from glmix_automl.search.acquisition import Name as AcquisitionName
 from glmix_automl.search.candidates import Candidates
 from glmix_automl.search.encoding import Encoding
-from glmix_automl.search.entry import Seen, SpaceWork, draft
+from glmix_automl.search.entry import FullWork, Seen, draft
 from glmix_automl.search.forest import Forest
 from glmix_automl.search.gaussian_process import GaussianProcess
 from glmix_automl.search.objectives import Constraint, Goal, Goals
@@ -32,7 +32,7 @@ CROWD = 16
 """Pending trials from which each proposal draws its own exploration, if not told otherwise."""
 
 
-class BayesOptions(SpaceWork):
+class BayesOptions(FullWork):
     """How AMBS learns and chooses."""
 
     trials: int = pydantic.Field(default=100, ge=1)

@@ -7,6 +7,7 @@ import numpy as np
 import pydantic
 
 from glmix_automl.config import Config
+from glmix_automl.search.median import MedianRule
 from glmix_automl.seeds import derive
 from glmix_automl.space import Space, Unit
 from glmix_automl.trial import Trial, Value
@@ -46,6 +47,13 @@ class SpaceWork(Work):
             if name in self.space.names:
                 raise ValueError(f"{name!r} is both fixed and a parameter of the space; keep one of them")
         return self
+
+
+class FullWork(SpaceWork):
+    """The same, where every trial gets the whole budget unless it is stopped early."""
+
+    median_rule: MedianRule | None = None
+    """Stops trials that are clearly below the median at the same epoch; `{}` for its defaults. Left out: none is."""
 
 
 def draft(

@@ -13,9 +13,9 @@ import numpy as np
 
 from glmix_automl.search.surrogate import Array
 
-TREES = 100
-REBUILD = 20
-"""A tree is built anew on average once per 1/REBUILD of growth: at 1,000 told rows, 2 of 100 trees per new row."""
+TREES = 64
+REBUILD = 10
+"""Times each tree is built anew while the told rows double: at 1,000 of them, about one of 64 trees per new row."""
 
 
 class Forest:

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import pydantic
 
-from glmix_automl.search.entry import Seen, SpaceWork, draft
+from glmix_automl.search.entry import FullWork, Seen, draft
 from glmix_automl.seeds import generator
 from glmix_automl.space import Space, Unit
 from glmix_automl.space.parameters import Parameter
@@ -17,7 +17,7 @@ LARGEST = 1_000_000
 """Points of a grid that is still laid out; more is a mistake in the configuration."""
 
 
-class GridOptions(SpaceWork):
+class GridOptions(FullWork):
     """A grid: `resolution` values of each parameter, from end to end on its scale; all, where there are fewer."""
 
     resolution: dict[str, int] | int = 3

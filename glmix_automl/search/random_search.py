@@ -7,7 +7,7 @@ import numpy as np
 import pydantic
 from scipy.stats import qmc
 
-from glmix_automl.search.entry import Seen, SpaceWork, draft
+from glmix_automl.search.entry import FullWork, Seen, draft
 from glmix_automl.seeds import generator
 from glmix_automl.space import Space, Unit
 from glmix_automl.trial import Result, Trial
@@ -17,7 +17,7 @@ ROUNDS = 20
 """Draws without a new point before a finite space counts as exhausted."""
 
 
-class RandomOptions(SpaceWork):
+class RandomOptions(FullWork):
     """Points drawn from the space without looking at results."""
 
     trials: int = pydantic.Field(default=100, ge=1)

@@ -43,18 +43,24 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "random": ("random", {**WORK, "trials": 20}),
     "latin hypercube": ("random", {**WORK, "trials": 20, "sampling": "latin_hypercube"}),
     "sobol": ("random", {**WORK, "trials": 20, "sampling": "sobol"}),
-    "gaussian process": ("bayes", {**WORK, "trials": 20, "start": 4}),
-    "random forest": ("bayes", {**WORK, "trials": 20, "surrogate": "random_forest", "decay": {}}),
+    "gaussian process": ("bayes", {**WORK, "trials": 12, "start": 4}),
+    "random forest": ("bayes", {**WORK, "trials": 12, "surrogate": "random_forest", "decay": {}}),
     "extra trees": (
         "bayes",
-        {**WORK, "trials": 20, "surrogate": "extra_trees", "own_exploration": True, "liar": "min"},
+        {**WORK, "trials": 12, "surrogate": "extra_trees", "own_exploration": True, "liar": "min"},
     ),
-    "expected improvement": ("bayes", {**WORK, "trials": 15, "acquisition": "expected_improvement", "exploration": 0}),
-    "constrained": ("bayes", {**WORK, "trials": 15, "constraints": [{"metric": "parameters", "at_most": 64}]}),
+    "expected improvement": ("bayes", {**WORK, "trials": 10, "acquisition": "expected_improvement", "exploration": 0}),
+    "constrained": ("bayes", {**WORK, "trials": 10, "constraints": [{"metric": "parameters", "at_most": 64}]}),
     "pareto": (
         "bayes",
-        {**WORK, "trials": 15, "second": {"metric": "parameters"}, "acquisition": "probability_of_improvement"},
+        {**WORK, "trials": 10, "second": {"metric": "parameters"}, "acquisition": "probability_of_improvement"},
     ),
+    "asha": ("asha", {**WORK, "trials": 20, "epochs": 9, "rungs": 3}),
+    "asha by fraction": ("asha", {**WORK, "trials": 20, "fidelity": "fraction", "rungs": 3}),
+    "successive halving": ("successive_halving", {**WORK, "trials": 20, "epochs": 9, "rungs": 3}),
+    "hyperband": ("hyperband", {**WORK, "epochs": 9, "rungs": 3, "rounds": 2}),
+    "bohb": ("bohb", {**WORK, "epochs": 9, "rungs": 3, "rounds": 2}),
+    "median rule": ("random", {**WORK, "trials": 20, "epochs": 9, "median_rule": {}}),
 }
 """Case -> (name of the strategy, options)."""
 LIMIT = 3000

@@ -1,0 +1,63 @@
+"""Asynchronous successive halving (Li et al. 2020): whoever is among the best of a rung so far climbs at once."""
+
+from typing import Literal
+
+import pydantic
+
+from glmix_automl.search.density import DensePoints, EvenPoints
+from glmix_automl.search.rungs import Ascent, RungOptions, climbers
+from glmix_automl.seeds import generator
+from glmix_automl.trial import Result, Trial
+
+
+class AshaOptions(RungOptions):
+    """How many points start, and where new ones come from."""
+
+    trials: int = pydantic.Field(default=100, ge=1)
+    """Points that start on the lowest rung; promotions come on top."""
+    points: Literal["even", "dense"] = "even"
+    """New points drawn evenly, or where good ones lie dense (as BOHB)."""
+
+
+class Asha:
+    """Fills a free slot with a promotion from the highest rung that has one, else with a new point; never waits."""
+
+    def __init__(self, options: AshaOptions, seed: int) -> None:
+        self._options, self._seed = options, seed
+        self._ascent = Ascent(options, seed)
+        self._points = (DensePoints if options.points == "dense" else EvenPoints)(options.space)
+        self._left = options.trials
+        self._climbed: set[int] = set()
+
+    def tell(self, result: Result) -> None:
+        """Learns how a trial ended."""
+        self._ascent.tell(result)
+
+    def ask(self, n: int) -> list[Trial]:
+        """Promotions first, then new points."""
+        self._ascent.take_note()
+        trials: list[Trial] = []
+        while len(trials) < n and (trial := self._next()):
+            trials.append(trial)
+        return trials
+
+    def _next(self) -> Trial | None:
+        for rung in reversed(range(self._options.rungs - 1)):
+            for number in climbers(self._on(rung), self._places(rung), self._options.doubt):
+                if number not in self._climbed:
+                    self._climbed.add(number)
+                    return self._ascent.promote(number, rung + 1)
+        if not self._left:
+            return None
+        point = self._points.point(self._ascent, generator(self._seed, "point", len(self._ascent.points)))
+        self._left = 0 if point is None else self._left - 1
+        return self._next() if point is None else self._ascent.begin(point, 0)
+
+    def _on(self, rung: int) -> list[Result]:
+        return [result for number, result in self._ascent.results.items() if self._ascent.rungs[number] == rung]
+
+    def _places(self, rung: int) -> int:
+        """How many may climb so far: one in `reduction`; once a rung is complete at least one."""
+        results = self._on(rung)
+        complete = not self._left and not any(self._ascent.rungs[number] <= rung for number in self._ascent.pending)
+        return max(len(results) // self._options.reduction, int(complete))
