@@ -1,0 +1,101 @@
+"""Mixture trials on cached scores, and growth through the evaluator that workers keep."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from glmix_automl.config import parse
+from glmix_automl.errors import TrialError
+from glmix_automl.models.mixture import Rows
+from glmix_automl.search.adanet import AdaNet
+from glmix_automl.search.adanet_options import AdaNetOptions
+from glmix_automl.search.structure import structure
+from glmix_automl.training.evaluate import Evaluator
+from glmix_automl.training.mixture_trial import weigh
+from glmix_automl.trial import Mixture, Result, Trial
+from tests.dataset_maker import make_dataset
+
+RNG = np.random.default_rng(0)
+SCORES = {(k, s): RNG.normal(size=500).astype(np.float32) for k in (3, 5) for s in ("train", "validation")}
+SPLITS = {s: Rows((SCORES[3, s] + RNG.normal(size=500) > 0).astype(np.float32)) for s in ("train", "validation")}
+TRIAL = Trial(9, "", "mixture", {"penalties": "0.01 0.01"}, members=Mixture((3, 5), (1.0, 0.0)))
+
+
+def scores(member: int, split: str) -> np.ndarray:
+    return SCORES[member, split]
+
+
+def test_scores_are_the_weighted_sum_on_every_split() -> None:
+    found = weigh(TRIAL, SPLITS, scores)
+    assert found.metrics["weight_1"] == 0.0
+    assert found.metrics["members"] == 1.0
+    for split in SPLITS:
+        expected = found.metrics["weight_0"] * SCORES[3, split] + found.metrics["bias"]
+        np.testing.assert_allclose(found.scores[split], expected, rtol=1e-5)
+
+
+def test_means_and_sums_are_not_fitted() -> None:
+    for weighting, each in (("mean", 0.5), ("sum", 1.0)):
+        trial = dataclasses.replace(TRIAL, parameters={**TRIAL.parameters, "weighting": weighting})
+        found = weigh(trial, SPLITS, scores)
+        assert found.mixture.weights == pytest.approx((each, each))
+        assert found.metrics["objective"] > weigh(TRIAL, SPLITS, scores).metrics["objective"]
+
+
+def test_fitting_on_validation_lowers_the_loss_there() -> None:
+    trial = dataclasses.replace(TRIAL, parameters={**TRIAL.parameters, "fit": "validation"})
+    metrics = weigh(trial, SPLITS, scores).metrics
+    assert "validation_loss" in metrics
+    assert "train_loss" not in metrics
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"members": None}, "needs members"),
+        ({"parameters": {"penalties": "0.1"}}, "expected 2 penalties"),
+        ({"parameters": {"penalties": "0.1 x"}}, "must be numbers"),
+        ({"parameters": {"penalties": "0.1 -1"}}, "at least 0"),
+        ({"parameters": {"weighting": "guess"}}, "guess"),
+        ({"parameters": {"fit": "test"}}, "'test'"),
+    ],
+)
+def test_what_cannot_be_mixed_is_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(TrialError, match=message):
+        weigh(dataclasses.replace(TRIAL, **change), SPLITS, scores)  # type: ignore[arg-type]
+
+
+def test_growth_trains_candidates_on_what_the_ensemble_leaves(tmp_path: Path) -> None:
+    """Real coordinates: a linear one cannot find the planted product and bend, a subnetwork on its residual can."""
+    make_dataset(tmp_path / "data", rows=6000, seed=3)
+    pool = [
+        {"family": "logistic", "epochs": 4, "parameters": {"batch_size": 64, "learning_rate": 0.01}},
+        {"family": "subnetwork", "epochs": 6, "parameters": {"batch_size": 64, "depth": 1, "width": 16}},
+    ]
+    options = {
+        "generator": {"kind": "pool", "candidates": pool},
+        "candidates": 4,
+        "parameters": {"subnetwork": {"learning_rate": 0.01}},
+        "distillation": "adaptive",
+        "distillation_weight": 0.1,
+        "warm_start": True,
+    }
+    strategy = AdaNet(parse(options, AdaNetOptions, "test"), 1)
+    evaluator = Evaluator(str(tmp_path / "data"), str(tmp_path / "study"), seed=1)
+    trials: dict[int, Trial] = {}
+    results: dict[int, Result] = {}
+    while asked := strategy.ask(1):
+        for trial in asked:
+            trials[trial.number] = trial
+            results[trial.number] = evaluator(trial, lambda progress: False)
+            strategy.tell(results[trial.number])
+    found = structure(trials, results)
+    assert {member.family for member in found.members} == {"logistic", "subnetwork"}
+    linear = next(r for n, r in results.items() if trials[n].family == "logistic")
+    assert found.ensemble is not None
+    assert results[found.ensemble].metrics["test_auc"] > linear.metrics["test_auc"] + 0.01
+    late = [t for t in trials.values() if t.offset is not None]
+    assert all(len(t.offset.members) == 1 for t in late if t.offset)
+    assert any(t.teacher is not None for t in late)
