@@ -11,6 +11,8 @@ class _Families(Mapping[str, ModelFamily]):
     _homes = {
         "logistic": "glmix_automl.models.logistic",
         "subnetwork": "glmix_automl.models.subnetwork",
+        "cross": "glmix_automl.models.cross",
+        "factorisation": "glmix_automl.models.factorisation",
     }
 
     def __getitem__(self, name: str) -> ModelFamily:

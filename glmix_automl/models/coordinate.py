@@ -53,18 +53,22 @@ class Coordinate(abc.ABC):
 
     @abc.abstractmethod
     def logits(self, batch: Rows) -> tf.Tensor:
-        """Score of each row, float32 [rows]."""
+        """Score of each prepared row, float32 [rows]."""
 
     @abc.abstractmethod
     def gradients(self, batch: Rows, scale: tf.Tensor, hyper: Hyper, noise: tf.Tensor) -> list[Gradient]:
         """Of the batch's objective, for `dense` and then `tables`; slices of touched rows for tables.
 
         Args:
-            batch: float32 and int32 columns, [rows, ...].
+            batch: prepared rows.
             scale: what the sum of weighted losses is divided by.
             hyper: as `hyper` gives them.
             noise: int32 [2], seed of dropout for this step.
         """
+
+    def prepare(self, rows: Rows) -> Rows:
+        """Rows in the form that `logits` and `gradients` take; called once for many steps."""
+        return rows
 
     def hyper(self, total_weight: float) -> dict[str, float]:
         """Numbers that the graph takes as inputs; `total_weight` is the sum of the training rows' weights."""
@@ -87,7 +91,7 @@ class Coordinate(abc.ABC):
         return self._scoring(rows).numpy()
 
     def _score(self, rows: Rows) -> tf.Tensor:
-        count = tf.shape(rows.label)[0]
+        rows, count = self.prepare(rows), tf.shape(rows.label)[0]
         chunks = -(-count // SCORE_ROWS)
         parts = tf.TensorArray(tf.float32, size=chunks, infer_shape=False, element_shape=[None])
 

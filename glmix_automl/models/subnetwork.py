@@ -1,117 +1,17 @@
 """Dense subnetworks of a given depth on numerics and embeddings; depth 0 is linear in them (Macko et al. 2019)."""
 
-import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from glmix_automl import seeds
-from glmix_automl.models.coordinate import Coordinate, Gradient, Hyper, variable
-from glmix_automl.models.embedding import Embedding
+from glmix_automl.models.coordinate import variable
 from glmix_automl.models.family import TRAINING, Parameter, resolve
-from glmix_automl.models.rows import Rows
+from glmix_automl.models.network import ACTIVATIONS, EMBEDDING, REGULARISATION, Drop, Network
 from glmix_automl.schema import Schema
 from glmix_automl.trial import Value
-
-ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
-    "relu": tf.nn.relu,
-    "elu": tf.nn.elu,
-    "swish": tf.nn.silu,
-    "tanh": tf.tanh,
-}
-
-NUMBERS = ("embedding_l2", "weight_decay", "dropout")  # inputs of the graph, where they are not 0
-
-Drop: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
-
-EMBEDDING = {
-    "embedding_width": Parameter(16, "of a categorical; 0 chooses by its number of ids", low=0, high=1024),
-    "bag_width": Parameter(16, "of a bag's entries; 0 chooses by the number of ids", low=0, high=1024),
-    "embedding_l2": Parameter(0.0, "strength of 1/2 |row|^2 for each row a batch touches, per occurrence", low=0.0),
-}
-
-
-class Network(Coordinate):
-    """What every subnetwork has: embeddings, a gradient recorded by a tape, decay of its kernels.
-
-    A kind says what it does with its inputs in `forward`.
-    """
-
-    def __init__(self, family: str, schema: Schema, parameters: Mapping[str, Value]) -> None:
-        super().__init__(family, schema, parameters)
-        self._embedding = Embedding(schema, int(parameters["embedding_width"] or 0), int(parameters["bag_width"] or 0))
-        self.tables = self._embedding.tables
-        self.inputs = len(schema.numerics) + self._embedding.width
-
-    @property
-    def structure(self) -> tuple[Any, ...]:
-        """Every parameter but those that are numbers to the graph."""
-        fixed = tuple(sorted((k, v) for k, v in self.parameters.items() if k not in {*TRAINING, *NUMBERS}))
-        return (self.family, fixed, *(bool(self.parameters.get(k)) for k in NUMBERS))
-
-    def hyper(self, total_weight: float) -> dict[str, float]:
-        """See `Coordinate`."""
-        return {k: float(self.parameters.get(k) or 0.0) for k in NUMBERS}
-
-    def reset(self, parameters: Mapping[str, Value], seed: int) -> None:
-        """He's normal distribution for kernels, zeros for biases, small normal rows for embeddings."""
-        self.parameters = dict(parameters)
-        rng = seeds.generator(seed, "weights")
-        for weight in self.dense:
-            if weight.shape.rank == 1:
-                weight.assign(tf.zeros_like(weight))
-            else:
-                deviation = np.float32(math.sqrt(2.0 / weight.shape[0]))
-                weight.assign(rng.standard_normal(weight.shape, np.float32) * deviation)
-        self._embedding.reset(rng)
-
-    def forward(self, numerics: tf.Tensor, blocks: list[tf.Tensor], drop: Drop) -> tf.Tensor:
-        """Score of each row, float32 [rows], from numerics [rows, n] and embedding blocks [rows, ...]."""
-        raise NotImplementedError
-
-    def logits(self, batch: Rows) -> tf.Tensor:
-        """See `Coordinate`."""
-        found = [rows for _, _, rows in self._embedding.gather(batch)]
-        return self.forward(batch.numerics, self._embedding.features(batch, found), lambda x: x)
-
-    def gradients(self, batch: Rows, scale: tf.Tensor, hyper: Hyper, noise: tf.Tensor) -> list[Gradient]:
-        """See `Coordinate`; tables get one slice per lookup, so the cost goes by the ids in the batch."""
-        lookups = self._embedding.gather(batch)
-        found = [rows for _, _, rows in lookups]
-        weights = [weight.read_value() for weight in self.dense]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([self.dense, found])
-            score = self.forward(batch.numerics, self._embedding.features(batch, found), self._dropout(hyper, noise))
-            losses = tf.nn.sigmoid_cross_entropy_with_logits(batch.label, score + batch.offset)
-            loss = tf.reduce_sum(losses * batch.weight) / scale
-        dense, sparse = tape.gradient(loss, [self.dense, found], unconnected_gradients="zero")
-        if self.parameters["embedding_l2"]:
-            sparse = [g + hyper["embedding_l2"] / scale * rows for g, rows in zip(sparse, found, strict=True)]
-        if self.parameters.get("weight_decay"):
-            decay = [hyper["weight_decay"] * w if w.shape.rank > 1 else 0.0 for w in weights]
-            dense = [g + d for g, d in zip(dense, decay, strict=True)]
-        return [*dense, *self._by_table([(t, ids) for t, ids, _ in lookups], sparse)]
-
-    def _dropout(self, hyper: Hyper, noise: tf.Tensor) -> Drop:
-        if not self.parameters.get("dropout"):
-            return lambda x: x
-        layers = itertools.count()
-        return lambda x: tf.nn.experimental.stateless_dropout(x, hyper["dropout"], noise + (next(layers) << 16))
-
-    def _by_table(self, lookups: list[tuple[int, tf.Tensor]], gradients: list[tf.Tensor]) -> list[Gradient]:
-        slices: list[Gradient] = []
-        for number, table in enumerate(self.tables):
-            ids = [tf.reshape(i, [-1]) for t, i in lookups if t == number]
-            parts = [
-                tf.reshape(g, [-1, table.shape[1]]) for (t, _), g in zip(lookups, gradients, strict=True) if t == number
-            ]
-            both = (ids[0], parts[0]) if len(ids) == 1 else (tf.concat(ids, 0), tf.concat(parts, 0))
-            slices.append(tf.IndexedSlices(both[1], both[0], dense_shape=table.shape))
-        return slices
 
 
 class Subnetwork(Network):
@@ -143,11 +43,10 @@ class SubnetworkFamily:
     parameters = {
         **TRAINING,
         **EMBEDDING,
+        **REGULARISATION,
         "depth": Parameter(2, "hidden layers", low=0, high=64),
         "width": Parameter(64, "units per hidden layer", low=1, high=65_536),
         "activation": Parameter("relu", "of hidden layers", choices=tuple(ACTIVATIONS)),
-        "dropout": Parameter(0.0, "share of hidden units left out at each step", low=0.0, high=0.95),
-        "weight_decay": Parameter(0.0, "strength of 1/2 |kernel|^2 beside the mean loss", low=0.0, high=10.0),
     }
 
     def resolve(self, parameters: Mapping[str, Any]) -> dict[str, Value]:

@@ -14,8 +14,10 @@ from glmix_automl.layout import TRIALS, Folder
 from glmix_automl.models import FAMILIES
 from glmix_automl.models.checkpoint import describe, load_arrays, restore, save_coordinate
 from glmix_automl.models.coordinate import Coordinate
+from glmix_automl.models.logistic import Logistic
 from glmix_automl.training import mixture_trial
 from glmix_automl.training.fit import Budget, Fit, Moment, Trainer
+from glmix_automl.training.full_batch import fit_exactly
 from glmix_automl.training.loop import Loop
 from glmix_automl.training.measure import Point
 from glmix_automl.training.resident import Resident
@@ -108,6 +110,9 @@ class Evaluator:
             return self._splits.held("validation").point(self._scored(coordinate, validation) + offset)
 
         rows, weight = round(self._sum(len(train))), self._sum(train.weight)
+        if isinstance(loop.coordinate, Logistic) and loop.coordinate.parameters["solver"] == "lbfgs":
+            args = loop.coordinate, train, rows, weight, validate, watch, self._collective
+            return fit_exactly(*args, seconds=self._seconds)
         trainer = Trainer(loop, train, rows, weight, validate, watch, self._collective, trial.seed)
         return trainer.fit(Budget(trial.epochs, done, self._seconds))
 

@@ -83,6 +83,7 @@ class Trainer:
         self._steps_per_epoch = math.ceil(math.ceil(total_rows / collective.size) / loop.batch)
         self._scale = loop.batch * total_weight / total_rows
         self._hyper = loop.coordinate.hyper(total_weight)
+        self._rows = loop.coordinate.prepare(train.rows)
 
     def fit(self, budget: Budget) -> Fit:
         """Trains until the budget is used, the watcher says stop, patience or time is out; leaves the best weights.
@@ -141,7 +142,7 @@ class Trainer:
         factor = factors(parameters, at, steps, last)
         rates = factor * _number(parameters, "learning_rate"), factor * _number(parameters, "table_learning_rate")
         noise = derive(self._seed, "dropout", self._collective.rank)
-        self._loop.run(self._train.rows, starts[within : within + steps], rates, at, self._scale, self._hyper, noise)
+        self._loop.run(self._rows, starts[within : within + steps], rates, at, self._scale, self._hyper, noise)
 
     def _measure(self, fit: Fit) -> Point:
         started = time.perf_counter()

@@ -54,16 +54,30 @@ class Optimiser:
             for (weight, mean, square), gradient in zip(self._dense, dense, strict=True)
         ]
         return updates + [
-            tf.raw_ops.ResourceSparseApplyAdagradV2(
-                var=table.handle,
-                accum=squares.handle,
-                lr=table_rate,
-                epsilon=EPSILON,
-                grad=gradient.values,
-                indices=gradient.indices,
-            )
+            _adagrad(table, squares, gradient, table_rate)
             for (table, squares), gradient in zip(self._tables, tables, strict=True)
         ]
+
+
+def _adagrad(table: tf.Variable, squares: tf.Variable, gradient: tf.IndexedSlices, rate: tf.Tensor) -> tf.Operation:
+    """One update of every touched row by the sum of its slices.
+
+    The kernel for slices runs in parallel and would race where ids repeat, so they are summed first: into the whole
+    table if that is not larger than the slices, else into the distinct ids. Both give the same bits.
+    """
+    rows, common = tf.cast(table.shape[0], tf.int32), {"var": table.handle, "accum": squares.handle, "lr": rate}
+
+    def whole() -> tf.Operation:
+        total = tf.math.unsorted_segment_sum(gradient.values, gradient.indices, rows)
+        return tf.raw_ops.ResourceApplyAdagradV2(**common, epsilon=EPSILON, grad=total)
+
+    def touched() -> tf.Operation:
+        ids, place = tf.unique(gradient.indices)
+        total = tf.math.unsorted_segment_sum(gradient.values, place, tf.size(ids))
+        return tf.raw_ops.ResourceSparseApplyAdagradV2(**common, epsilon=EPSILON, grad=total, indices=ids)
+
+    slices = gradient.indices.shape[0]
+    return whole() if slices is not None and slices >= table.shape[0] else touched()
 
 
 def adam_rates(rates: np.ndarray, first: int) -> np.ndarray:

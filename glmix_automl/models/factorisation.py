@@ -1,0 +1,91 @@
+"""Factorisation machines: products of every two features' embeddings (Rendle, ICDM 2010), or of the two sides' only."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from glmix_automl.errors import TrialError
+from glmix_automl.models.coordinate import variable
+from glmix_automl.models.family import TRAINING, Parameter, resolve
+from glmix_automl.models.network import EMBEDDING, Drop, Network
+from glmix_automl.schema import Schema
+from glmix_automl.trial import Value
+
+FIRST, SECOND = ("left", "member"), ("right", "item")  # sides whose products are taken
+
+
+class Factorisation(Network):
+    """`b + x.w + p.pairs(v)`: a field is a categorical's row, a bag's mean row, or a numeric times a row of its own.
+
+    With `pairs` = `all`, pairs(v) = (|sum_i v_i|^2 - sum_i |v_i|^2) / 2 by component (equation 1 there, in linear
+    time). With `sides`, it is the sum over one side's fields times the sum over the other's: what both ends of an
+    edge, or a member and an item, share. A learned weight p per component lets a product count against a match.
+    """
+
+    def __init__(self, schema: Schema, parameters: Mapping[str, Value], seed: int) -> None:
+        self._factors = int(parameters["embedding_width"] or 1)
+        super().__init__("factorisation", schema, {**parameters, "bag_width": self._factors})
+        del self.parameters["bag_width"]
+        sides = [f.side for f in (*schema.numerics, *schema.categoricals, *schema.bags)]
+        self._first = [place for place, side in enumerate(sides) if side in FIRST]
+        self._second = [place for place, side in enumerate(sides) if side in SECOND]
+        if parameters["pairs"] == "sides" and not (self._first and self._second):
+            raise TrialError("family factorisation: pairs `sides` needs features of both sides; use `all`")
+        self._rows = variable("numeric_rows", [len(schema.numerics), self._factors])
+        self._output = variable("output", [self.inputs, 1])
+        self._bias, self._pairs = variable("bias", [1]), variable("pairs", [self._factors])
+        self.dense = [self._rows, self._output, self._bias, self._pairs]
+        self.reset(parameters, seed)
+
+    def reset(self, parameters: Mapping[str, Value], seed: int) -> None:
+        """As every network, but products begin with the weight 1 of the original."""
+        super().reset(parameters, seed)
+        self._rows.assign(self._rows * 0.1)
+        self._pairs.assign(tf.ones_like(self._pairs))
+
+    def forward(self, numerics: tf.Tensor, blocks: list[tf.Tensor], drop: Drop) -> tf.Tensor:
+        """See `Network`."""
+        fields = [numerics[:, :, None] * self._rows]
+        fields += [tf.reshape(block, [-1, block.shape[1] // self._factors, self._factors]) for block in blocks]
+        stacked = tf.concat(fields, axis=1)
+        linear = tf.matmul(tf.concat([numerics, *blocks], axis=1), self._output)
+        pairs = tf.linalg.matvec(self._products(stacked), self._pairs)
+        return tf.reshape(linear, [-1]) + pairs + self._bias
+
+    def _products(self, fields: tf.Tensor) -> tf.Tensor:
+        """float32 [rows, factors] from fields [rows, features, factors]."""
+        if self.parameters["pairs"] == "sides":
+            one, other = (tf.gather(fields, places, axis=1) for places in (self._first, self._second))
+            return tf.reduce_sum(one, axis=1) * tf.reduce_sum(other, axis=1)
+        return 0.5 * (tf.reduce_sum(fields, axis=1) ** 2 - tf.reduce_sum(fields**2, axis=1))
+
+
+@dataclass(frozen=True)
+class FactorisationFamily:
+    """Factorisation machines: the embeddings' width, and which products."""
+
+    name = "factorisation"
+    parameters = {
+        **TRAINING,
+        "embedding_width": Parameter(16, "components of a feature's row", low=1, high=1024),
+        "embedding_l2": EMBEDDING["embedding_l2"],
+        "pairs": Parameter("all", "products of all pairs, or across the two sides", choices=("all", "sides")),
+    }
+
+    def resolve(self, parameters: Mapping[str, Any]) -> dict[str, Value]:
+        """See `ModelFamily`."""
+        return resolve(self.name, self.parameters, parameters)
+
+    def build(self, schema: Schema, parameters: Mapping[str, Any], seed: int) -> Factorisation:
+        """See `ModelFamily`."""
+        return Factorisation(schema, self.resolve(parameters), seed)
+
+    def complexity(self, parameters: Mapping[str, Any]) -> float:
+        """Products are one layer above a linear model."""
+        return math.sqrt(2)
+
+
+FAMILY = FactorisationFamily()

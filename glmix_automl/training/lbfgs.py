@@ -1,0 +1,162 @@
+"""L-BFGS with a diagonal preconditioner (Liu and Nocedal 1989), and OWL-QN for L1 (Andrew and Gao, ICML 2007)."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+
+MEMORY = 10  # pairs of steps and gradient changes kept
+SUFFICIENT = 1e-4  # share of the promised decrease that a step must bring (Armijo)
+NOISE = 1e-9  # relative: what float32 sums cannot tell apart
+TRIES = 25  # halvings of a step before giving up
+
+
+class Problem(Protocol):
+    """A smooth convex objective and how steep its valleys are."""
+
+    def value(self, w: Vector) -> tuple[float, Vector]:
+        """Objective without the L1 term, and its gradient."""
+        ...
+
+    def curvature(self, w: Vector) -> Vector:
+        """Diagonal of the Hessian, at least 0."""
+        ...
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """Where the search ended.
+
+    Attributes:
+        w: the weights.
+        value: the objective there, the L1 term included.
+        evaluations: of value and gradient, each a pass over the rows.
+        iterations: steps taken.
+        stopped: whether it was told to stop before it converged.
+    """
+
+    w: Vector
+    value: float
+    evaluations: int
+    iterations: int
+    stopped: bool = False
+
+
+def minimise(
+    problem: Problem,
+    start: Vector,
+    l1: Vector,
+    tolerance: float,
+    iterations: int,
+    stop: Callable[[int], bool] = lambda _: False,
+) -> Minimum:
+    """The minimum of `problem.value(w) + sum(l1 * |w|)`.
+
+    Ends when the decrease that the preconditioned gradient promises falls below `tolerance` times the objective, when
+    rounding hides any better point, or after `iterations` steps.
+
+    Args:
+        problem: what to minimise.
+        start: where to begin, float64 [weights].
+        l1: strength per weight, at least 0; all 0 gives plain L-BFGS.
+        tolerance: relative to the objective.
+        iterations: at most.
+        stop: asked after each evaluation, with the number of them so far.
+    """
+    search = _Search(problem, start, l1)
+    for iteration in range(iterations):
+        if search.promise() <= tolerance * abs(search.value):
+            return search.ended(iteration)
+        if stop(search.evaluations):
+            return search.ended(iteration, stopped=True)
+        if not search.step():
+            return search.ended(iteration)
+    return search.ended(iterations)
+
+
+class _Search:
+    def __init__(self, problem: Problem, start: Vector, l1: Vector) -> None:
+        self._problem, self._l1, self._sparse = problem, l1, bool(np.any(l1))
+        self._pairs: deque[tuple[Vector, Vector, float]] = deque(maxlen=MEMORY)
+        self.w = start
+        smooth, self._gradient = problem.value(start)
+        self.value = smooth + self._l1_term(start)
+        self.evaluations = 1
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """New preconditioner: a weight moves by its gradient over its own curvature."""
+        diagonal = self._problem.curvature(self.w)
+        self._scale = 1.0 / np.maximum(diagonal, 1e-8 * max(float(diagonal.max(initial=0.0)), 1e-300))
+
+    def _l1_term(self, w: Vector) -> float:
+        return float(self._l1 @ np.abs(w)) if self._sparse else 0.0
+
+    def _pseudo_gradient(self) -> Vector:
+        """The steepest of the objective's one-sided slopes (Andrew and Gao, eq. 4)."""
+        if not self._sparse:
+            return self._gradient
+        signed = self._gradient + self._l1 * np.sign(self.w)
+        at_zero = np.sign(self._gradient) * np.maximum(np.abs(self._gradient) - self._l1, 0.0)
+        return np.where(self.w == 0, at_zero, signed)
+
+    def promise(self) -> float:
+        """Decrease that a Newton step with the diagonal alone would bring, about."""
+        slope = self._pseudo_gradient()
+        return 0.5 * float(slope @ (self._scale * slope))
+
+    def step(self) -> bool:
+        """One step downhill; false if there is none that rounding does not hide."""
+        slope = self._pseudo_gradient()
+        direction = self._direction(slope)
+        orthant = np.where(self.w == 0, -np.sign(slope), np.sign(self.w)) if self._sparse else None
+        if self._sparse:
+            direction = np.where(direction * slope < 0, direction, 0.0)
+        if float(direction @ slope) >= 0:
+            self._pairs.clear()
+            direction = -self._scale * slope
+        length = 1.0
+        for _ in range(TRIES):
+            w = self.w + length * direction
+            if orthant is not None:
+                w = np.where(w * orthant > 0, w, 0.0)
+            smooth, gradient = self._problem.value(w)
+            value = smooth + self._l1_term(w)
+            self.evaluations += 1
+            if value <= self.value + SUFFICIENT * float(slope @ (w - self.w)) + NOISE * abs(self.value):
+                fell = self.value - value
+                self._remember(w, gradient, value)
+                return fell > 0
+            length *= 0.5
+        return False
+
+    def _direction(self, slope: Vector) -> Vector:
+        """The two-loop recursion (Nocedal and Wright 2006, algorithm 7.4) around the diagonal."""
+        q = slope.copy()
+        factors = []
+        for step, change, curve in reversed(self._pairs):
+            factors.append(float(step @ q) / curve)
+            q -= factors[-1] * change
+        gamma = 1.0
+        if self._pairs:
+            _, change, curve = self._pairs[-1]
+            gamma = curve / float(change @ (self._scale * change))
+        q *= gamma * self._scale
+        for (step, change, curve), factor in zip(self._pairs, reversed(factors), strict=True):
+            q += (factor - float(change @ q) / curve) * step
+        return -q
+
+    def _remember(self, w: Vector, gradient: Vector, value: float) -> None:
+        step, change = w - self.w, gradient - self._gradient
+        curve = float(step @ change)
+        if curve > 1e-10 * float(np.sqrt((step @ step) * (change @ change))):
+            self._pairs.append((step, change, curve))
+        self.w, self._gradient, self.value = w, gradient, value
+
+    def ended(self, iterations: int, stopped: bool = False) -> Minimum:
+        return Minimum(self.w, self.value, self.evaluations, iterations, stopped)
