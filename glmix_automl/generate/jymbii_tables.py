@@ -1,0 +1,111 @@
+"""The raw tables of the JYMBII-like data set, as a team would have them, and the truth behind each row."""
+
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
+from glmix_automl.generate import columns
+from glmix_automl.generate.attributes import INDUSTRIES
+from glmix_automl.generate.draws import Array
+from glmix_automl.generate.jymbii import (
+    COMPANY_SIZES,
+    DEVICES,
+    EDUCATIONS,
+    REGIONS,
+    Jymbii,
+    interactions,
+    items,
+    members,
+)
+
+START = 1_700_000_000
+"""Seconds since the epoch at which the first suggestion is shown."""
+DAY = 86_400
+
+
+def tables(spark: SparkSession, settings: Jymbii) -> dict[str, DataFrame]:
+    """The raw tables a team would have, by name."""
+    shown_schema = (
+        "impression_id bigint, member_id string, item_id string, response int, timestamp bigint, device string, "
+        "position int"
+    )
+    member_schema = (
+        "member_id string, region string, industry string, years_of_experience double, education string, "
+        "connections bigint, search_intensity double, skills array<string>"
+    )
+    item_schema = (
+        "item_id string, region string, industry string, level int, salary double, remote string, company_size string, "
+        "posted_at bigint, skills array<string>"
+    )
+    return {
+        "interactions": columns.computed(spark, settings.rows, partial(_interaction_columns, settings), shown_schema),
+        "members": columns.computed(spark, settings.member_count, partial(_member_columns, settings), member_schema),
+        "items": columns.computed(spark, settings.item_count, partial(_item_columns, settings), item_schema),
+    }
+
+
+def truth_table(spark: SparkSession, settings: Jymbii) -> DataFrame:
+    """Per row its response, its place in time (`share`, 0 to 1), the true probability of a positive response and that
+    with every random effect at its mean (`fixed_probability`).
+    """
+    schema = "impression_id bigint, response int, share double, probability double, fixed_probability double"
+    return columns.computed(spark, settings.rows, partial(_truth_columns, settings), schema)
+
+
+def _interaction_columns(settings: Jymbii, row: Array) -> dict[str, pa.Array]:
+    shown = interactions(settings, row)
+    return {
+        "impression_id": pa.array(row),
+        "member_id": columns.identifiers("m", shown.member),
+        "item_id": columns.identifiers("j", shown.item),
+        "response": pa.array(shown.response),
+        "timestamp": pa.array(_seconds(settings, shown.share)),
+        "device": columns.terms(DEVICES, shown.device),
+        "position": pa.array(shown.position.astype(np.int32)),
+    }
+
+
+def _truth_columns(settings: Jymbii, row: Array) -> dict[str, pa.Array]:
+    shown = interactions(settings, row)
+    return {
+        "impression_id": pa.array(row),
+        "response": pa.array(shown.response),
+        "share": pa.array(shown.share),
+        "probability": pa.array(shown.probability),
+        "fixed_probability": pa.array(shown.fixed_probability),
+    }
+
+
+def _member_columns(settings: Jymbii, member: Array) -> dict[str, pa.Array]:
+    m, missing = members(settings, member), partial(columns.missing, settings.draws)
+    return {
+        "member_id": columns.identifiers("m", member),
+        "region": missing("region", 0.02, member, columns.terms(REGIONS, m.region)),
+        "industry": columns.terms(INDUSTRIES, m.industry),
+        "years_of_experience": missing("years", 0.05, member, m.years.round(1)),
+        "education": missing("education", 0.1, member, columns.terms(EDUCATIONS, m.education)),
+        "connections": pa.array(np.exp(4.5 + 1.1 * m.reach).round().astype(np.int64)),
+        "search_intensity": missing("ambition", 0.08, member, m.ambition.round(3)),
+        "skills": missing("skills", 0.03, member, columns.lists("skill_", m.skills)),
+    }
+
+
+def _item_columns(settings: Jymbii, item: Array) -> dict[str, pa.Array]:
+    i, missing = items(settings, item), partial(columns.missing, settings.draws)
+    return {
+        "item_id": columns.identifiers("j", item),
+        "region": columns.terms(REGIONS, i.region),
+        "industry": columns.terms(INDUSTRIES, i.industry),
+        "level": pa.array(i.level.astype(np.int32)),
+        "salary": missing("salary", 0.15, item, (30_000.0 * np.exp(0.45 * i.pay)).round()),
+        "remote": columns.terms(["no", "yes"], i.remote.astype(np.int64)),
+        "company_size": missing("size", 0.05, item, columns.terms(COMPANY_SIZES, i.company_size)),
+        "posted_at": pa.array(_seconds(settings, i.posted)),
+        "skills": columns.lists("skill_", i.skills),
+    }
+
+
+def _seconds(settings: Jymbii, share: Array) -> Array:
+    return START + np.floor(share * settings.days * DAY).astype(np.int64)

@@ -1,0 +1,51 @@
+"""The JYMBII-like data set: its truth is the truth of its rows."""
+
+from functools import cache
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from glmix_automl.generate.jymbii import Interactions, Jymbii, interactions, items
+
+SETTINGS = Jymbii(rows=50_000, seed=5)
+
+
+@cache
+def shown() -> Interactions:
+    return interactions(SETTINGS, np.arange(SETTINGS.rows))
+
+
+def test_responses_are_as_frequent_as_their_probabilities_say() -> None:
+    rows = shown()
+    for low in np.arange(0.0, 1.0, 0.1):
+        inside = (rows.probability >= low) & (rows.probability < low + 0.1)
+        expected, variance = rows.probability[inside].sum(), (rows.probability * (1 - rows.probability))[inside].sum()
+        # 5 standard deviations in each of ten bins: fails by chance once in 170,000 seeds
+        assert abs(rows.response[inside].sum() - expected) <= 5 * np.sqrt(variance) + 1
+
+
+def test_random_effects_are_worth_much_and_fixed_effects_too() -> None:
+    rows = shown()
+    whole = roc_auc_score(rows.response, rows.probability)
+    assert 0.8 < whole < 0.9
+    assert 0.65 < roc_auc_score(rows.response, rows.fixed_probability) < whole - 0.05
+
+
+def test_no_item_is_shown_before_it_is_posted() -> None:
+    rows = shown()
+    assert (items(SETTINGS, rows.item).posted <= rows.share).all()
+
+
+def test_the_last_days_show_items_that_were_never_shown_before() -> None:
+    rows = shown()
+    late = rows.share >= 0.9
+    assert len(set(rows.item[late]) - set(rows.item[~late])) > 10
+
+
+def test_a_tenth_of_the_members_makes_a_third_of_the_visits() -> None:
+    visits = np.sort(np.bincount(shown().member, minlength=SETTINGS.member_count))[::-1]
+    assert visits[: len(visits) // 10].sum() > len(shown().member) / 3
+
+
+def test_rows_are_in_order_of_time() -> None:
+    assert (np.diff(shown().share) > 0).all()

@@ -1,0 +1,74 @@
+"""Generated tables on disk: the same by seed whatever the parallelism, with the truth beside them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from glmix_automl.errors import DataError
+from glmix_automl.generate import jymbii_tables, pymk_tables
+from glmix_automl.generate.ceiling import binned_auc
+from glmix_automl.generate.jymbii import Jymbii, interactions
+from glmix_automl.generate.pymk import Pymk
+from glmix_automl.generate.write import write
+
+pytestmark = pytest.mark.spark
+
+
+def table(spark: Any, uri: Path) -> list[tuple[Any, ...]]:
+    frame = spark.read.parquet(str(uri))
+    return sorted(tuple(map(str, row)) for row in frame.collect())
+
+
+@pytest.mark.parametrize(("kind", "settings"), [("jymbii", Jymbii(rows=2_000)), ("pymk", Pymk(rows=1_500))])
+def test_tables_are_the_same_in_any_number_of_parts(
+    spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, settings: Any
+) -> None:
+    truth = write(spark, kind, settings, str(tmp_path / "one"))
+    monkeypatch.setattr("glmix_automl.generate.columns.ROWS_PER_PART", 700)
+    assert write(spark, kind, settings, str(tmp_path / "other")) == truth
+    for name, rows in truth["rows"].items():
+        one = table(spark, tmp_path / "one" / f"{name}.parquet")
+        assert one == table(spark, tmp_path / "other" / f"{name}.parquet")
+        assert len(one) == rows
+    other_seed = write(spark, kind, settings.model_copy(update={"seed": 1}), str(tmp_path / "seed"))
+    assert other_seed["ceilings"] != truth["ceilings"]
+
+
+def test_the_truth_is_written_last_and_names_the_ceilings(spark: Any, tmp_path: Path) -> None:
+    write(spark, "jymbii", Jymbii(rows=1_000), str(tmp_path / "out"), form="csv")
+    truth = json.loads((tmp_path / "out" / "truth.json").read_text())
+    assert truth["rows"]["interactions"] == 1_000
+    assert set(truth["ceilings"]) == {
+        "all rows",
+        "all rows, no random effects",
+        "last 10 % by time",
+        "last 10 % by time, no random effects",
+    }
+    members = spark.read.csv(str(tmp_path / "out" / "members.csv"), header=True)
+    assert members.where("skills like '%|%'").count() > 0
+    with pytest.raises(DataError, match="--overwrite"):
+        write(spark, "jymbii", Jymbii(rows=1_000), str(tmp_path / "out"))
+
+
+def test_the_binned_auc_is_the_auc(spark: Any) -> None:
+    settings = Jymbii(rows=3_000, seed=2)
+    rows = interactions(settings, np.arange(settings.rows))
+    frame = jymbii_tables.truth_table(spark, settings)
+    label = frame["response"]
+    found = binned_auc(frame, {"all": (label, 1 - label)}, {"p": frame["probability"], "f": frame["fixed_probability"]})
+    assert found["all", "p"] == pytest.approx(roc_auc_score(rows.response, rows.probability), abs=2e-5)
+    assert found["all", "f"] == pytest.approx(roc_auc_score(rows.response, rows.fixed_probability), abs=2e-5)
+
+
+def test_an_oracle_tells_links_from_other_pairs(spark: Any) -> None:
+    settings = Pymk(rows=1_500)
+    edges = pymk_tables.tables(spark, settings)["edges"].selectExpr("source", "target", "1 as label")
+    others = edges.selectExpr("source", "concat('n', pmod(hash(target), 100)) as target", "0 as label")
+    pairs = edges.union(others.where("source != target"))
+    scored = pymk_tables.scored(pairs, settings, "source", "target").toPandas()
+    assert scored.label.sum() == edges.count()
+    assert roc_auc_score(scored.label, scored.score) > 0.8
