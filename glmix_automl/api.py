@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from glmix_automl.config import load, parse
 from glmix_automl.dataset import Dataset
 from glmix_automl.errors import StudyError
+from glmix_automl.study import report
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.study.history import History
 from glmix_automl.study.judge import Judge
@@ -84,6 +85,26 @@ class Study:
         """Trials and results so far."""
         return self.folder.history()
 
+    def conclude(self) -> Leaderboard:
+        """Writes leaderboard, report and the winning model into the study's folder; gives the leaderboard.
+
+        Raises:
+            DataError: the dataset or cached scores cannot be read.
+            StudyError: no trial left a model.
+        """
+        history = self.history
+        judge = self._judge(history)
+        board = leaderboard(history, judge)
+        board.write(self.folder.files)
+        page = report.report(self.folder.name, self.folder.record, history, board, judge)
+        report.write(self.folder.files, page, history)
+        return board
+
+    def _judge(self, history: History) -> Judge:
+        if history.best is None:
+            raise StudyError(f"{self.folder.path}: no trial left a model, of {len(history.results)} that ended")
+        return Judge(Dataset.open(self.settings.dataset), self.folder.files, history)
+
     def board(self) -> Leaderboard:
         """The leaderboard of what there is so far.
 
@@ -92,9 +113,7 @@ class Study:
             StudyError: no trial left a model.
         """
         history = self.history
-        if history.best is None:
-            raise StudyError(f"{self.folder.path}: no trial left a model, of {len(history.results)} that ended")
-        return leaderboard(history, Judge(Dataset.open(self.settings.dataset), self.folder.files, history))
+        return leaderboard(history, self._judge(history))
 
     def leaderboard(self) -> "pd.DataFrame":
         """One row per entry of the race, the winner first; the columns are those of `study.leaderboard.Row`."""

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.live import Live
 
 from glmix_automl.api import Study
+from glmix_automl.layout import REPORT
 from glmix_automl.study import controller as control
 from glmix_automl.study.controller import Controller
 from glmix_automl.study.display import headline, leaderboard_view, status_view
@@ -37,7 +38,10 @@ def work(study: Study, resume: bool) -> int:
         console.print(f"interrupted; go on with: glmix-automl resume {study.folder.path}", highlight=False)
         return INTERRUPTED_CODE
     console.print(f"ended: {study.ended}", highlight=False)
-    console.print(leaderboard_view(study.board(), study.folder.name, console.width))
+    console.print(leaderboard_view(study.conclude(), study.folder.name, console.width))
+    console.print(f"report: {study.folder.path / REPORT}", highlight=False, soft_wrap=True)
+    if study.settings.tracking.enabled:
+        console.print(f"MLflow: glmix-automl ui {study.folder.path}", highlight=False, soft_wrap=True)
     return 0
 
 

@@ -170,4 +170,3 @@ def _flat(content: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str
 
 def _milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
-

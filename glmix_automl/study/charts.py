@@ -1,0 +1,206 @@
+"""The charts of a study: AUC against cost, parallel coordinates, parameter importance, worker timeline."""
+
+import math
+from collections.abc import Sequence
+
+from glmix_automl.study.history import History
+from glmix_automl.study.importance import importance, varied
+from glmix_automl.study.leaderboard import parameters
+from glmix_automl.study.svg import Drawing, Scale, axes, color, legend, number
+from glmix_automl.trial import Result, Trial, Value
+
+WIDTH = 860.0
+NORMAL_95 = 1.96
+SHORTEST_TICK_WIDTH = 90  # pixels between parallel axes
+
+
+def entries(history: History) -> list[str]:
+    """Entries of the race in the order in which they were first asked; each keeps its colour in every chart."""
+    return list(dict.fromkeys(trial.strategy for trial in history.trials.values()))
+
+
+def auc_against_cost(history: History) -> str:
+    """Best validation AUC so far of each entry against the worker-seconds it has used, with 95 % bands."""
+    curves = {entry: best_so_far(history, entry) for entry in entries(history)}
+    curves = {entry: curve for entry, curve in curves.items() if curve}
+    if not curves:
+        return _nothing("No trial has left a model yet.")
+    points = [point for curve in curves.values() for point in curve]
+    drawing = Drawing(WIDTH, 340, top=20)
+    left, top, right, bottom = drawing.inner
+    costs = [cost for cost, _, _ in points]
+    low, high = min(auc - half for _, auc, half in points), max(auc + half for _, auc, half in points)
+    margin = (high - low) * 0.05 or 0.01
+    x = Scale(max(min(costs), 1e-3), max(max(costs), 2e-3), left, right, log=max(costs) > 20 * max(min(costs), 1e-3))
+    y = Scale(low - margin, high + margin, bottom, top)
+    axes(drawing, x, y, "worker-seconds used by the entry", "best validation AUC so far")
+    for place, name in enumerate(entries(history)):
+        if name in curves:
+            _step_line(drawing, x, y, curves[name], color(place), name)
+    return legend(entries(history)) + drawing.svg("Best validation AUC of each entry against worker-seconds")
+
+
+def best_so_far(history: History, entry: str) -> list[tuple[float, float, float]]:
+    """(worker-seconds used, best AUC so far, half width of its 95 % interval) after each trial of an entry."""
+    curve: list[tuple[float, float, float]] = []
+    used, best, half = 0.0, -math.inf, 0.0
+    for number_, result in history.results.items():
+        if history.trials[number_].strategy != entry:
+            continue
+        used += result.costs.worker_seconds
+        if result.auc is not None and result.auc > best:
+            best = result.auc
+            half = NORMAL_95 * math.sqrt(result.metrics.get("auc_variance", 0.0))
+        if best > -math.inf:
+            curve.append((used, best, half))
+    return curve
+
+
+def _step_line(
+    drawing: Drawing, x: Scale, y: Scale, curve: Sequence[tuple[float, float, float]], stroke: str, name: str
+) -> None:
+    steps: list[tuple[float, float, float]] = []
+    for (cost, auc, half), (later, _, _) in zip(curve, [*curve[1:], (x.high, 0, 0)], strict=True):
+        steps += [(max(cost, x.low), auc, half), (max(later, x.low), auc, half)]
+    steps[-1] = (max(curve[-1][0], x.low), *steps[-1][1:])  # an entry's line ends where its money ended
+    upper = [(x(cost), y(auc + half)) for cost, auc, half in steps]
+    lower = [(x(cost), y(auc - half)) for cost, auc, half in steps]
+    drawing.area([*upper, *reversed(lower)], stroke, 0.13)
+    drawing.path([(x(cost), y(auc)) for cost, auc, _ in steps], stroke, 2.25, title=name)
+    drawing.dot((x(max(curve[-1][0], x.low)), y(curve[-1][1])), stroke, f"{name}: {curve[-1][1]:.5f}", 4)
+
+
+def parallel_coordinates(history: History) -> str:
+    """Every scored trial as a line through its parameters to its AUC; the better, the stronger. One per family."""
+    parts = []
+    for family in dict.fromkeys(trial.family for trial in history.trials.values()):
+        pairs = [pair for pair in history.scored() if pair[0].family == family]
+        names = varied([trial for trial, _ in pairs])
+        if len(pairs) >= 3 and names:
+            parts.append(f"<h3>{family}</h3>" + _parallel(pairs, names, entries(history)))
+    if not parts:
+        return _nothing("No family has three trials that differ in a parameter.")
+    return legend(entries(history)) + "".join(parts)
+
+
+def _parallel(pairs: Sequence[tuple[Trial, Result]], names: Sequence[str], order: Sequence[str]) -> str:
+    width = max(WIDTH, SHORTEST_TICK_WIDTH * (len(names) + 1) + 120)
+    drawing = Drawing(width, 300, left=60, right=70, top=34, bottom=16)
+    left, top, right, bottom = drawing.inner
+    places = [left + (right - left) * i / len(names) for i in range(len(names) + 1)]
+    aucs = [result.auc or 0.0 for _, result in pairs]
+    columns = [_Axis([trial.parameters.get(name) for trial, _ in pairs], bottom, top) for name in names]
+    scale = Scale(min(aucs), max(aucs), bottom, top)
+    ranked = sorted(zip(pairs, aucs, strict=True), key=lambda one: one[1])
+    for rank, ((trial, _), auc) in enumerate(ranked):
+        line = [
+            (place, axis(trial.parameters[name]))
+            for place, axis, name in zip(places, columns, names, strict=False)
+            if name in trial.parameters
+        ]
+        strength = 0.12 + 0.88 * ((rank + 1) / len(ranked)) ** 3
+        title = f"trial {trial.number}, AUC {auc:.5f}: {parameters(trial.parameters)}"
+        stroke = color(order.index(trial.strategy))
+        drawing.path([*line, (places[-1], scale(auc))], stroke, 1 + strength, strength, title)
+    for place, axis, name in zip(places, columns, names, strict=False):
+        drawing.line((place, top), (place, bottom), "axis")
+        drawing.text((place, 14), name, kind="name")
+        for words, at in axis.ticks():
+            drawing.text((place - 6, at + 4), words, "end")
+    drawing.line((places[-1], top), (places[-1], bottom), "axis")
+    drawing.text((places[-1], 14), "AUC", kind="name")
+    for tick in scale.ticks(5):
+        drawing.text((places[-1] + 6, scale(tick) + 4), f"{tick:.4g}", "start")
+    return drawing.svg("Parameters of every trial and its AUC")
+
+
+class _Axis:
+    """Where the values of one parameter lie: numbers by size (on a log scale if they span it), others in a row."""
+
+    def __init__(self, values: Sequence[Value], start: float, end: float) -> None:
+        there = [value for value in values if value is not None]
+        numeric = [float(value) for value in there if isinstance(value, int | float) and not isinstance(value, bool)]
+        self._scale: Scale | None = None
+        self._row = {value: place for place, value in enumerate(sorted(set(map(str, there))))}
+        self._start, self._end, self._whole = start, end, False
+        if len(numeric) == len(there) and numeric:
+            self._whole = all(isinstance(value, int) for value in there)
+            log = min(numeric) > 0 and max(numeric) / min(numeric) >= 8
+            self._scale = Scale(min(numeric), max(numeric), start, end, log)
+
+    def __call__(self, value: Value) -> float:
+        if self._scale is not None:
+            return self._scale(float(value or 0))
+        share = (self._row[str(value)] + 0.5) / len(self._row)
+        return self._start + share * (self._end - self._start)
+
+    def ticks(self) -> list[tuple[str, float]]:
+        if self._scale is None:
+            return [(name, self(name)) for name in self._row]
+        ticks = self._scale.ticks(5) or [self._scale.low, self._scale.high]
+        return [(number(tick), self._scale(tick)) for tick in ticks if not self._whole or tick == int(tick)]
+
+
+def parameter_importance(history: History) -> str:
+    """How much of the AUC's variation each parameter explains, one group of bars per family."""
+    parts = []
+    for family in dict.fromkeys(trial.family for trial in history.trials.values()):
+        found = importance([pair for pair in history.scored() if pair[0].family == family])
+        if found:
+            parts.append(f"<h3>{family}</h3>" + _bars(found))
+    return "".join(parts) or _nothing("Importance needs ten trials of a family that differ in a parameter.")
+
+
+def _bars(found: dict[str, float]) -> str:
+    drawing = Drawing(WIDTH, 26.0 * len(found) + 12, left=190, right=70, top=6, bottom=6)
+    left, top, right, _ = drawing.inner
+    scale = Scale(0, max(max(found.values()), 1e-9), left, right)
+    for row, (name, share) in enumerate(found.items()):
+        y = top + 26 * row
+        drawing.text((left - 10, y + 15), name, "end", "name")
+        drawing.bar((left, y + 4), (scale(share), y + 20), color(0), f"{name}: {share:.1%}")
+        drawing.text((scale(share) + 8, y + 16), f"{share:.0%}", "start")
+    return drawing.svg("Importance of each parameter")
+
+
+def worker_timeline(history: History) -> str:
+    """What each worker did when, and the share of time it was busy."""
+    results = [result for result in history.results.values() if result.worker and result.ended > result.started]
+    if not results:
+        return _nothing("No trial has run yet.")
+    workers = sorted({result.worker for result in results})
+    first, last = min(r.started for r in results), max(r.ended for r in results)
+    drawing = Drawing(WIDTH, 30.0 * len(workers) + 60, left=110, right=60, top=10, bottom=44)
+    left, top, right, bottom = drawing.inner
+    x = Scale(0, last - first, left, right)
+    order = entries(history)
+    for tick in x.ticks(8):
+        drawing.line((x(tick), top), (x(tick), bottom))
+        drawing.text((x(tick), bottom + 18), number(tick))
+    for row, worker in enumerate(workers):
+        y = top + 30 * row
+        busy = 0.0
+        for result in (r for r in results if r.worker == worker):
+            trial = history.trials[result.number]
+            busy += result.ended - result.started
+            auc = "failed" if result.auc is None else f"AUC {result.auc:.5f}"
+            title = f"trial {trial.number} ({trial.strategy}, {trial.family}): {auc}"
+            a, b = (x(result.started - first), y + 5), (x(result.ended - first) - 0.8, y + 25)
+            drawing.bar(a, b, color(order.index(trial.strategy)), title, 1 if result.state.scored else 0.35)
+        drawing.text((left - 10, y + 19), worker, "end", "name")
+        drawing.text((right + 8, y + 19), f"{busy / (last - first):.0%}", "start")
+    drawing.text(((left + right) / 2, drawing.height - 6), "seconds since the first trial began", kind="label")
+    return legend(order) + drawing.svg("What each worker did when")
+
+
+def utilisation(history: History) -> float | None:
+    """Share of the time between the first trial's start and the last one's end that workers were busy."""
+    results = [result for result in history.results.values() if result.worker and result.ended > result.started]
+    if not results:
+        return None
+    span = max(r.ended for r in results) - min(r.started for r in results)
+    return sum(r.ended - r.started for r in results) / (span * len({r.worker for r in results}))
+
+
+def _nothing(words: str) -> str:
+    return f'<p class="quiet">{words}</p>'
