@@ -222,7 +222,9 @@ def _bag_of_fields(array: pa.Array, name: str) -> RawBag:
     fields = [array.type.field(i).name for i in range(array.type.num_fields)]
     if not fields:
         return RawBag(np.empty(0, np.int64), pa.array([], pa.string()), np.empty(0))
-    values = np.stack([as_numbers(part, f"{name}.{field}") for field, part in zip(fields, array.flatten(), strict=True)])
+    values = np.stack(
+        [as_numbers(part, f"{name}.{field}") for field, part in zip(fields, array.flatten(), strict=True)]
+    )
     rows, places = np.nonzero(~np.isnan(values.T))
     return RawBag(rows.astype(np.int64), pa.array(fields, pa.string()).take(pa.array(places)), values.T[rows, places])
 

@@ -26,7 +26,6 @@ from glmix_automl.prepare.tables import column
 
 Unit = Literal["seconds", "milliseconds", "microseconds", "nanoseconds"]
 _PER_SECOND: dict[str, int] = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
-_EXAMPLES = 5
 _EXACT_INTEGERS = 2.0**53
 
 
@@ -95,12 +94,14 @@ def label_column(frame: DataFrame, rule: LabelRule, where: str) -> Column:
     number = F.when(~F.isnan(number), number)
     if rule.at_least is not None:
         return (number >= rule.at_least).cast("int")
-    others = frame.where(text.isNotNull() & ~F.coalesce(number.isin(0.0, 1.0), F.lit(False)))
+    other = text.isNotNull() & ~F.coalesce(number.isin(0.0, 1.0), F.lit(False))
     with translated(where):
-        found = [str(row[0]) for row in others.select(raw.cast("string")).distinct().limit(_EXAMPLES).collect()]
-    if found:
+        bad = F.when(other, F.substring(text, 1, 40))
+        rows, low, high = frame.agg(F.count(bad), F.min(bad), F.max(bad)).first()  # type: ignore[misc]
+    if rows:
+        examples = low if low == high else f"{low} and {high}"
         raise DataError(
-            f"{where}: label column {rule.column!r} should hold 0 and 1, it also holds {', '.join(sorted(found))}; "
+            f"{where}: label column {rule.column!r} should hold 0 and 1, it also holds {examples} ({rows} rows); "
             "give a rule: `at_least: NUMBER`, or `positive: [VALUE, ...]`"
         )
     return number.cast("int")
@@ -119,7 +120,9 @@ def time_column(frame: DataFrame, rule: TimeRule, where: str) -> Column:
         read = F.try_to_timestamp(raw, F.lit(rule.format)) if rule.format else F.try_to_timestamp(raw)
         return F.unix_micros(read)
     if not isinstance(kind, StringType | NumericType):
-        raise DataError(f"{where}: time column {rule.column!r} is {kind.simpleString()}, expected a number, text or time")
+        raise DataError(
+            f"{where}: time column {rule.column!r} is {kind.simpleString()}, expected a number, text or time"
+        )
     number = raw.cast("decimal(38,9)") if isinstance(kind, StringType | DecimalType) else raw
     unit = rule.unit or _unit(frame, raw, where)
     if isinstance(kind, IntegralType):

@@ -9,7 +9,9 @@ from pyspark.errors import PySparkException
 
 from glmix_automl.errors import DataError, GlmixError
 
-_OWN = re.compile(r"glmix_automl\.errors\.(?:DataError|GlmixError): (.+?)(?:\n\s*\n|\n\s+at |\nDriver stacktrace|\Z)", re.S)
+_OWN = re.compile(
+    r"glmix_automl\.errors\.(?:DataError|GlmixError): (.+?)(?:\n\s*\n|\n\s+at |\nDriver stacktrace|\Z)", re.S
+)
 _LONGEST = 600
 
 

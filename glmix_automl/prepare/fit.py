@@ -6,10 +6,12 @@ a sample drawn by a hash of the row.
 
 import math
 from collections.abc import Iterable
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
-from pyspark.sql import Column, DataFrame
+import pydantic
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from glmix_automl.errors import ConfigError, DataError
@@ -54,7 +56,8 @@ def fitted(train: DataFrame, rows: Rows, name: str, checks: Checks, seed: int) -
     termed = [f for f in rows.features if not isinstance(f, NumericFeature)]
     places = {feature: place.name for feature, place in plan(rows.features).items()}
     moments = _moments(train, [(places[f], f.transform) for f in numerics])
-    knots = _knots(train, {f: places[f] for f in numerics if f.transform == "quantile"}, seed)
+    total = next(iter(moments.values())).rows if moments else 0
+    knots = _knots(train, {f: places[f] for f in numerics if f.transform == "quantile"}, total, seed)
     vocabularies, empty = _vocabularies(train, {f: places[f] for f in termed})
     features: list[Feature] = []
     for feature in rows.features:
@@ -72,14 +75,18 @@ def fitted(train: DataFrame, rows: Rows, name: str, checks: Checks, seed: int) -
     if not features:
         raise DataError("no feature has a usable value in train")
     kept = {f.vocabulary for f in features if not isinstance(f, Numeric)}
-    return Schema(
-        name=name,
-        recipe=rows.recipe,  # type: ignore[arg-type]
-        features=tuple(features),
-        entities=rows.entities,
-        vocabularies={key: value for key, value in sorted(vocabularies.items()) if key in kept},
-        raw_types=_raw_types(rows, {f.source for f in features}),
-    ), warnings
+    try:
+        schema = Schema(
+            name=name,
+            recipe=rows.recipe,  # type: ignore[arg-type]
+            features=tuple(features),
+            entities=rows.entities,
+            vocabularies={key: value for key, value in sorted(vocabularies.items()) if key in kept},
+            raw_types=_raw_types(rows, {f.source for f in features}),
+        )
+    except pydantic.ValidationError as error:  # a missing-value indicator may take the name of another feature
+        raise ConfigError(f"{error.errors()[0]['msg']}: give one of the features another `name`") from error
+    return schema, warnings
 
 
 def _raw_types(rows: Rows, sources: set[str]) -> dict[str, str]:
@@ -126,11 +133,12 @@ def _curved(value: Column, transform: str) -> Column:
     return F.signum(value) * F.log1p(F.abs(value)) if transform == "log" else value
 
 
-def _knots(train: DataFrame, places: dict[NumericFeature, str], seed: int) -> dict[NumericFeature, tuple[float, ...]]:
+def _knots(
+    train: DataFrame, places: dict[NumericFeature, str], rows: int, seed: int
+) -> dict[NumericFeature, tuple[float, ...]]:
     """Values at equal distances in rank, from a sample of the rows that passes through the driver."""
     if not places:
         return {}
-    rows = train.count()
     columns = sorted(set(places.values()))
     drawn = train.where(share(UID, derive(seed, "knots")) < _SAMPLE / rows) if rows > _SAMPLE else train
     sample = {c: [] for c in columns}  # type: dict[str, list[float]]
@@ -191,40 +199,51 @@ def _vocabularies(
     users: dict[str, list[CategoricalFeature | BagFeature]] = {}
     for feature in places:
         users.setdefault(feature.key, []).append(feature)
-    found: dict[str, Vocabulary] = {}
-    empty = set()
     for key, features in users.items():
         first = features[0]
-        if any((f.min_count, f.max_size, f.buckets) != (first.min_count, first.max_size, first.buckets) for f in features):
+        if any(
+            (f.min_count, f.max_size, f.buckets) != (first.min_count, first.max_size, first.buckets) for f in features
+        ):
             raise ConfigError(
                 f"vocabulary {key!r}: {', '.join(f.column for f in features)} share it, "
                 "so their min_count, max_size and buckets must be the same"
             )
-        columns = sorted({(places[f], f.kind) for f in features})
-        terms = _terms(train, columns, first.min_count if first.buckets is None else 1, first.max_size, first.buckets)
-        if terms:
-            found[key] = Vocabulary(terms=tuple(terms)) if first.buckets is None else Vocabulary(buckets=first.buckets)
-        else:
-            empty.add(key)
-    return found, empty
+    terms = _terms(train, {key: (f[0], sorted({(places[x], x.kind) for x in f})) for key, f in users.items()})
+    found = {
+        key: Vocabulary(terms=tuple(terms[key])) if f[0].buckets is None else Vocabulary(buckets=f[0].buckets)
+        for key, f in users.items()
+        if terms[key]
+    }
+    return found, set(users) - set(found)
 
 
 def _terms(
-    train: DataFrame, columns: list[tuple[str, str]], min_count: int, max_size: int, buckets: int | None
-) -> list[str]:
-    """Terms by falling count, equal counts by text; for a hashed vocabulary any one term, to see that there is one."""
-    parts = [
-        train.select((F.explode(f"{name}.term") if kind == "bag" else F.col(name)).alias("term"))
-        for name, kind in columns
-    ]
-    terms = parts[0]
-    for part in parts[1:]:
-        terms = terms.unionAll(part)
-    terms = terms.where(F.col("term").isNotNull())
-    if buckets is not None:
-        return [row[0] for row in terms.limit(1).collect()]
-    counted = terms.groupBy("term").count().where(F.col("count") >= min_count)
-    return [row[0] for row in counted.orderBy(F.desc("count"), "term").limit(max_size).collect()]
+    train: DataFrame, wanted: dict[str, tuple[CategoricalFeature | BagFeature, list[tuple[str, str]]]]
+) -> dict[str, list[str]]:
+    """Terms by falling count, equal counts by text; for a hashed vocabulary any one term, to see that there is one.
+
+    One job over all vocabularies; what reaches the driver is what the schema keeps.
+    """
+    result: dict[str, list[str]] = {key: [] for key in wanted}
+    if not wanted:
+        return result
+    parts, most = [], F.lit(0)
+    for number, (feature, columns) in enumerate(wanted.values()):
+        hashed = feature.buckets is not None
+        for name, kind in columns:
+            term = F.explode(f"{name}.term") if kind == "bag" else F.col(name)
+            part = train.select(F.lit(number).alias("key"), term.alias("term")).where("term is not null")
+            parts.append(part.limit(1) if hashed else part)
+        most = F.when(F.col("key") == number, 1 if hashed else feature.max_size).otherwise(most)
+    counts = reduce(DataFrame.unionAll, parts).groupBy("key", "term").agg(F.count(F.lit(1)).alias("n"))
+    least = [1 if feature.buckets is not None else feature.min_count for feature, _ in wanted.values()]
+    enough = counts.where(F.col("n") >= F.element_at(F.array(*map(F.lit, least)), F.col("key") + 1))
+    place = F.row_number().over(Window.partitionBy("key").orderBy(F.desc("n"), "term"))
+    kept = enough.withColumn("place", place).where(F.col("place") <= most)
+    keys = list(wanted)
+    for number, term, _ in sorted(kept.select("key", "term", "place").collect(), key=lambda row: (row[0], row[2])):
+        result[keys[number]].append(term)
+    return result
 
 
 def _significant(values: "np.ndarray") -> list[float]:

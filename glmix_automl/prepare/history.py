@@ -65,7 +65,7 @@ def names(key: str) -> tuple[str, str, str]:
     return f"past_{key}_count", f"past_{key}_rate", f"past_{key}_seconds"
 
 
-def with_history(events: DataFrame, wanted: History, base: DataFrame) -> DataFrame:
+def with_history(events: DataFrame, wanted: History, base: DataFrame, rows: int) -> DataFrame:
     """The events with the columns `names` of each key: counts bigint, rates double, seconds double (null where there is
     no past). All are null for an item without a value of the attribute.
 
@@ -73,34 +73,38 @@ def with_history(events: DataFrame, wanted: History, base: DataFrame) -> DataFra
         events: columns `UID`, `MEMBER`, `ITEM`, `TIME`, `LABEL`, the attributes' raw columns, and any others, kept.
         wanted: which features.
         base: the same rows in a form that is cheap to read again; totals of heavy keys and priors come from it.
+        rows: how many there are at most.
     """
+    limit = wanted.heavy_rows if rows > wanted.heavy_rows else None
     frame = events.withColumn(_DAY, F.floor(F.col(TIME) / F.lit(_DAY_MICROS)))
     frame = frame.join(F.broadcast(_priors(base)), _DAY, "left").drop(_DAY)
     for key, place in (("member", MEMBER), ("item", ITEM)):
         if getattr(wanted, key):
-            frame = _described(as_of(frame, [place], base, wanted.heavy_rows), key, wanted.smoothing)
+            frame = _described(as_of(frame, [place], base, limit), key, wanted.smoothing)
     for attribute in wanted.attributes:
-        frame = _with_attribute(frame, attribute, base, wanted)
+        frame = _with_attribute(frame, attribute, base, wanted.smoothing, limit)
     return frame.drop(_PRIOR)
 
 
-def as_of(frame: DataFrame, keys: list[str], base: DataFrame, heavy_rows: int) -> DataFrame:
+def as_of(frame: DataFrame, keys: list[str], base: DataFrame, heavy_rows: int | None) -> DataFrame:
     """The frame with columns n, positives and last (microseconds, or null) of the strictly earlier rows of its key.
 
     Args:
         frame: has `keys` (no nulls), `TIME` and `LABEL`.
         keys: columns that make the key.
         base: the frame's rows (those columns suffice), cheap to read.
-        heavy_rows: above how many rows a key is cut into spans.
+        heavy_rows: above how many rows a key is cut into spans; None where no key can have as many.
     """
+    whole = Window.partitionBy(*keys).orderBy(TIME).rangeBetween(Window.unboundedPreceding, -1)
+    if heavy_rows is None:
+        return _seen(frame, whole)
     heavy = (
         base.groupBy(*keys)
         .agg(F.count(F.lit(1)).alias("rows"), F.min(TIME).alias("first"), F.max(TIME).alias("end"))
         .where(F.col("rows") > heavy_rows)
     )
     if heavy.isEmpty():
-        within = Window.partitionBy(*keys).orderBy(TIME).rangeBetween(Window.unboundedPreceding, -1)
-        return _seen(frame, within)
+        return _seen(frame, whole)
     spanned = _spanned(frame, heavy, keys, heavy_rows)
     within = Window.partitionBy(*keys, _SPAN).orderBy(TIME).rangeBetween(Window.unboundedPreceding, -1)
     before = _carried(_spanned(base, heavy, keys, heavy_rows), keys)
@@ -168,7 +172,9 @@ def _described(frame: DataFrame, key: str, smoothing: float) -> DataFrame:
     return frame.withColumns({count: F.col("n"), rate: smoothed, seconds: since}).drop(*_SEEN)
 
 
-def _with_attribute(frame: DataFrame, attribute: Attribute, base: DataFrame, wanted: History) -> DataFrame:
+def _with_attribute(
+    frame: DataFrame, attribute: Attribute, base: DataFrame, smoothing: float, limit: int | None
+) -> DataFrame:
     """The features of an attribute and of the member's past with it, summed over an item's values.
 
     A row becomes one row per value of its item, at most `max_values`, with the five columns that matter, and is put
@@ -180,7 +186,7 @@ def _with_attribute(frame: DataFrame, attribute: Attribute, base: DataFrame, wan
     single_base = base.select(MEMBER, TIME, LABEL, F.explode(_values(base, attribute)).alias(_TERM))
     found = []
     for name, keys in ((attribute.key, [_TERM]), (f"member_{attribute.key}", [MEMBER, _TERM])):
-        single = as_of(single, keys, single_base, wanted.heavy_rows)
+        single = as_of(single, keys, single_base, limit)
         parts = {f"{name}_{s}": s for s in _SEEN}
         single = single.withColumnsRenamed({old: new for new, old in parts.items()})
         found += [F.sum(f"{name}_n"), F.sum(f"{name}_positives"), F.max(f"{name}_last")]
@@ -189,7 +195,7 @@ def _with_attribute(frame: DataFrame, attribute: Attribute, base: DataFrame, wan
     together = single.groupBy(UID).agg(*labelled)
     frame = frame.join(together, UID, "left")
     for key in keys_of:
-        frame = _described(frame.withColumnsRenamed({f"{key}_{s}": s for s in _SEEN}), key, wanted.smoothing)
+        frame = _described(frame.withColumnsRenamed({f"{key}_{s}": s for s in _SEEN}), key, smoothing)
     return frame
 
 

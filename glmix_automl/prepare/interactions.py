@@ -108,7 +108,7 @@ def rows(spark: SparkSession, recipe: Interactions) -> Rows:
         if wanted:
             followed = tables["items"].select(ITEM, *map(column, wanted))
             frame, base = (f.join(followed, ITEM, "left") for f in (frame, base))
-        frame = with_history(frame, recipe.past, base).drop(*wanted)
+        frame = with_history(frame, recipe.past, base, counts["rows read"]).drop(*wanted)
     for name, place in (("members", MEMBER), ("items", ITEM)):
         if name in tables:
             frame = frame.join(tables[name], place, "left")
@@ -224,11 +224,14 @@ def _table(
     used = list(dict.fromkeys([*(f.source for f in table.features), *followed]))
     frame = require(read(spark, table.table, recipe.root, name), [table.key, *used], where)
     frame = frame.select(id_column(frame, table.key).alias(place), *map(column, used)).where(F.col(place).isNotNull())
-    repeated = frame.groupBy(place).count().where("count > 1")
-    ids, example = repeated.agg(F.count(F.lit(1)), F.min(place)).first()  # type: ignore[misc]
-    if ids:
-        raise DataError(f"{where}: {ids} ids of column {table.key!r} have several rows, for example {example!r}")
-    unknown = base.select(place).distinct().join(frame.select(place), place, "left_anti").count()
+    # One pass for both questions: ids of the table and of the interactions together, with how often the table has each.
+    ids = base.select(place, F.lit(0).alias("n")).unionAll(frame.select(place, F.lit(1).alias("n")))
+    times = ids.groupBy(place).agg(F.sum("n").alias("n"))
+    twice = F.when(F.col("n") > 1, F.col(place))
+    with translated(where):
+        repeated, example, unknown = times.agg(F.count(twice), F.min(twice), F.count_if(F.col("n") == 0)).first()  # type: ignore[misc]
+    if repeated:
+        raise DataError(f"{where}: {repeated} ids of column {table.key!r} have several rows, for example {example!r}")
     if unknown:
         counts[f"{name} of interactions without a row in their table"] = unknown
     return frame

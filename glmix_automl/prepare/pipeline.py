@@ -13,24 +13,27 @@ from glmix_automl.config import Config
 from glmix_automl.errors import ConfigError, DataError
 from glmix_automl.layout import MANIFEST, SCHEMA
 from glmix_automl.manifest import Manifest, Shard, Split
-from glmix_automl.prepare import interactions
+from glmix_automl.prepare import graph, interactions
+from glmix_automl.prepare.checks import Report, checked, warned
 from glmix_automl.prepare.failures import translated
 from glmix_automl.prepare.fit import fitted
+from glmix_automl.prepare.profile import Profile, profile, staged_fill
 from glmix_automl.prepare.publish import publishing
 from glmix_automl.prepare.recipe import Recipe
+from glmix_automl.prepare.report import write_report
 from glmix_automl.prepare.rows import Rows
 from glmix_automl.prepare.sampling import sampled
 from glmix_automl.prepare.session import run_settings
-from glmix_automl.prepare.shards import digest, read_split, write
+from glmix_automl.prepare.shards import digests, read_split, write
 from glmix_automl.prepare.split import SPLIT, assigned
-from glmix_automl.prepare.stage import LABEL, plan, staged
-from glmix_automl.prepare.storage import Storage
+from glmix_automl.prepare.stage import LABEL, UID, plan, staged
 from glmix_automl.schema import SPLITS, Schema
 
 _STAGE = "_stage"
 
 RECIPES: dict[str, tuple[type[Recipe], Callable[[SparkSession, Recipe], Rows]]] = {
     "interactions": (interactions.Interactions, interactions.rows),  # type: ignore[dict-item]
+    "graph": (graph.Graph, graph.rows),  # type: ignore[dict-item]
 }
 """Key `recipe` of a YAML file -> its configuration, and what makes raw rows of it."""
 
@@ -87,12 +90,28 @@ def finish(spark: SparkSession, rows: Rows, recipe: Recipe, overwrite: bool = Fa
             cached.unpersist()
         entities = [e.name for e in rows.entities]
         frame = assigned(spark.read.parquet(stage), recipe.split, recipe.seed, entities)
-        counts = _counts(frame)
+        duplicates, left_out = _counted(frame)
         train = frame.where(F.col(SPLIT) == SPLITS[0])
         schema, warnings = fitted(train, rows, recipe.name, recipe.checks, recipe.seed)
         kept = sampled(frame, recipe.negatives, recipe.seed)
         shards = write(kept, staged_sources(schema, rows), storage, recipe.shard_rows)
-        manifest = _manifest(spark, schema, storage, shards)
+        frames = {s: read_split(spark, schema, storage.uri, s) for s in SPLITS}
+        found = profile(frames, schema)
+        manifest = _manifest(schema, digests(frames), shards, found)
+        places = plan(rows.features)
+        features = checked(schema, found, staged_fill(frame, {p.name: p.kind for p in places.values()}), places)
+        report = Report(
+            name=recipe.name,
+            digest=manifest.digest,
+            rows=found.rows,
+            base_rates=found.base_rates,
+            counts={**rows.counts, **left_out},
+            duplicate_uids=duplicates,
+            features=features,
+            entities=found.entities,
+            warnings=(*warnings, *warned(features, found.entities, recipe.checks)),
+        )
+        write_report(storage, report, found)
         storage.write(SCHEMA, schema.model_dump_json(indent=1))
         storage.write(MANIFEST, manifest.model_dump_json(indent=1))
         storage.remove(stage)
@@ -103,20 +122,25 @@ def staged_sources(schema: Schema, rows: Rows) -> Schema:
     """The schema with staged columns for sources, to encode staged rows by the same code as raw ones."""
     places = {(p.source, p.kind, p.separator): p.name for p in plan(rows.features).values()}
     features = tuple(
-        f.model_copy(update={"source": places[f.source, f.kind, getattr(f, "separator", None)]}) for f in schema.features
+        f.model_copy(update={"source": places[f.source, f.kind, getattr(f, "separator", None)]})
+        for f in schema.features
     )
     return schema.model_copy(update={"features": features})
 
 
-def _counts(frame: DataFrame) -> dict[str, tuple[int, int]]:
-    """Negatives and positives of each split.
+def _counted(frame: DataFrame) -> tuple[int, dict[str, int]]:
+    """Rows that repeat a uid (none, or it raises), and the rows that the split leaves out.
 
     Raises:
-        DataError: a split has no rows, or one class only.
+        DataError: a split has no rows, or one class only, or two rows have one uid.
     """
     counts = {s: [0, 0] for s in SPLITS}
-    for split, label, rows in frame.where(F.col(SPLIT).isNotNull()).groupBy(SPLIT, LABEL).count().collect():
-        counts[split][label] = rows
+    left_out = 0
+    for split, label, rows in frame.groupBy(SPLIT, LABEL).count().collect():
+        if split is None:
+            left_out += rows
+        else:
+            counts[split][label] = rows
     if empty := [s for s in SPLITS if not sum(counts[s])]:
         seen = ", ".join(f"{s}: {sum(counts[s])} rows" for s in SPLITS)
         raise DataError(f"the split leaves {' and '.join(empty)} empty ({seen}); change `split`")
@@ -124,18 +148,27 @@ def _counts(frame: DataFrame) -> dict[str, tuple[int, int]]:
         if not negatives or not positives:
             one = "positive" if positives else "negative"
             raise DataError(f"all {negatives + positives} rows of {split} are {one}; both classes are needed")
-    return {s: (n, p) for s, (n, p) in counts.items()}
+    repeated = frame.groupBy(UID).count().where("count > 1")
+    duplicates, example = repeated.agg(F.count(F.lit(1)), F.min(UID)).first()  # type: ignore[misc]
+    if duplicates:
+        raise DataError(f"{duplicates} uids have several rows, for example {example!r}; a uid names one row")
+    return duplicates, {"rows in no split": left_out} if left_out else {}
 
 
-def _manifest(spark: SparkSession, schema: Schema, storage: Storage, shards: dict[str, tuple[Shard, ...]]) -> Manifest:
+def _manifest(
+    schema: Schema, digests: dict[str, tuple[int, str]], shards: dict[str, tuple[Shard, ...]], found: Profile
+) -> Manifest:
     splits = {}
     for name in SPLITS:
-        frame = read_split(spark, schema, storage.uri, name)
-        rows, content = digest(frame)
+        rows, content = digests[name]
         assert rows == sum(s.rows for s in shards[name]), f"{name} has {rows} rows, not those of its shards"
-        rate = frame.agg(F.sum(F.expr("cast(weight * label * 1e6 as bigint)")), F.sum(F.expr("cast(weight * 1e6 as bigint)")))
-        positive, total = rate.first()  # type: ignore[misc]
-        splits[name] = Split(rows=rows, base_rate=positive / total, digest=content, shards=shards[name])
+        splits[name] = Split(
+            rows=rows,
+            base_rate=found.base_rates[name],
+            entities={e: c.ids[name] for e, c in found.entities.items()},
+            digest=content,
+            shards=shards[name],
+        )
     text = schema.model_dump_json() + "".join(splits[s].digest for s in SPLITS)
     identity = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
     return Manifest(name=schema.name, digest=identity, splits=splits)  # type: ignore[arg-type]

@@ -78,7 +78,9 @@ def _free(target: Storage, overwrite: bool) -> None:
     if names and MANIFEST not in names:
         raise DataError(f"{target.uri}: holds something else than a dataset ({', '.join(names[:5])}); not replaced")
     if names and not overwrite:
-        raise DataError(f"{target.uri}: there is a dataset already; replace it with --overwrite, or name another output")
+        raise DataError(
+            f"{target.uri}: there is a dataset already; replace it with --overwrite, or name another output"
+        )
 
 
 def _beside(target: Storage, kind: str) -> list[str]:

@@ -5,7 +5,7 @@ from partitions, cores or arrival; so the same data gives the same shards on any
 """
 
 from collections.abc import Iterator
-from functools import partial
+from functools import partial, reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -82,13 +82,15 @@ def read_split(spark: SparkSession, schema: Schema, uri: str, split: str) -> Dat
     return spark.read.schema(from_arrow_schema(dataset_schema(schema))).parquet(f"{uri}/{split}")
 
 
-def digest(frame: DataFrame) -> tuple[int, str]:
-    """Rows of a written split, and the sum of their hashes as hexadecimal text: the same in whatever order."""
-    row = frame.agg(
-        F.count(F.lit(1)), F.sum(F.xxhash64(*(column(c) for c in frame.columns)).cast("decimal(38,0)"))
-    ).first()
-    assert row is not None, "an aggregate has a row"
-    return row[0], f"{int(row[1] or 0) % 2**64:016x}"
+def digests(frames: dict[str, DataFrame]) -> dict[str, tuple[int, str]]:
+    """Rows of each written split, and the sum of their hashes as hexadecimal text: the same in whatever order."""
+    hashed = [
+        frame.select(F.lit(name).alias("name"), F.xxhash64(*(column(c) for c in frame.columns)).alias("hash"))
+        for name, frame in frames.items()
+    ]
+    total = F.sum(F.col("hash").cast("decimal(38,0)"))
+    found = reduce(DataFrame.unionAll, hashed).groupBy("name").agg(F.count(F.lit(1)), total).collect()
+    return {name: (rows, f"{int(number) % 2**64:016x}") for name, rows, number in found}
 
 
 def _layout(placed: DataFrame, shard_rows: int) -> tuple[Layout, dict[str, list[int]]]:

@@ -1,5 +1,7 @@
 """Which split a staged row is in; a pure function of the row, the rule and the seed."""
 
+from dataclasses import dataclass
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -10,11 +12,13 @@ from glmix_automl.schema import SPLITS
 from glmix_automl.seeds import derive
 
 SPLIT = "split"
-_BINS = 8192
+_BINS = 65_536
 _PARTS = 2**30
 
 
-def assigned(frame: DataFrame, rule: TimeSplit | RandomSplit | ColumnSplit, seed: int, entities: list[str]) -> DataFrame:
+def assigned(
+    frame: DataFrame, rule: TimeSplit | RandomSplit | ColumnSplit, seed: int, entities: list[str]
+) -> DataFrame:
     """The staged frame with a column `split`: train, validation, test, or null for rows that are left out.
 
     Args:
@@ -48,8 +52,8 @@ def share(unit: str, seed: int) -> Column:
 def moments(frame: DataFrame, fractions: Fractions) -> tuple[int, int]:
     """The times at which validation and test begin: those of the rows that stand at the borders in order of time.
 
-    Exact, though nothing is sorted: a histogram of the time column is refined around each border until a bin is one
-    microsecond wide. At most a dozen passes over one column; the driver sees no more than the bins.
+    Exact, though nothing is sorted: a histogram of the time column is refined around the borders until a bin is one
+    microsecond wide. A handful of passes over one column; the driver sees no more than the bins.
     """
     first, last, rows = frame.agg(F.min(TIME), F.max(TIME), F.count(F.lit(1))).first()  # type: ignore[misc]
     if not rows:
@@ -59,8 +63,48 @@ def moments(frame: DataFrame, fractions: Fractions) -> tuple[int, int]:
             "a split by time needs rows of different times, all have the same; "
             "use `split: {by: random}` or `{by: column}`"
         )
-    validation, test = (_at_rank(frame, int(border * rows), first, last) for border in fractions.borders)
-    return validation, test
+    searches = [_Search(int(border * rows), first, last) for border in fractions.borders]
+    while open_searches := [s for s in searches if s.low < s.high]:
+        _refine(frame, open_searches)
+    return searches[0].low, searches[1].low
+
+
+@dataclass
+class _Search:
+    """Looks for the time of row number `rank` (from 0) among the rows from `low` to `high`, in order of time."""
+
+    rank: int
+    low: int
+    high: int
+
+    @property
+    def width(self) -> int:
+        return (self.high - self.low) // _BINS + 1
+
+    def bins(self) -> Column:
+        inside = F.col(TIME).between(self.low, self.high)
+        return F.when(inside, F.floor((F.col(TIME) - F.lit(self.low)) / F.lit(self.width)))
+
+    def narrow(self, counts: dict[int, int]) -> None:
+        for number in sorted(counts):
+            if self.rank < counts[number]:
+                low = self.low + number * self.width
+                self.low, self.high = low, min(low + self.width - 1, self.high)
+                return
+            self.rank -= counts[number]
+        raise AssertionError("a rank lies among the rows it was counted in")
+
+
+def _refine(frame: DataFrame, searches: list[_Search]) -> None:
+    names = [f"bin{i}" for i in range(len(searches))]
+    binned = frame.select(*(s.bins().alias(n) for n, s in zip(names, searches, strict=True)))
+    counts: list[dict[int, int]] = [{} for _ in searches]
+    for *bins, count in binned.groupBy(*names).count().collect():
+        for found, number in zip(counts, bins, strict=True):
+            if number is not None:
+                found[number] = found.get(number, 0) + count
+    for search, found in zip(searches, counts, strict=True):
+        search.narrow(found)
 
 
 def _moments(frame: DataFrame, rule: TimeSplit) -> tuple[int, int]:
@@ -70,20 +114,6 @@ def _moments(frame: DataFrame, rule: TimeSplit) -> tuple[int, int]:
     if validation >= test:
         raise ConfigError("split: validation_from must be before test_from")
     return validation, test
-
-
-def _at_rank(frame: DataFrame, rank: int, low: int, high: int) -> int:
-    """The time of row number `rank` (from 0) in order of time."""
-    while low < high:
-        width = (high - low) // _BINS + 1
-        inside = frame.where(F.col(TIME).between(low, high))
-        bin_of = F.floor((F.col(TIME) - F.lit(low)) / F.lit(width)).alias("bin")
-        for number, count in sorted((r[0], r[1]) for r in inside.groupBy(bin_of).count().collect()):
-            if rank < count:
-                low, high = low + number * width, min(low + (number + 1) * width - 1, high)
-                break
-            rank -= count
-    return low
 
 
 def _micros(frame: DataFrame, moment: str | float) -> int:

@@ -43,7 +43,8 @@ class Storage:
 
     def exists(self, uri: str = "") -> bool:
         """Whether there is a file or folder."""
-        return bool(self._files.exists(self._at(uri)))
+        with translated(f"{uri or self.uri}: cannot be looked for"):
+            return bool(self._files.exists(self._at(uri)))
 
     def matches(self) -> bool:
         """Whether anything matches the URI read as a glob."""
@@ -78,6 +79,16 @@ class Storage:
             stream = self._files.create(path, True)
             try:
                 stream.write(bytearray(content.encode()))
+            finally:
+                stream.close()
+
+    def read(self, name: str) -> str:
+        """The content of a small text file inside the folder."""
+        path = self._jvm.org.apache.hadoop.fs.Path(self.path, name)
+        with translated(f"{path.toString()}: cannot be read"):
+            stream = self._files.open(path)
+            try:
+                return bytes(stream.readAllBytes()).decode()
             finally:
                 stream.close()
 

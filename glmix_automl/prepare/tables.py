@@ -94,10 +94,7 @@ def read(spark: SparkSession, table: Table, root: str, what: str) -> DataFrame:
     if nulls:
         texts = {f.name for f in frame.schema if isinstance(f.dataType, StringType)}
         frame = frame.select(
-            *(
-                F.when(~column(n).isin(nulls), column(n)).alias(n) if n in texts else column(n)
-                for n in frame.columns
-            )
+            *(F.when(~column(n).isin(nulls), column(n)).alias(n) if n in texts else column(n) for n in frame.columns)
         )
     return frame
 

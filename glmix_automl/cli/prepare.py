@@ -1,0 +1,33 @@
+"""`glmix-automl prepare CONF`: turn raw tables into a dataset on Spark."""
+
+import argparse
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the subcommand's arguments."""
+    parser.add_argument("conf", metavar="CONF", help="the recipe, a YAML file (see docs/data.md and conf/prepare/)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="set a key of the recipe, dotted: --set root=/data --set split.fractions.test=0.2",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the dataset at the output, atomically")
+    parser.add_argument("--master", help="Spark master (default: all cores of this machine; spark-submit sets its own)")
+    parser.add_argument("--driver-memory", metavar="SIZE", help="of the local Spark process (default 4g)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prepares the dataset and prints what is in it."""
+    from glmix_automl.prepare.pipeline import load, prepare
+    from glmix_automl.prepare.report import read_report
+    from glmix_automl.prepare.report_console import show
+    from glmix_automl.prepare.session import session
+
+    recipe = load(options.conf, options.overrides)
+    spark = session(f"prepare {recipe.name}", options.master, options.driver_memory)
+    prepare(spark, recipe, options.overwrite)
+    show(read_report(spark, recipe.output), recipe.output)
+    return 0
