@@ -8,23 +8,52 @@ study.leaderboard()
 study.champion().predict(raw_frame)
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
 
 from glmix_automl.config import load, parse
 from glmix_automl.dataset import Dataset
 from glmix_automl.errors import StudyError
+from glmix_automl.layout import MODEL
+from glmix_automl.serving.export import export
 from glmix_automl.study import report
+from glmix_automl.study.controller import INTERRUPTED
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.study.history import History
 from glmix_automl.study.judge import Judge
 from glmix_automl.study.leaderboard import Leaderboard, leaderboard
-from glmix_automl.study.session import Observer, Session
+from glmix_automl.study.session import Observer, Session, track
 from glmix_automl.study.settings import SearchSettings
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from glmix_automl.serving.model import Model
+    from glmix_automl.study.tracking_publish import ModelFiles
+
+EXAMPLE_ROWS = 5  # of the model's input
+
+
+def prepare(recipe: str | Path, overrides: Sequence[str] = (), overwrite: bool = False) -> Dataset:
+    """Prepares a dataset on the active Spark session, or on a local one, and opens it.
+
+    Args:
+        recipe: YAML file.
+        overrides: `dotted.key=value` texts laid over the file.
+        overwrite: replace what is at the output.
+
+    Raises:
+        ConfigError, DataError: what is wrong with the recipe or the tables, and what to do.
+    """
+    from glmix_automl.prepare import pipeline
+    from glmix_automl.prepare.session import session
+
+    settings = pipeline.load(recipe, overrides)
+    pipeline.prepare(session(f"prepare {settings.name}"), settings, overwrite)
+    return Dataset.open(settings.output)
 
 
 class Study:
@@ -34,6 +63,7 @@ class Study:
         settings: what it is told to do.
         folder: where it lies.
         ended: why the last `run` ended.
+        problem: why MLflow does not show all of it, or None.
     """
 
     def __init__(
@@ -56,6 +86,7 @@ class Study:
             self.settings = load(configuration, SearchSettings, overrides)
         self.folder = StudyFolder(self.settings.study)
         self.ended: str | None = None
+        self.problem: str | None = None
 
     @classmethod
     def open(cls, path: str | Path) -> "Study":
@@ -78,6 +109,8 @@ class Study:
         """
         with Session(self.settings, resume) as session:
             self.ended = session.run(observe)
+        if self.ended != INTERRUPTED:
+            self.problem = self.publish(self.conclude())
         return self
 
     @property
@@ -98,7 +131,64 @@ class Study:
         board.write(self.folder.files)
         page = report.report(self.folder.name, self.folder.record, history, board, judge)
         report.write(self.folder.files, page, history)
+        self._export(history, judge, board)
         return board
+
+    def _export(self, history: History, judge: Judge, board: Leaderboard) -> None:
+        winner = board.rows[0]
+        origin: dict[str, object] = {"study": self.folder.record.id, "name": self.folder.name, "digest": self.folder.record.digest}
+        origin |= {"trial": winner.trial, "entry": winner.entry, "model": winner.model}
+        origin |= {"validation_auc": winner.validation_auc, "test_auc": winner.test_auc}
+        target = self.folder.files.within(MODEL)
+        export(self.folder.files, judge.model(winner.trial), judge.dataset.schema, target, origin)
+
+    def publish(self, board: Leaderboard, seconds: float = 60.0) -> str | None:
+        """Has MLflow show what `conclude` wrote, and what it missed of the trials; returns what went wrong, or None.
+
+        Args:
+            board: the leaderboard.
+            seconds: how long to wait for the tracking server to catch up.
+        """
+        tracker = track(self.folder, self.settings, self.folder.record.dataset_name)
+        if tracker is None:
+            return None
+        if not tracker.close(seconds) or tracker.parent is None:
+            return tracker.problem or "the tracking server is slow"
+        from glmix_automl.study.tracking_publish import publish
+
+        try:
+            publish(tracker.uri, tracker.parent, self.folder, self.history, board, self._model_files())
+        except Exception as error:  # MLflow's view is never worth more than the study itself
+            return f"{type(error).__name__}: {error}".strip().splitlines()[0]
+        return None
+
+    def _model_files(self) -> "ModelFiles":
+        from glmix_automl.serving import pyfunc
+        from glmix_automl.study.tracking_publish import ModelFiles
+
+        schema = Dataset.open(self.settings.dataset).schema
+        shard = Dataset.open(self.settings.dataset).shards("validation")[0]
+        rows = next(pq.ParquetFile(shard.path, filesystem=shard.filesystem).iter_batches(EXAMPLE_ROWS)).to_pandas()
+        return ModelFiles(
+            self.folder.path / MODEL,
+            pyfunc.__name__,
+            pyfunc.code(),
+            pyfunc.requirements(),
+            pyfunc.signature(schema),
+            pyfunc.example(schema, rows),
+        )
+
+    def champion(self) -> "Model":
+        """The winning model, ready for raw rows: `champion().predict(frame)`.
+
+        Raises:
+            StudyError: no trial left a model.
+        """
+        from glmix_automl.serving.model import Model
+
+        if not self.folder.files.exists(MODEL):
+            self.conclude()
+        return Model(self.folder.files.within(MODEL))
 
     def _judge(self, history: History) -> Judge:
         if history.best is None:

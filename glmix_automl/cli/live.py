@@ -1,6 +1,7 @@
 """A study at work on the terminal: a live display, or plain lines where the output is no terminal."""
 
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -38,11 +39,24 @@ def work(study: Study, resume: bool) -> int:
         console.print(f"interrupted; go on with: glmix-automl resume {study.folder.path}", highlight=False)
         return INTERRUPTED_CODE
     console.print(f"ended: {study.ended}", highlight=False)
-    console.print(leaderboard_view(study.conclude(), study.folder.name, console.width))
-    console.print(f"report: {study.folder.path / REPORT}", highlight=False, soft_wrap=True)
-    if study.settings.tracking.enabled:
-        console.print(f"MLflow: glmix-automl ui {study.folder.path}", highlight=False, soft_wrap=True)
+    show(console, study)
     return 0
+
+
+def show(console: Console, study: Study) -> None:
+    """Writes what a study has come to, prints the leaderboard, and says where the rest is."""
+    # TensorFlow is loaded to check the exported model, and would talk of GPUs.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    board = study.conclude()
+    console.print(leaderboard_view(board, study.folder.name, console.width))
+    console.print(f"report: {study.folder.path / REPORT}", highlight=False, soft_wrap=True)
+    if not study.settings.tracking.enabled:
+        return
+    problem = study.publish(board)
+    if problem is not None:
+        words = f"MLflow is behind ({problem}); later: glmix-automl report {study.folder.path}"
+        console.print(words, highlight=False, soft_wrap=True, markup=False)
+    console.print(f"MLflow: glmix-automl ui {study.folder.path}", highlight=False, soft_wrap=True)
 
 
 def console_for() -> Console:

@@ -3,10 +3,7 @@
 import argparse
 
 from glmix_automl.api import Study
-from glmix_automl.cli.live import console_for
-from glmix_automl.layout import REPORT
-from glmix_automl.study.display import leaderboard_view
-from glmix_automl.study.folder import StudyFolder
+from glmix_automl.cli.live import console_for, show
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,8 +13,5 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Writes the report and prints the leaderboard."""
-    study = Study.open(options.study)
-    console = console_for()
-    console.print(leaderboard_view(study.conclude(), study.folder.name, console.width))
-    console.print(f"report: {StudyFolder(options.study).path / REPORT}", highlight=False, soft_wrap=True)
+    show(console_for(), Study.open(options.study))
     return 0

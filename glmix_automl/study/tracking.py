@@ -50,7 +50,7 @@ class Tracker:
 
     def __init__(self, folder: StudyFolder, uri: str, experiment: str) -> None:
         """Nothing is done before `start`; MLflow is imported by the thread."""
-        self._folder, self._uri, self._experiment = folder, uri, experiment
+        self._folder, self.uri, self._experiment = folder, uri, experiment
         self._cursor = self._saved_cursor()
         self._closing = threading.Event()
         self._caught_up = threading.Event()
@@ -76,12 +76,12 @@ class Tracker:
         return self._cursor.parent
 
     def _saved_cursor(self) -> Cursor:
-        fresh = Cursor(uri=self._uri, experiment=self._experiment)
+        fresh = Cursor(uri=self.uri, experiment=self._experiment)
         try:
             saved = load(self._folder.path / CURSOR, Cursor)
         except ConfigError:
             return fresh  # none yet, or damaged: runs are found again by their tags
-        return saved if (saved.uri, saved.experiment) == (self._uri, self._experiment) else fresh
+        return saved if (saved.uri, saved.experiment) == (self.uri, self._experiment) else fresh
 
     # --- the thread
 
@@ -101,7 +101,7 @@ class Tracker:
                 view = None
                 first = str(error).strip().splitlines()[0] if str(error).strip() else ""
                 if self.problem is None:
-                    log.warning("tracking is behind uri=%s reason=%s: %s", self._uri, type(error).__name__, first)
+                    log.warning("tracking is behind uri=%s reason=%s: %s", self.uri, type(error).__name__, first)
                 self.problem = f"{type(error).__name__}: {first}"
                 pause = min(2 * pause, 1.0 if closing else LONGEST_PAUSE_SECONDS)
             self._closing.wait(pause) if not closing else threading.Event().wait(pause)
@@ -110,7 +110,7 @@ class Tracker:
         from glmix_automl.study.tracking_view import View
 
         record = self._folder.record
-        view = View(self._uri, self._experiment, self._folder.name, record)
+        view = View(self.uri, self._experiment, self._folder.name, record)
         self._move(parent=view.parent)
         if self._cursor.offset and not self._trials:
             self._recall()

@@ -1,0 +1,1 @@
+"""A trained model outside its study: a self-contained folder, and what reads it."""

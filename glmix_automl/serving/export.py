@@ -1,0 +1,62 @@
+"""The model behind a trial becomes a folder of its own: arrays, JSON and the schema, nothing to unpickle.
+
+model.json                 bias, and a weight per coordinate
+schema.json                turns raw rows into features
+coordinates/<trial>/       weights.npz, coordinate.json
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from glmix_automl.config import Config
+from glmix_automl.layout import COORDINATE, SCHEMA, TRIALS, WEIGHTS, Folder
+from glmix_automl.schema import Schema
+from glmix_automl.trial import Mixture
+
+MODEL = "model.json"
+COORDINATES = "coordinates"
+
+
+class Term(Config):
+    """One coordinate of the sum."""
+
+    folder: str
+    """Within the model's folder."""
+    weight: float
+
+
+class ModelDescription(Config):
+    """`model.json`: log-odds are `bias + sum of weight * score(coordinate)`."""
+
+    version: Literal[1] = 1
+    bias: float
+    terms: tuple[Term, ...]
+    origin: dict[str, Any] = {}
+    """Where it comes from: study, trial, digest of the dataset, AUCs."""
+
+
+def export(study: Folder, model: Mixture, schema: Schema, target: Folder, origin: Mapping[str, Any]) -> None:
+    """Writes a model's folder; `model.json` comes last, so a folder without it is no model.
+
+    Args:
+        study: folder of the study that trained the coordinates.
+        model: members are trials of the study that trained a coordinate; those of weight 0 are left out.
+        schema: of the dataset.
+        target: where to write; what is there of an older model is replaced.
+        origin: kept in `model.json`.
+
+    Raises:
+        DataError: a coordinate's files are missing, or the target cannot be written.
+    """
+    target.remove(COORDINATES)
+    terms = []
+    for number, weight in zip(model.members, model.weights, strict=True):
+        if not weight:
+            continue
+        place = f"{COORDINATES}/{number}"
+        for name in (WEIGHTS, COORDINATE):
+            target.write(f"{place}/{name}", study.read(f"{TRIALS}/{number}/{name}"))
+        terms.append(Term(folder=place, weight=weight))
+    target.write(SCHEMA, schema.model_dump_json(indent=1))
+    description = ModelDescription(bias=model.bias, terms=tuple(terms), origin=dict(origin))
+    target.write(MODEL, description.model_dump_json(indent=1))

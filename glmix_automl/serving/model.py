@@ -1,0 +1,119 @@
+"""A model folder becomes something that scores raw rows, by the very code that made the dataset's features."""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from glmix_automl import config
+from glmix_automl import schema as names
+from glmix_automl.dataset.builder import BlockBuilder
+from glmix_automl.errors import DataError
+from glmix_automl.features import encode
+from glmix_automl.layout import SCHEMA, Folder
+from glmix_automl.models.checkpoint import load_coordinate
+from glmix_automl.models.rows import from_block
+from glmix_automl.schema import Bag, Schema
+from glmix_automl.serving.export import MODEL, ModelDescription
+
+ROWS_AT_ONCE = 1 << 18  # bounds the memory of the features
+
+
+class Model:
+    """An exported model in memory.
+
+    Attributes:
+        description: what `model.json` says.
+        schema: of the raw columns.
+    """
+
+    def __init__(self, folder: Folder) -> None:
+        """Loads it.
+
+        Raises:
+            DataError: there is no model, or it is damaged.
+            ConfigError: of another version.
+        """
+        self.description = config.parse(_json(folder, MODEL), ModelDescription, folder.path(MODEL))
+        self.schema = config.parse(_json(folder, SCHEMA), Schema, folder.path(SCHEMA))
+        self._terms = [
+            (term.weight, load_coordinate(folder.within(term.folder), self.schema)) for term in self.description.terms
+        ]
+
+    def score(self, rows: pa.Table) -> NDArray[np.float32]:
+        """Log-odds of raw rows, float32 [rows].
+
+        Raises:
+            DataError: a column is missing or cannot be read: which, and what is there.
+        """
+        parts = [
+            self._score(rows.slice(start, ROWS_AT_ONCE)) for start in range(0, max(rows.num_rows, 1), ROWS_AT_ONCE)
+        ]
+        return np.concatenate(parts)
+
+    def _score(self, rows: pa.Table) -> NDArray[np.float32]:
+        features = encode(self.schema, rows)
+        count = rows.num_rows
+        fixed = ((names.LABEL, 0), (names.WEIGHT, 1), (names.OFFSET, 0))
+        for name, value in fixed:
+            features = features.append_column(name, pa.array(np.full(count, value, np.float32)))
+        builder = BlockBuilder(self.schema, count)
+        builder.fill(0, features, "rows to score")
+        tensors = from_block(builder.build(np.arange(count), {}))
+        total = np.full(count, self.description.bias, np.float32)
+        if count:
+            for weight, coordinate in self._terms:
+                total += np.float32(weight) * coordinate.score(tensors)
+        return total
+
+    def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """`probability` and `log_odds` of each raw row, on the frame's index.
+
+        Raises:
+            DataError: as `score`.
+        """
+        log_odds = self.score(raw_table(self.schema, frame)).astype(np.float64)
+        probability = np.exp(-np.logaddexp(0, -log_odds))
+        return pd.DataFrame({"probability": probability, "log_odds": log_odds}, index=frame.index)
+
+
+def raw_table(schema: Schema, frame: pd.DataFrame) -> pa.Table:
+    """The columns of a frame that features are made of, as Arrow reads them; maps given as dicts become maps.
+
+    Raises:
+        DataError: a column holds values of several types.
+    """
+    sources = {feature.source: feature for feature in schema.features}
+    columns: dict[str, pa.Array] = {}
+    for name in frame.columns:
+        if name not in sources:
+            continue
+        values = frame[name]
+        try:
+            if isinstance(sources[name], Bag) and any(isinstance(value, dict) for value in values):
+                columns[name] = pa.array(_pairs(values), pa.map_(pa.string(), pa.float64()))
+            else:
+                columns[name] = pa.array(values, from_pandas=True)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise DataError(f"column {name!r} cannot be read: {error}") from error
+    return pa.table(columns) if columns else pa.table({"": pa.nulls(len(frame))})
+
+
+def _pairs(values: "Sequence[object] | pd.Series") -> list[object]:
+    return [
+        [(key, number) for key, number in value.items() if number is not None] if isinstance(value, dict) else None
+        for value in values
+    ]
+
+
+def _json(folder: Folder, name: str) -> dict[str, object]:
+    try:
+        content = json.loads(folder.read(name))
+    except ValueError as error:
+        raise DataError(f"{folder.path(name)}: is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{folder.path(name)}: is not a description of a model")
+    return content

@@ -1,0 +1,119 @@
+"""What MLflow shows on the study's own run when the study has ended: tables, charts, dataset, winning model."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import mlflow
+import pandas as pd
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
+from mlflow.tracking import MlflowClient
+
+from glmix_automl.layout import LEADERBOARD_CSV, LEADERBOARD_JSON, REPORT
+from glmix_automl.study.folder import StudyFolder
+from glmix_automl.study.history import History
+from glmix_automl.study.leaderboard import Leaderboard
+from glmix_automl.study.report import CHARTS, trial_rows
+
+MODEL = "model"
+DIGEST_CHARACTERS = 36  # MLflow's limit
+
+
+class ModelFiles(NamedTuple):
+    """An exported model and what MLflow needs to serve it; made by whoever knows about serving."""
+
+    folder: Path
+    loader: str
+    """Module with `_load_pyfunc`."""
+    code: Sequence[str]
+    requirements: Sequence[str]
+    signature: Any
+    example: pd.DataFrame
+
+
+def publish(
+    uri: str, parent: str, folder: StudyFolder, history: History, board: Leaderboard, model: ModelFiles
+) -> None:
+    """Logs everything to the run `parent`. May be repeated: files are replaced, a model of the same trial is kept.
+
+    Raises:
+        Exception: whatever MLflow raises when its server is away.
+    """
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    for name in (LEADERBOARD_CSV, LEADERBOARD_JSON, REPORT):
+        client.log_artifact(parent, str(folder.path / name))
+    client.log_artifacts(parent, str(folder.path / CHARTS), CHARTS)
+    client.log_table(parent, _plain(board.frame()), "leaderboard_table.json")
+    client.log_table(parent, _trials(history), "trials_table.json")
+    _log_metrics(client, parent, history, board)
+    _log_dataset(client, parent, folder)
+    _log_model(uri, client, parent, board, model)
+
+
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same with None where there is no number: JSON knows no NaN."""
+    columns = {name: [None if pd.isna(value) else value for value in frame[name]] for name in frame.columns}
+    return pd.DataFrame(columns, dtype=object)
+
+
+def _trials(history: History) -> pd.DataFrame:
+    frame = pd.DataFrame(
+        [
+            {
+                "trial": row.trial.number,
+                "entry": row.trial.strategy,
+                "family": row.trial.family,
+                "parameters": row.parameters,
+                "state": row.result.state.value,
+                "validation_auc": row.result.auc,
+                "worker_seconds": row.result.costs.worker_seconds,
+            }
+            for row in trial_rows(history)
+        ]
+    )
+    return _plain(frame)
+
+
+def _log_metrics(client: MlflowClient, parent: str, history: History, board: Leaderboard) -> None:
+    found = {"worker_seconds": history.spent, "trials": float(len(history.results))}
+    if board.winner is not None:
+        found["validation_auc"] = board.winner.validation_auc
+        found |= {"test_auc": board.winner.test_auc} if board.winner.test_auc is not None else {}
+    at = round(history.sessions[-1][1] * 1000) if history.sessions else 0
+    client.log_batch(parent, [Metric(name, value, at, 0) for name, value in found.items()], synchronous=True)
+
+
+def _log_dataset(client: MlflowClient, parent: str, folder: StudyFolder) -> None:
+    """By name, digest and place: the rows stay where they are."""
+    record = folder.record
+    source = f'{{"uri": "{record.settings.dataset}"}}'
+    dataset = Dataset(record.dataset_name, record.digest[:DIGEST_CHARACTERS], "local", source)
+    client.log_inputs(parent, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+
+
+def _log_model(uri: str, client: MlflowClient, parent: str, board: Leaderboard, model: ModelFiles) -> None:
+    assert board.winner is not None, "a study without a model is not published"
+    trial = str(board.winner.trial)
+    if client.get_run(parent).data.tags.get("model.trial") == trial:
+        return
+    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    ended = client.get_run(parent).info
+    try:
+        with mlflow.start_run(run_id=parent, log_system_metrics=False):
+            mlflow.pyfunc.log_model(
+                name=MODEL,
+                loader_module=model.loader,
+                data_path=str(model.folder),
+                code_paths=list(model.code),
+                pip_requirements=list(model.requirements),
+                signature=model.signature,
+                input_example=model.example,
+            )
+    finally:
+        mlflow.set_tracking_uri(before[0])
+        mlflow.set_registry_uri(before[1])
+    client.set_tag(parent, "model.trial", trial)
+    # Logging a model opens the run again; it ended when the study did.
+    client.set_terminated(parent, ended.status if ended.status != "RUNNING" else "FINISHED", ended.end_time)
