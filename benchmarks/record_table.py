@@ -2,9 +2,10 @@
 
     python benchmarks/record_table.py --data ../shared/data --output benchmarks/tables/ml100k_trees.csv
 
-Trees grown by gradient boosting (scikit-learn) on as-of histories, rating >= 4 as the label, 80/10/10 by time; every
-combination of the levels below once: validation AUC after 3, 9, 27 and 81 iterations, DeLong's variance of the last,
-and the processor seconds of the training. Only figures are kept, nothing of the data.
+Trees grown by gradient boosting (scikit-learn) on as-of histories, rating >= 4 as the label, split by time: rows 60,000
+to 80,000 train, the next 10,000 validate. Every combination of the levels below once: validation AUC after 1, 3, 9 and
+27 iterations, DeLong's variance of the last, and the processor seconds of the training. Only figures are kept, nothing
+of the data.
 """
 
 import argparse
@@ -18,12 +19,12 @@ from scipy.stats import rankdata
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 LEVELS = {
-    "learning_rate": [0.01, 0.017, 0.029, 0.049, 0.083, 0.14, 0.24, 0.41, 0.7],
+    "learning_rate": [0.02, 0.034, 0.058, 0.1, 0.17, 0.29, 0.49, 0.83],
     "leaves": [4, 8, 16, 32, 64, 128],
     "features": [0.1, 0.3, 0.6, 1.0],
-    "leaf_rows": [5, 30, 180, 1080],
+    "leaf_rows": [5, 60, 720],
 }
-ITERATIONS = (3, 9, 27, 81)
+ITERATIONS = (1, 3, 9, 27)
 
 
 def histories(frame: pd.DataFrame, key: str) -> pd.DataFrame:
@@ -68,7 +69,7 @@ def auc_and_variance(label: np.ndarray, score: np.ndarray) -> tuple[float, float
 
 def record(features: np.ndarray, label: np.ndarray, levels: dict[str, float]) -> dict[str, float]:
     """Trains one configuration; its row of the table."""
-    train, validation = slice(0, 80_000), slice(80_000, 90_000)
+    train, validation = slice(60_000, 80_000), slice(80_000, 90_000)
     model = HistGradientBoostingClassifier(
         learning_rate=levels["learning_rate"],
         max_leaf_nodes=int(levels["leaves"]),
@@ -81,8 +82,8 @@ def record(features: np.ndarray, label: np.ndarray, levels: dict[str, float]) ->
     start = time.process_time()
     model.fit(features[train], label[train])
     seconds = time.process_time() - start
-    staged = list(model.staged_predict_proba(features[validation]))
-    found = [auc_and_variance(label[validation], staged[i - 1][:, 1]) for i in ITERATIONS]
+    staged = list(itertools.islice(model.staged_decision_function(features[validation]), ITERATIONS[-1]))
+    found = [auc_and_variance(label[validation], staged[i - 1].ravel()) for i in ITERATIONS]
     aucs = {f"auc_{i}": round(auc, 6) for i, (auc, _) in zip(ITERATIONS, found, strict=True)}
     return {**levels, **aucs, "auc_variance": float(f"{found[-1][1]:.4g}"), "seconds": round(seconds, 3)}
 
@@ -97,7 +98,7 @@ def main() -> None:
     for values in itertools.product(*LEVELS.values()):
         rows.append(record(features, label, dict(zip(LEVELS, values, strict=True))))
         if len(rows) % 50 == 0:
-            print(f"{len(rows)} recorded, best AUC {max(row['auc_81'] for row in rows):.4f}", flush=True)
+            print(f"{len(rows)} recorded, best AUC {max(row['auc_27'] for row in rows):.4f}", flush=True)
     pd.DataFrame(rows).to_csv(options.output, index=False)
 
 

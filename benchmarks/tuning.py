@@ -27,6 +27,9 @@ OURS: dict[str, tuple[str, dict[str, Any]]] = {
     "sobol": ("random", {"sampling": "sobol"}),
     "gp": ("bayes", {}),
     "rf": ("bayes", {"surrogate": "random_forest"}),
+    "multitask": ("multitask", {}),
+    "asha": ("asha", {}),
+    "bohb": ("bohb", {"rounds": 20}),
     "et": ("bayes", {"surrogate": "extra_trees"}),
 }
 """Name here -> strategy and options."""
@@ -88,7 +91,9 @@ def maker(name: str) -> Callable[[Problem, int], Strategy]:
     kind, options = OURS[name]
 
     def make(problem: Problem, seed: int) -> Strategy:
-        work = {"family": "replayed", "space": problem.space, "epochs": EPOCHS, "trials": 2000, **options}
+        work = {"family": "replayed", "space": problem.space, "epochs": EPOCHS, **options}
+        if "trials" in STRATEGIES[kind].options.model_fields:
+            work["trials"] = 2000
         return STRATEGIES[kind].make(STRATEGIES[kind].options.model_validate(work), seed)
 
     return make

@@ -19,6 +19,7 @@ from glmix_automl.search.hyperband import (
     successive_halving,
 )
 from glmix_automl.search.median import MedianStopping
+from glmix_automl.search.multitask import Multitask, MultitaskOptions
 from glmix_automl.search.random_search import RandomOptions, RandomSearch
 from glmix_automl.search.replay import Replay, ReplayOptions
 from glmix_automl.search.strategy import Strategy
@@ -49,6 +50,7 @@ STRATEGIES: dict[str, Kind] = {
     "successive_halving": Kind(HalvingOptions, successive_halving),
     "hyperband": Kind(HyperbandOptions, hyperband),
     "bohb": Kind(BohbOptions, hyperband),
+    "multitask": Kind(MultitaskOptions, Multitask),
     "bayes": Kind(BayesOptions, _stoppable(Bayes)),
     "random": Kind(RandomOptions, _stoppable(RandomSearch)),
     "replay": Kind(ReplayOptions, Replay),

@@ -4,7 +4,9 @@ Rasmussen and Williams (2006), algorithm 2.1 and equation 5.9; the prior on leng
 number of columns (Hvarfner et al. 2024), which keeps it sound with many parameters and few trials.
 """
 
+import functools
 import math
+from typing import Any
 
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, solve_triangular
@@ -50,7 +52,8 @@ class GaussianProcess:
         self._columns, self._values, self._weights = columns, values, weights
         if len(columns) >= self._learnt * (1 + RELEARN):
             rows = self._telling(rng)
-            self._theta = self._learn(columns[rows], values[rows], weights[rows])
+            with _threads().limit(limits=1):
+                self._theta = self._learn(columns[rows], values[rows], weights[rows])
             self._learnt = len(columns)
 
     def _telling(self, rng: np.random.Generator) -> np.ndarray:
@@ -87,11 +90,12 @@ class GaussianProcess:
         columns = np.vstack([self._columns, pending])
         values = np.append(self._values, np.full(len(pending), lie))
         noise = math.exp(self._theta[-1]) + np.append(_doubt(self._weights), np.zeros(len(pending)))
-        covariance = self._covariance(columns, columns)
-        covariance[np.diag_indices_from(covariance)] += noise + JITTER
-        lower = cholesky(covariance, lower=True)
-        across = solve_triangular(lower, self._covariance(columns, candidates), lower=True)
-        alpha = solve_triangular(lower, values, lower=True)
+        with _threads().limit(limits=1):
+            covariance = self._covariance(columns, columns)
+            covariance[np.diag_indices_from(covariance)] += noise + JITTER
+            lower = cholesky(covariance, lower=True)
+            across = solve_triangular(lower, self._covariance(columns, candidates), lower=True)
+            alpha = solve_triangular(lower, values, lower=True)
         return GaussianPosterior(self, across, alpha, candidates, lie)
 
     @property
@@ -102,6 +106,21 @@ class GaussianProcess:
     def between(self, one: Array, other: Array) -> Array:
         """Prior covariance between two sets of encoded points."""
         return self._covariance(one, other)
+
+    def paired(self, one: Array, other: Array) -> Array:
+        """Prior covariance row by row, [rows]."""
+        return matern((np.square(one - other) * np.exp(-2 * self._theta[:-1])).sum(1))
+
+
+@functools.cache
+def _threads() -> Any:
+    """Switch for the threads of linear algebra: on small matrices they cost more than they give.
+
+    And the other cores belong to the workers.
+    """
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+    return ThreadpoolController()
 
 
 def _doubt(weights: Array) -> Array:
@@ -151,13 +170,18 @@ class GaussianPosterior:
         """As `Posterior.moments`."""
         return self._mean, np.sqrt(np.maximum(self._variance, 1e-12))
 
-    def imagine(self, position: int) -> None:
-        """As `Posterior.imagine`: conditions on one more value without a new factor."""
+    def imagine(self, position: int, believe: bool = False) -> None:
+        """As `Posterior.imagine`, without a new factor; `believe` imagines the expected value instead of the lie."""
         prior = self._process.between(self._candidates[position : position + 1], self._candidates)[0]
         covariance = prior - self._across[:, position] @ self._across
-        gain = covariance / (max(self._variance[position], 1e-12) + self._process.noise)
-        surprise = self._lie - self._mean[position]
-        root = covariance / math.sqrt(max(self._variance[position], 1e-12) + self._process.noise)
-        self._mean = self._mean + gain * surprise
+        noisy = max(self._variance[position], 1e-12) + self._process.noise
+        if not believe:
+            self._mean = self._mean + covariance / noisy * (self._lie - self._mean[position])
+        root = covariance / math.sqrt(noisy)
         self._variance = self._variance - root**2
         self._across = np.vstack([self._across, root])
+
+    def covariance(self, one: "np.ndarray", other: "np.ndarray") -> Array:
+        """Covariance of candidates in pairs, by position, [pairs]."""
+        prior = self._process.paired(self._candidates[one], self._candidates[other])
+        return prior - (self._across[:, one] * self._across[:, other]).sum(0)

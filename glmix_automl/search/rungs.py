@@ -48,6 +48,7 @@ class Ascent:
         self.options, self._seed = options, seed
         self.points: list[Unit] = []  # by trial number
         self.rungs: list[int] = []  # by trial number
+        self.lower: list[int | None] = []  # the trial that this one promotes, by trial number
         self.results: dict[int, Result] = {}
         self._news: dict[int, Result] = {}
 
@@ -78,6 +79,7 @@ class Ascent:
         options, number = self.options, len(self.points)
         self.points.append(point)
         self.rungs.append(rung)
+        self.lower.append(lower)
         budget, continues = options.budgets[rung], options.fidelity == "epochs"
         return draft(
             options,

@@ -61,6 +61,8 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "hyperband": ("hyperband", {**WORK, "epochs": 9, "rungs": 3, "rounds": 2}),
     "bohb": ("bohb", {**WORK, "epochs": 9, "rungs": 3, "rounds": 2}),
     "median rule": ("random", {**WORK, "trials": 20, "epochs": 9, "median_rule": {}}),
+    "multitask": ("multitask", {**WORK, "trials": 20, "start": 6, "epochs": 9, "rungs": 3}),
+    "multitask by fraction": ("multitask", {**WORK, "trials": 15, "start": 6, "fidelity": "fraction", "rungs": 3}),
 }
 """Case -> (name of the strategy, options)."""
 LIMIT = 3000

@@ -1,0 +1,226 @@
+"""Multitask search: cheap trials inform the full ones, by one Gaussian process over (parameters, budget).
+
+After Swersky et al. (2013) and Klein et al. (2017): the budget is one more dimension of the process, so it learns from
+the results themselves how far a small budget speaks for the full one. What is tried next, a new point at any budget or
+the promotion of an old one, is what is expected to gain most at the full budget per worker-second: a full trial by
+expected improvement, a smaller one by the improvement that its answer is expected to reveal (the knowledge gradient of
+one point, Frazier et al. 2009; cost-aware as in Poloczek et al. 2017).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pydantic
+
+from glmix_automl.search.acquisition import expected_improvement
+from glmix_automl.search.candidates import Candidates
+from glmix_automl.search.encoding import Encoding
+from glmix_automl.search.entry import Seen
+from glmix_automl.search.gaussian_process import GaussianPosterior, GaussianProcess
+from glmix_automl.search.objectives import scaled
+from glmix_automl.search.random_search import design
+from glmix_automl.search.rungs import Ascent, RungOptions
+from glmix_automl.search.surrogate import Array
+from glmix_automl.seeds import generator
+from glmix_automl.space import Unit
+from glmix_automl.trial import Result, Trial
+
+INCUMBENTS = 8
+"""Best points whose neighbourhood is searched."""
+PROMOTABLE = 60
+"""Most finished points, the best ones, that are looked at for a promotion."""
+RIDGE = 1.0
+"""Pull of the cost model's slopes towards 0."""
+
+
+class MultitaskOptions(RungOptions):
+    """How many trials, and how it begins."""
+
+    trials: int = pydantic.Field(default=300, ge=1)
+    """Trials on all rungs together."""
+    start: int | None = pydantic.Field(default=None, ge=2)
+    """Points of the even start on the lowest rung; by default twice the parameters, at least 6 and at most 20."""
+    candidates: int = pydantic.Field(default=300, ge=10)
+    """New points compared per call, on every rung."""
+
+
+class _Option(NamedTuple):
+    """What could be tried: a point, and the finished trial it would continue, if any."""
+
+    point: Unit
+    lower: int | None
+
+
+class Multitask:
+    """Chooses points and budgets together; ends after `trials`, or when a finite space is used up."""
+
+    def __init__(self, options: MultitaskOptions, seed: int) -> None:
+        self._options, self._seed = options, seed
+        self._ascent = Ascent(options, seed)
+        start = options.start or min(max(2 * len(options.space.names), 6), 20)
+        self._design = design(options.space, min(start, options.trials), "sobol", generator(seed, "start"))
+        self._candidates = Candidates(options.space, options.candidates)
+        self._seen = Seen()
+        self._continued: set[int] = set()
+        self._process = GaussianProcess()
+        self._encoding = Encoding(options.space, absent=0.5)
+
+    def tell(self, result: Result) -> None:
+        """Learns how a trial ended; one that failed counts as the worst of its rung so far."""
+        self._ascent.tell(result)
+
+    def ask(self, n: int) -> list[Trial]:
+        """The `n` trials with the largest expected gain per worker-second, each with the ones before it as pending."""
+        self._ascent.take_note()
+        wanted = min(n, self._options.trials - len(self._ascent.points))
+        trials: list[Trial] = []
+        while len(trials) < wanted and len(self._ascent.points) < len(self._design):
+            trials.append(self._begin(self._design[len(self._ascent.points)], 0))
+        if len(trials) == wanted:
+            return trials
+        if sum(result.state.scored for result in self._ascent.results.values()) < 2:
+            return trials + self._blind(wanted - len(trials))
+        return trials + self._choose(wanted - len(trials))
+
+    def _begin(self, point: Unit, rung: int) -> Trial:
+        self._seen.add(point[None])
+        return self._ascent.begin(point, rung)
+
+    def _blind(self, n: int) -> list[Trial]:
+        """New points on the lowest rung, while there is nothing to compare."""
+        rng = generator(self._seed, "blind", len(self._ascent.points))
+        return [self._begin(point, 0) for point in self._candidates.draw(np.empty((0, 0)), self._seen, rng)[:n]]
+
+    def _choose(self, n: int) -> list[Trial]:
+        ascent, top = self._ascent, self._options.rungs - 1
+        rng = generator(self._seed, "choose", len(ascent.points))
+        numbers = sorted(ascent.results)
+        values = self._values(numbers)
+        self._process.fit(self._encoded(numbers), values, np.ones(len(values)), rng)
+        options = self._open(numbers, values, rng)
+        if not options:
+            return []
+        points = np.array([option.point for option in options])
+        pending = ascent.pending
+        rows = [self._with_rung(points, np.full(len(points), rung)) for rung in range(top + 1)]
+        posterior = self._process.posterior(
+            np.empty((0, rows[0].shape[1])), 0.0, np.vstack([*rows, self._encoded(pending)])
+        )
+        for position in range(len(pending)):
+            posterior.imagine(len(points) * (top + 1) + position, believe=True)
+        full = [value for number, value in zip(numbers, values, strict=True) if ascent.rungs[number] == top]
+        cost = self._cost(numbers, options)
+        trials: list[Trial] = []
+        while len(trials) < n:
+            worth = self._gain(posterior, len(points), max(full, default=float(np.median(values)))) / cost
+            rung, position = divmod(int(np.argmax(worth)), len(points))
+            if not np.isfinite(cost[rung, position]):
+                break
+            trials.append(self._take(options[position], rung))
+            cost[:, position] = np.inf
+            posterior.imagine(rung * len(points) + position, believe=True)
+        return trials
+
+    def _take(self, option: _Option, rung: int) -> Trial:
+        if option.lower is None:
+            return self._begin(option.point, rung)
+        self._continued.add(option.lower)
+        return self._ascent.promote(option.lower, rung)
+
+    def _open(self, numbers: list[int], values: Array, rng: np.random.Generator) -> list[_Option]:
+        """New points, and the best finished ones below the top that nothing continues yet."""
+        ascent, order = self._ascent, np.argsort(-values, kind="stable")
+        best = np.array([ascent.points[numbers[i]] for i in order[:INCUMBENTS]])
+        fresh = [_Option(point, None) for point in self._candidates.draw(best, self._seen, rng)]
+        if len(fresh) > self._options.candidates:
+            kept = rng.choice(len(fresh), self._options.candidates, replace=False)
+            fresh = [fresh[i] for i in sorted(kept)]
+        finished = [
+            _Option(ascent.points[number], number)
+            for number in (numbers[i] for i in order)
+            if number not in self._continued
+            and ascent.rungs[number] < self._options.rungs - 1
+            and ascent.results[number].state.scored
+        ]
+        return fresh + finished[:PROMOTABLE]
+
+    def _gain(self, posterior: GaussianPosterior, points: int, best_full: float) -> Array:
+        """Expected gain at the full budget of trying each point on each rung, [rungs, points]."""
+        top = self._options.rungs - 1
+        mean, deviation = posterior.moments()
+        whole = np.arange(points) + top * points
+        known = max(best_full, float(mean[whole].max()))
+        gain = np.empty((top + 1, points))
+        gain[top] = expected_improvement(mean[whole], deviation[whole], best_full, 0.0)
+        for rung in range(top):
+            part = np.arange(points) + rung * points
+            shared = posterior.covariance(part, whole)
+            revealed = np.abs(shared) / np.sqrt(deviation[part] ** 2 + self._process.noise)
+            gain[rung] = expected_improvement(mean[whole], np.maximum(revealed, 1e-9), known, 0.0)
+        return np.maximum(gain, 0.0) + 1e-300
+
+    def _values(self, numbers: list[int]) -> Array:
+        """Scaled AUCs, each moved by what its rung is usually below the full budget, [numbers]."""
+        ascent = self._ascent
+        rungs = np.array([ascent.rungs[number] for number in numbers])
+        aucs = np.array([float(r.auc) if (r := ascent.results[n]).auc is not None else np.nan for n in numbers])
+        moved = aucs + self._shifts(numbers, aucs)[rungs]
+        return scaled(np.where(np.isnan(moved), np.nanmin(moved), moved))
+
+    def _shifts(self, numbers: list[int], aucs: Array) -> Array:
+        """What a rung's AUC gains up to the full budget, the median over points tried on both ends, [rungs]."""
+        by_point: dict[bytes, dict[int, float]] = {}
+        for number, auc in zip(numbers, aucs, strict=True):
+            if np.isfinite(auc):
+                by_point.setdefault(self._ascent.points[number].tobytes(), {})[self._ascent.rungs[number]] = auc
+        shifts = np.zeros(self._options.rungs)
+        for low in reversed(range(self._options.rungs - 1)):
+            gains = []
+            for found in by_point.values():
+                above = [rung for rung in found if rung > low]
+                if low in found and above:
+                    gains.append(found[min(above)] - found[low] + shifts[min(above)])
+            shifts[low] = np.median(gains) if gains else shifts[low + 1]
+        return shifts
+
+    def _encoded(self, numbers: list[int]) -> Array:
+        """Encoded points of trials with their rungs, [numbers, columns]."""
+        points = np.array([self._ascent.points[number] for number in numbers])
+        rungs = np.array([self._ascent.rungs[number] for number in numbers], float)
+        return self._with_rung(points.reshape(len(numbers), len(self._options.space.names)), rungs)
+
+    def _with_rung(self, points: Unit, rungs: "np.ndarray") -> Array:
+        return np.column_stack([self._encoding(points), rungs / (self._options.rungs - 1)])
+
+    def _cost(self, numbers: list[int], options: list[_Option]) -> Array:
+        """Expected worker-seconds of each point on each rung, infinite where it was already, [rungs, points]."""
+        budgets = np.array(self._options.budgets)
+        rates, rows = [], []
+        for number in numbers:
+            seconds = self._ascent.results[number].costs.worker_seconds
+            if seconds > 0:
+                rates.append(np.log(seconds / self._work(number)))
+                rows.append(number)
+        points = self._encoding(np.array([option.point for option in options]))
+        speed = np.ones(len(options))
+        if rows:
+            known = self._encoding(np.array([self._ascent.points[number] for number in rows]))
+            centre, level = known.mean(0), float(np.mean(rates))
+            inner = (known - centre).T @ (known - centre) + RIDGE * np.eye(known.shape[1])
+            slopes = np.linalg.solve(inner, (known - centre).T @ (np.array(rates) - level))
+            speed = np.exp(level + np.clip((points - centre) @ slopes, -3, 3))
+        cost = budgets[:, None] * speed[None]
+        for position, option in enumerate(options):
+            if option.lower is not None:
+                rung = self._ascent.rungs[option.lower]
+                if self._options.fidelity == "epochs":
+                    cost[:, position] -= budgets[rung] * speed[position]
+                cost[: rung + 1, position] = np.inf
+        return cost
+
+    def _work(self, number: int) -> float:
+        """Budget that a trial itself went through, without what it continued."""
+        budgets, ascent = self._options.budgets, self._ascent
+        lower = ascent.lower[number]
+        begun = budgets[ascent.rungs[lower]] if lower is not None and self._options.fidelity == "epochs" else 0.0
+        return budgets[ascent.rungs[number]] - begun

@@ -1,0 +1,72 @@
+"""Multitask search: cheap trials first, promotions from checkpoints, and the full budget spent where it is worth it."""
+
+import numpy as np
+
+from glmix_automl.search.multitask import Multitask, MultitaskOptions
+from glmix_automl.trial import Costs, Result, State, Trial
+
+SPACE = {"x": {"type": "float", "low": 0, "high": 1}, "y": {"type": "float", "low": 0, "high": 1}}
+
+
+def auc(trial: Trial) -> float:
+    x, y = float(trial.parameters["x"] or 0), float(trial.parameters["y"] or 0)
+    return 0.8 - 0.1 * ((x - 0.3) ** 2 + (y - 0.7) ** 2) - 0.05 * (1 / (trial.epochs * trial.fraction) - 1 / 27)
+
+
+def run(**options: object) -> list[Trial]:
+    work = {"family": "f", "space": SPACE, "epochs": 27, "trials": 40, **options}
+    strategy = Multitask(MultitaskOptions.model_validate(work), 0)
+    trials: list[Trial] = []
+    while asked := strategy.ask(2):
+        for trial in asked:
+            begun = trials[trial.parent].epochs if trial.parent is not None else 0.0
+            trials.append(trial)
+            seconds = (trial.epochs - begun) * trial.fraction
+            strategy.tell(Result(trial.number, State.FINISHED, auc(trial), costs=Costs(worker_seconds=seconds)))
+    return trials
+
+
+def test_it_finds_the_best_at_the_full_budget_from_mostly_cheap_trials() -> None:
+    trials = run()
+    full = [trial for trial in trials if trial.epochs == 27]
+    assert full
+    assert max(auc(trial) for trial in full) > 0.7995
+    assert sum(trial.epochs < 27 for trial in trials) > len(trials) / 2
+
+
+def test_a_promotion_continues_the_trial_below_with_the_same_parameters() -> None:
+    trials = run()
+    promoted = [trial for trial in trials if trial.parent is not None]
+    assert promoted
+    for trial in promoted:
+        lower = trials[int(trial.parent or 0)]
+        assert trial.parameters == lower.parameters
+        assert trial.epochs > lower.epochs
+
+
+def test_no_trial_is_continued_twice() -> None:
+    parents = [trial.parent for trial in run() if trial.parent is not None]
+    assert len(parents) == len(set(parents))
+
+
+def test_fractions_are_a_fidelity_too() -> None:
+    trials = run(fidelity="fraction", epochs=1, fraction=1.0, rungs=3)
+    assert {trial.fraction for trial in trials} <= {round(1 / 9, 6), round(1 / 3, 6), 1.0}
+    assert all(trial.parent is None and trial.epochs == 1 for trial in trials)
+    full = [auc(trial) for trial in trials if trial.fraction == 1.0]
+    # At this budget even the optimum is at 0.8 - 0.05 * 26/27.
+    assert max(full) > 0.7995 - 0.05 * 26 / 27
+
+
+def test_the_shift_between_budgets_is_learnt_from_points_tried_on_both() -> None:
+    work = {"family": "f", "space": SPACE, "epochs": 9, "rungs": 2, "trials": 40, "start": 6}
+    strategy = Multitask(MultitaskOptions.model_validate(work), 0)
+    for trial in strategy.ask(6):
+        strategy.tell(Result(trial.number, State.FINISHED, 0.6 + 0.01 * trial.number))
+    strategy._ascent.take_note()
+    promoted = strategy._ascent.promote(5, 1)
+    strategy.tell(Result(promoted.number, State.FINISHED, 0.75))
+    strategy._ascent.take_note()
+    numbers = list(range(7))
+    aucs = np.array([0.6 + 0.01 * n for n in range(6)] + [0.75])
+    np.testing.assert_allclose(strategy._shifts(numbers, aucs), [0.1, 0.0])
