@@ -108,7 +108,7 @@ def warned(features: tuple[FeatureCheck, ...], entities: Mapping[str, EntityProf
 
 
 def stability(train: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> float:
-    """Population stability index: sum over bins of (q - p) ln(q / p), bins merged to ten of about equal share of train."""
+    """Population stability index: sum over bins of (q - p) ln(q / p), with ten bins of about equal share of train."""
     p, q = train / max(train.sum(), 1), other / max(other.sum(), 1)
     if not train.sum() or not other.sum():
         return 0.0

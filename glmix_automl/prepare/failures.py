@@ -9,9 +9,10 @@ from pyspark.errors import PySparkException
 
 from glmix_automl.errors import DataError, GlmixError
 
-_OWN = re.compile(
-    r"glmix_automl\.errors\.(?:DataError|GlmixError): (.+?)(?:\n\s*\n|\n\s+at |\nDriver stacktrace|\Z)", re.S
+_RAISED = re.compile(
+    r"^(?:\w+\.)*(\w+(?:Error|Exception|Interrupt)): (.+?)(?=\n\s*\n|\n\s+at |\nDriver stack|\Z)", re.M | re.S
 )
+_OWN = ("DataError", "ConfigError", "GlmixError")
 _LONGEST = 600
 
 
@@ -29,9 +30,11 @@ def translated(doing: str) -> Iterator[None]:
 def cause(error: BaseException) -> str:
     """The innermost reason of a Spark error, in one line."""
     text = str(error)
-    own = _OWN.search(text)
-    if own:  # one of ours, raised on an executor
-        return own.group(1).strip()
+    if "Traceback (most recent call last)" in text:  # from Python on an executor: the last exception is the reason
+        raised = _RAISED.findall(text[text.rindex("Traceback (most recent call last)") :])
+        if raised:
+            kind, message = raised[0]
+            return message.strip() if kind in _OWN else f"{kind}: {message.strip()}"
     if isinstance(error, Py4JJavaError):
         text = _innermost(error.java_exception)
     first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)

@@ -1,7 +1,7 @@
 """Statistics and vocabularies fitted on training rows: declared features become a schema.
 
-Every number is the same in whatever order Spark adds the rows up: extremes are exact, sums are of integers, ranks are of
-a sample drawn by a hash of the row.
+Every number is the same in whatever order Spark adds the rows up: extremes are exact, sums are of integers, ranks are
+of a sample drawn by a hash of the row.
 """
 
 import math
@@ -63,7 +63,7 @@ def fitted(train: DataFrame, rows: Rows, name: str, checks: Checks, seed: int) -
     for feature in rows.features:
         if isinstance(feature, NumericFeature):
             found = moments[places[feature], feature.transform]
-            made = list(_numeric(feature, found, knots.get(feature, ()))) if found.present else []
+            made: list[Feature] = list(_numeric(feature, found, knots.get(feature, ()))) if found.present else []
         else:
             found = None
             made = [] if feature.key in empty else [_termed(feature)]
@@ -168,7 +168,7 @@ def _numeric(feature: NumericFeature, found: Moments, knots: tuple[float, ...]) 
         name=feature.column,
         source=feature.source,
         side=side,
-        transform=curve,  # type: ignore[arg-type]
+        transform=curve,
         center=center,
         scale=scale,
         fill=fill,

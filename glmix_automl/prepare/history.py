@@ -1,17 +1,17 @@
 """As-of history: what was known of a key (a member, an item, a member and a genre) before each row.
 
 For each row and key: how many rows of the key lie strictly before the row's time, how many of them are positive, and
-when the last one was. Rows of one moment do not see each other, and no row sees itself. Labels of the past count whatever
-split they are in, as they would at serving time.
+when the last one was. Rows of one moment do not see each other, and no row sees itself. Labels of the past count,
+whatever split they are in, as they would at serving time.
 
-Computed by window functions over (key, time), so a key's rows are sorted in one task. What would make that task too large
-is cut: keys of more than `heavy_rows` rows are computed in spans of time whose sums are carried over from span to span.
-The result is the same to the last bit; one task then sorts about `heavy_rows` rows of a key at most, unless more of them
-share one span's moments (spans are of equal time, and a single moment cannot be cut).
+Computed by window functions over (key, time), so a key's rows are sorted in one task. What would make that task too
+large is cut: keys of more than `heavy_rows` rows are computed in spans of time whose sums are carried over from span to
+span. The result is the same to the last bit; one task then sorts about `heavy_rows` rows of a key at most, unless more
+of them lie in one span (spans are of equal time, and a single moment cannot be cut).
 """
 
 import pydantic
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
 from glmix_automl.config import Config
@@ -118,7 +118,7 @@ def as_of(frame: DataFrame, keys: list[str], base: DataFrame, heavy_rows: int | 
     ).drop(_SPAN, *(f"{s}_before" for s in _SEEN))
 
 
-def _seen(frame: DataFrame, within: "Window") -> DataFrame:
+def _seen(frame: DataFrame, within: WindowSpec) -> DataFrame:
     return frame.withColumns(
         {
             "n": F.count(F.lit(1)).over(within),
@@ -154,7 +154,7 @@ def _carried(spanned: DataFrame, keys: list[str]) -> DataFrame:
 
 
 def _priors(base: DataFrame) -> DataFrame:
-    """Day -> response rate of all rows before it; one row per day of the data. Laplace's rule gives the first day 1/2."""
+    """Day -> response rate of all rows before it, by Laplace's rule (the first day has 1/2); one row per day."""
     days = base.groupBy(F.floor(F.col(TIME) / F.lit(_DAY_MICROS)).alias(_DAY)).agg(
         F.count(F.lit(1)).alias("n"), F.sum(LABEL).alias("positives")
     )

@@ -1,6 +1,6 @@
 """Recipe `interactions` (jobs-you-may-be-interested-in): members, items, and what members did with items.
 
-One row per interaction: attributes of the member, of the item and of the moment, and the history of each as of that row.
+One row per interaction: attributes of the member, of the item and of the moment, and the history of each as of then.
 """
 
 from functools import reduce

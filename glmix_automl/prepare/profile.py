@@ -83,18 +83,14 @@ def profile(frames: dict[str, DataFrame], schema: Schema) -> Profile:
     return Profile(
         rows={s: (int(classes[i, 0]), int(classes[i, 1])) for i, s in enumerate(SPLITS)},
         base_rates={s: float(weights[i, 1] / max(weights[i].sum(), 1)) for i, s in enumerate(SPLITS)},
-        histograms={
-            f.name: Histograms(counts={s: tuple(map(tuple, t[i].tolist())) for i, s in enumerate(SPLITS)})
-            for f, t in zip(schema.features, tables, strict=True)
-        },
+        histograms={f.name: _histograms(t) for f, t in zip(schema.features, tables, strict=True)},
         entities=_entities(frames, schema.entities),
     )
 
 
 def staged_fill(frame: DataFrame, kinds: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """Of staged columns (name -> kind): split -> column -> (share of rows with a value, distinct values or terms a row).
-
-    Distinct values are approximate (HyperLogLog, 5 % standard error); of bags the mean number of terms is given instead.
+    """Counts of staged columns (name -> kind) by split: `rows`, `<name>_there` (rows with a value) and `<name>_extra`:
+    distinct values, approximately (HyperLogLog, standard error 5 %), or all terms of a bag.
     """
     aggregates = [F.count(F.lit(1)).alias("rows")]
     for name, kind in kinds.items():
@@ -104,6 +100,12 @@ def staged_fill(frame: DataFrame, kinds: dict[str, str]) -> dict[str, dict[str, 
         aggregates.append(extra.alias(f"{name}_extra"))
     found = frame.where(F.col(SPLIT).isNotNull()).groupBy(SPLIT).agg(*aggregates).collect()
     return {row[SPLIT]: row.asDict() for row in found}
+
+
+def _histograms(table: Counts) -> Histograms:
+    return Histograms(
+        counts={s: (tuple(table[i, 0].tolist()), tuple(table[i, 1].tolist())) for i, s in enumerate(SPLITS)}
+    )
 
 
 def _edges(train: DataFrame, schema: Schema) -> list[list[float]]:

@@ -1,10 +1,10 @@
 """A dataset appears whole or not at all, and an old one gives way to a new one in one rename each.
 
 Work goes into a sibling folder `<output>.new-<id>`; `_SUCCESS` is its last file. Publishing renames the old dataset to
-`<output>.old-<id>`, the new one to `<output>`, and then removes the old one. A reader that opens `<output>` in the moment
-between the two renames finds nothing there; it never finds half a dataset. A run killed in that moment leaves both
-datasets whole under their sibling names, and the next run (or `recover`) puts the new one in place. Stores without atomic
-rename of folders (object stores) keep the promise of `_SUCCESS` last, not that of the rename.
+`<output>.old-<id>`, the new one to `<output>`, and then removes the old one. A reader that opens `<output>` in the
+moment between the two renames finds nothing there; it never finds half a dataset. A run killed in that moment leaves
+both datasets whole under their sibling names, and the next run (or `recover`) puts the new one in place. Stores without
+atomic rename of folders (object stores) keep the promise of `_SUCCESS` last, not that of the rename.
 """
 
 import time

@@ -41,7 +41,7 @@ def session(name: str, master: str | None = None, driver_memory: str | None = No
         builder = builder.config("spark.log.level", "ERROR")
     with translated("Spark cannot be started"):
         spark = builder.getOrCreate()
-    if not spark.sparkContext.master.startswith("local"):
+    if not str(spark.sparkContext.master).startswith("local"):
         _ship(spark)
     return spark
 
@@ -49,9 +49,9 @@ def session(name: str, master: str | None = None, driver_memory: str | None = No
 @contextmanager
 def run_settings(spark: SparkSession) -> Iterator[None]:
     """Sets what a run's results depend on, and puts back what was set before."""
-    before = {key: spark.conf.get(key, None) for key in _RUN_SETTINGS}
-    for key, value in _RUN_SETTINGS.items():
-        spark.conf.set(key, value)
+    before: dict[str, str | None] = {key: spark.conf.get(key, None) for key in _RUN_SETTINGS}
+    for key, setting in _RUN_SETTINGS.items():
+        spark.conf.set(key, setting)
     try:
         yield
     finally:

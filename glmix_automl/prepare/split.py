@@ -6,7 +6,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from glmix_automl.errors import ConfigError, DataError
-from glmix_automl.prepare.recipe import ColumnSplit, Fractions, RandomSplit, TimeSplit
+from glmix_automl.prepare.recipe import Fractions, RandomSplit, SplitRule, TimeSplit
 from glmix_automl.prepare.stage import FOLD, TIME, UID
 from glmix_automl.schema import SPLITS
 from glmix_automl.seeds import derive
@@ -16,9 +16,7 @@ _BINS = 65_536
 _PARTS = 2**30
 
 
-def assigned(
-    frame: DataFrame, rule: TimeSplit | RandomSplit | ColumnSplit, seed: int, entities: list[str]
-) -> DataFrame:
+def assigned(frame: DataFrame, rule: SplitRule, seed: int, entities: list[str]) -> DataFrame:
     """The staged frame with a column `split`: train, validation, test, or null for rows that are left out.
 
     Args:

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
 from glmix_automl.features import as_bag, as_numbers, as_texts
 from glmix_automl.prepare.recipe import BagFeature, CategoricalFeature, ColumnSplit, NumericFeature
@@ -70,7 +71,7 @@ def staged(rows: Rows, split: object) -> DataFrame:
     if isinstance(split, ColumnSplit):
         fixed.append(column(split.column).cast("string").alias(FOLD))
     plain = rows.frame.select(*fixed, *(column(p.source).alias(p.name) for p in places))
-    kept = [field for field in _arrow(plain.select(*plain.columns[: len(fixed)]))]
+    kept = list(to_arrow_schema(plain.select(*plain.columns[: len(fixed)]).schema))
     schema = pa.schema([*kept, *(pa.field(p.name, _KINDS[p.kind]) for p in places)])
     return plain.mapInArrow(partial(_read, schema, tuple(places)), from_arrow_schema(schema))
 
@@ -87,12 +88,6 @@ def in_large_batches(batches: Iterator[pa.RecordBatch], rows: int = BATCH_ROWS) 
         yield pa.Table.from_batches(waiting)
 
 
-def _arrow(frame: DataFrame) -> pa.Schema:
-    from pyspark.sql.pandas.types import to_arrow_schema
-
-    return to_arrow_schema(frame.schema)
-
-
 def _read(schema: pa.Schema, places: tuple[Staged, ...], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         columns = [batch.column(i) for i in range(batch.num_columns - len(places))]
@@ -107,8 +102,6 @@ def _plain(raw: pa.Array, place: Staged) -> pa.Array:
     if place.kind == "categorical":
         return as_texts(raw, place.source)
     bag = as_bag(raw, place.source, place.separator)
-    import numpy as np
-
     ends = np.cumsum(np.bincount(bag.rows, minlength=len(raw)))
     pairs = pa.StructArray.from_arrays([bag.terms, pa.array(bag.values)], ["term", "value"])
     return pa.ListArray.from_arrays(pa.array(np.concatenate([[0], ends]).astype(np.int32)), pairs)

@@ -23,10 +23,11 @@ class Storage:
     """A file or folder at a URI; other places of the same file system are named relative to it or by whole URIs."""
 
     def __init__(self, spark: SparkSession, uri: str) -> None:
-        self._jvm: Any = spark._jvm
+        jvm: Any = spark._jvm
+        self._jvm = jvm
         with translated(f"{uri}: cannot be opened"):
-            path = self._jvm.org.apache.hadoop.fs.Path(uri)
-            self._files = path.getFileSystem(spark._jsc.hadoopConfiguration())  # type: ignore[attr-defined]
+            path = jvm.org.apache.hadoop.fs.Path(uri)
+            self._files: Any = path.getFileSystem(spark._jsc.hadoopConfiguration())
             self.path = self._files.makeQualified(path)
         # Its checksum files would lie about shards that something else than Hadoop rewrites.
         with contextlib.suppress(Py4JError):
