@@ -126,7 +126,7 @@ class Study:
             StudyError: no trial left a model.
         """
         history = self.history
-        judge = self._judge(history)
+        judge = self.judge(history)
         board = leaderboard(history, judge)
         board.write(self.folder.files)
         page = report.report(self.folder.name, self.folder.record, history, board, judge)
@@ -136,7 +136,11 @@ class Study:
 
     def _export(self, history: History, judge: Judge, board: Leaderboard) -> None:
         winner = board.rows[0]
-        origin: dict[str, object] = {"study": self.folder.record.id, "name": self.folder.name, "digest": self.folder.record.digest}
+        origin: dict[str, object] = {
+            "study": self.folder.record.id,
+            "name": self.folder.name,
+            "digest": self.folder.record.digest,
+        }
         origin |= {"trial": winner.trial, "entry": winner.entry, "model": winner.model}
         origin |= {"validation_auc": winner.validation_auc, "test_auc": winner.test_auc}
         target = self.folder.files.within(MODEL)
@@ -190,7 +194,13 @@ class Study:
             self.conclude()
         return Model(self.folder.files.within(MODEL))
 
-    def _judge(self, history: History) -> Judge:
+    def judge(self, history: History) -> Judge:
+        """What judges this study's models on the test rows.
+
+        Raises:
+            DataError: the dataset cannot be read.
+            StudyError: no trial left a model.
+        """
         if history.best is None:
             raise StudyError(f"{self.folder.path}: no trial left a model, of {len(history.results)} that ended")
         return Judge(Dataset.open(self.settings.dataset), self.folder.files, history)
@@ -203,7 +213,7 @@ class Study:
             StudyError: no trial left a model.
         """
         history = self.history
-        return leaderboard(history, self._judge(history))
+        return leaderboard(history, self.judge(history))
 
     def leaderboard(self) -> "pd.DataFrame":
         """One row per entry of the race, the winner first; the columns are those of `study.leaderboard.Row`."""

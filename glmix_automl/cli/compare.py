@@ -1,0 +1,69 @@
+"""`glmix-automl compare STUDY STUDY...`: sets studies side by side, and their winners against each other.
+
+Studies of the same dataset are compared on the same test rows (paired, DeLong); others by their figures only.
+"""
+
+import argparse
+
+from rich import box
+from rich.table import Table
+
+from glmix_automl import metrics
+from glmix_automl.api import Study
+from glmix_automl.cli.live import console_for
+from glmix_automl.study.display import number, p_value, seconds
+from glmix_automl.study.judge import Judge
+from glmix_automl.study.leaderboard import leaderboard
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what the command takes."""
+    parser.add_argument("studies", metavar="STUDY", nargs="+", help="folders of studies; the first is compared with")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints a row per study."""
+    table = Table(box=box.SIMPLE_HEAD, title="winners of each study", title_justify="left")
+    for name in (
+        "study",
+        "dataset",
+        "winner",
+        "trials",
+        "workers",
+        "validation AUC",
+        "test AUC [95 %]",
+        "to first",
+        "p",
+    ):
+        table.add_column(name)
+    first: tuple[str, Judge, int] | None = None
+    for path in options.studies:
+        study = Study.open(path)
+        history = study.history
+        judge = study.judge(history)
+        winner = leaderboard(history, judge).rows[0]
+        digest = study.folder.record.digest
+        if first is None:
+            first = digest, judge, winner.trial
+        paired = _paired(first, digest, judge, winner.trial) if first[1] is not judge else None
+        table.add_row(
+            study.folder.name,
+            f"{study.folder.record.dataset_name} {digest[:8]}",
+            winner.entry,
+            str(len(history.results)),
+            seconds(history.spent),
+            number(winner.validation_auc, 5),
+            f"{number(winner.test_auc, 4)} [{number(winner.test_low, 4)}, {number(winner.test_high, 4)}]",
+            "" if paired is None else f"{paired.difference:+.4f}",
+            "" if paired is None else p_value(paired.p_value),
+        )
+    console_for().print(table)
+    return 0
+
+
+def _paired(first: tuple[str, Judge, int], digest: str, judge: Judge, winner: int) -> metrics.Comparison | None:
+    """AUC of a study's winner less that of the first study's, None where they are of different datasets."""
+    if first[0] != digest:
+        return None
+    before, now = first[1].scores(first[2]), judge.scores(winner)
+    return metrics.delong_test(judge.labels, before, now, judge.weights, judge.members)

@@ -1,0 +1,47 @@
+"""One real study, run once for all tests here: real Horovod workers, real MLflow, by the command line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from glmix_automl.api import Study
+from tests.dataset_maker import make_dataset
+
+CONFIGURATION = {
+    "seed": 1,
+    "workers": {"place": "local", "slots": 2},
+    "race": {
+        "logistic": {"strategy": "fixed", "family": "logistic", "epochs": 3},
+        "grid": {
+            "strategy": "grid",
+            "family": "subnetwork",
+            "epochs": 2,
+            "space": {"depth": {"choice": [1, 2]}, "learning_rate": {"choice": [0.001, 0.005]}},
+        },
+        "broken": {"strategy": "fixed", "family": "no such family"},
+    },
+}
+
+
+def command(*words: str, **settings: object) -> "subprocess.CompletedProcess[str]":
+    """Runs `glmix-automl` in a process of its own."""
+    environment = os.environ | {"COLUMNS": "200"}
+    return subprocess.run(
+        [sys.executable, "-m", "glmix_automl.cli", *words], capture_output=True, text=True, timeout=280, env=environment
+    )
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, str]:
+    """A finished study and what the command printed."""
+    folder = tmp_path_factory.mktemp("end_to_end")
+    make_dataset(folder / "dataset", rows=4000)
+    settings = CONFIGURATION | {"dataset": str(folder / "dataset"), "study": str(folder / "study")}
+    (folder / "search.yaml").write_text(yaml.safe_dump(settings))
+    done = command("search", str(folder / "search.yaml"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return Study.open(folder / "study"), done.stdout
