@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from glmix_automl.errors import TrialError
 
@@ -28,6 +29,7 @@ _BLOCK = 1 << 15  # rows whose scores and margins stay in the processor's cache 
 _CURVATURE_ROWS = 1 << 17
 _RIDGE = 1e-7  # of the normalised weights: makes the optimum of two equal members unique and a separable fit finite
 _STEPS = 60
+_RESOLUTION = 1e-8  # of the objective: what float32 sums can tell apart
 _TOLERANCE = (
     2e-6  # of the optimality conditions, in units of the loss per normalised weight; float32 sums allow no less
 )
@@ -118,8 +120,13 @@ def fit_mixture(
     Raises:
         TrialError: a member's scores, or the rows, are not all finite, or their lengths differ.
     """
-    problem = _Problem(scores, rows, penalties)
-    v = problem.normalised(weights or [0.0] * len(scores), bias)
+    # Blocks are small and cores are shared with other slots: more threads would only wait for each other.
+    with threadpool_limits(1, user_api="blas"):
+        return _fit(_Problem(scores, rows, penalties), weights or [0.0] * len(scores), bias)
+
+
+def _fit(problem: "_Problem", weights: Sequence[float], bias: float) -> FittedMixture:
+    v = problem.normalised(weights, bias)
     loss, gradient = problem.loss_and_gradient(v)
     steps = 0
     while steps < _STEPS and problem.violation(v, gradient) > _TOLERANCE:
@@ -205,7 +212,7 @@ class _Problem:
             x, share = self.x[:, a:b], self.share[a:b]
             hessian += (x * (share * tail / (1 + tail) ** 2)) @ x.T
             seen += float(share.sum())
-        return hessian / seen + 1e-9 * np.eye(len(v))
+        return hessian / seen + 1e-6 * np.eye(len(v))
 
     def violation(self, v: NDArray[np.float64], gradient: NDArray[np.float64]) -> float:
         """How far the optimality conditions are from holding; 0 at the optimum."""
@@ -216,7 +223,10 @@ class _Problem:
         """Minimum of the quadratic model plus penalty, by coordinate descent with soft thresholding."""
         hessian = self.curvature(v)
         z, slope = v.copy(), gradient.copy()
-        for _ in range(1000):
+        for sweep in range(1000):
+            if sweep % 10 == 5:  # correlated members: sweeps alone would creep along the valley
+                step = self._solved(z, slope, hessian)
+                z, slope = z + step, slope + hessian @ step
             largest = 0.0
             for k in np.flatnonzero(self.free):
                 wish = z[k] - slope[k] / hessian[k, k]
@@ -228,6 +238,18 @@ class _Problem:
             if largest < 1e-7:
                 break
         return z
+
+    def _solved(
+        self, z: NDArray[np.float64], slope: NDArray[np.float64], hessian: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """The step to the minimum over the weights that are not 0, if no sign changes on the way; else none."""
+        step = np.zeros(len(z))
+        active = np.flatnonzero(self.free & ((z != 0) | (self.penalties == 0)))
+        signed = slope[active] + self.penalties[active] * np.sign(z[active])
+        step[active] = -np.linalg.solve(hessian[np.ix_(active, active)], signed)
+        charged = self.penalties[active] > 0
+        stays = np.sign(z[active] + step[active]) == np.sign(z[active])
+        return step if np.all(stays | ~charged) else np.zeros(len(z))
 
     def cost(self, v: NDArray[np.float64]) -> float:
         """The complexity term."""
@@ -250,6 +272,8 @@ def _line_search(
 ) -> tuple[NDArray[np.float64], float, NDArray[np.float64]] | None:
     """The longest of 1, 1/2, 1/4, ... steps that lowers the objective by its fair share, or None."""
     promised = float(gradient @ direction) + problem.cost(v + direction) - problem.cost(v)
+    if promised > -_RESOLUTION:
+        return None
     length = 1.0
     for _ in range(20):
         candidate = v + length * direction
