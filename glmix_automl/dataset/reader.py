@@ -23,7 +23,7 @@ from glmix_automl.dataset.builder import BlockBuilder, block_columns, dense
 from glmix_automl.dataset.entities import EntityCoding
 from glmix_automl.dataset.shard import ShardFile, column_kinds, in_threads
 from glmix_automl.dataset.share import Share, chosen, member_draws, picked
-from glmix_automl.dataset.stream import stream_blocks
+from glmix_automl.dataset.stream import BLOCKS_HELD, DECODING_BYTES, stream_blocks
 from glmix_automl.errors import ConfigError, DataError
 from glmix_automl.layout import MANIFEST, SCHEMA, SUCCESS, Folder
 from glmix_automl.manifest import Manifest
@@ -148,7 +148,8 @@ class Dataset:
     ) -> Iterator[Block]:
         """The share of one rank once through, in blocks of even size, the next one read while this one is used.
 
-        At most two blocks are in memory, whatever the size of dataset or row groups, as long as the caller keeps none.
+        At most two blocks are in memory (three while one is shuffled), whatever the size of dataset or row groups, as
+        long as the caller keeps none; `block_rows` says how large they may be.
         Every rank gets the same number of blocks (sizes differ by a row), so ranks may meet after each.
 
         Args:
@@ -168,6 +169,36 @@ class Dataset:
         share = self._share(split, rank, size, fraction, seed)
         codes = {e.name: self.entity_codes(split, e.name) for e in self.schema.entities} if entities else {}
         return stream_blocks(self.schema, self.shards(split), share, blocks, order, codes)
+
+    def row_bytes(self, split: str) -> float:
+        """Mean bytes of a row in a block, from the footers alone; what decides whether a split is read or streamed.
+
+        A block of r rows takes `r * row_bytes`.
+        """
+        dense_columns = 3 + len(self.schema.numerics) + len(self.schema.categoricals)
+        # A bag's list without ids still counts one value in the footer: a little too much, never too little.
+        values = sum(
+            shard.values(bag.name) * (8 if bag.weighted else 4)
+            for bag in self.schema.bags
+            for shard in self.shards(split)
+        )
+        return 4.0 * dense_columns + 8 + 8 * len(self.schema.bags) + values / max(self.rows(split), 1)
+
+    def block_rows(self, split: str, memory_bytes: float) -> int:
+        """How many rows per block a shuffled stream of the split may have to stay within some memory.
+
+        Raises:
+            DataError: the memory is too little for the pages of the columns alone: how much would do.
+        """
+        fixed = DECODING_BYTES * len(block_columns(self.schema))
+        rows = int((memory_bytes - fixed) / BLOCKS_HELD / self.row_bytes(split))
+        if rows < 1:
+            least = math.ceil((fixed + BLOCKS_HELD * self.row_bytes(split)) / 1e6)
+            raise DataError(
+                f"{self.folder.uri}: {memory_bytes / 1e6:.0f} MB are too little to stream {len(self.schema.features)} "
+                f"features; give at least {least} MB"
+            )
+        return rows
 
     def column(self, split: str, name: str) -> np.ndarray:
         """One column of a split in dataset order: an array of its numbers, or of text objects; bags are not columns.

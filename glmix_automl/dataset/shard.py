@@ -20,6 +20,8 @@ from glmix_automl.schema import Bag, Numeric, Schema
 
 Result = TypeVar("Result")
 
+_PAGE_BYTES = 65_536  # fetched at a time, per column, when memory is bounded
+
 _CHECKS = {
     "float32": pa.types.is_float32,
     "float64": pa.types.is_float64,
@@ -99,6 +101,13 @@ class ShardFile:
             first += rows
         return found
 
+    def values(self, bag: str) -> int:
+        """How many values the lists of a bag's column hold, by the footer: an empty list counts as one."""
+        groups = (self.footer.row_group(group) for group in range(self.footer.num_row_groups))
+        chunks = (group.column(place) for group in groups for place in range(group.num_columns))
+        # A list lies two levels deep: `<column>.list.element`, or what other writers call the levels.
+        return sum(chunk.num_values for chunk in chunks if chunk.path_in_schema.rsplit(".", 2)[0] == bag)
+
     def read(self, columns: Sequence[str], group: int | None = None, dictionaries: Sequence[str] = ()) -> pa.Table:
         """The columns of one row group, or of the whole file.
 
@@ -113,18 +122,24 @@ class ShardFile:
             return self._sound(file.read_row_group(group, columns=list(columns)))
 
     def batches(self, columns: Sequence[str], group: int, rows: int) -> Iterator[pa.Table]:
-        """The columns of one row group, at most `rows` at a time, so that memory does not grow with the group."""
-        with self._open(()) as file:
+        """The columns of one row group, at most `rows` at a time; a page or two of each column is in memory."""
+        with self._open(paged=True) as file:
             for batch in file.iter_batches(rows, row_groups=[group], columns=list(columns)):
                 yield self._sound(pa.table(batch))
 
     @contextmanager
-    def _open(self, dictionaries: Sequence[str]) -> Iterator[pq.ParquetFile]:
+    def _open(self, dictionaries: Sequence[str] = (), paged: bool = False) -> Iterator[pq.ParquetFile]:
         footer = self.footer
         with naming(self.path), self.filesystem.open_input_file(self.path) as source:
-            # Where the writer left checksums, bits that turned on a disk are found, for a fifth of the decoding time.
             yield pq.ParquetFile(
-                source, metadata=footer, read_dictionary=list(dictionaries), page_checksum_verification=True
+                source,
+                metadata=footer,
+                read_dictionary=list(dictionaries),
+                # Pre-buffering fetches whole row groups at once: fewer round trips, but no bound on memory.
+                pre_buffer=not paged,
+                buffer_size=_PAGE_BYTES if paged else 0,
+                # Where the writer left checksums, bits that turned on a disk are found, for a fifth of the time.
+                page_checksum_verification=True,
             )
 
     def _sound(self, table: pa.Table) -> pa.Table:

@@ -14,7 +14,9 @@ from glmix_automl.dataset.share import Share, chosen, picked
 from glmix_automl.schema import Schema
 from glmix_automl.seeds import generator
 
-_BATCH = 65_536  # rows decoded at a time: little beside a block, enough for Arrow to be at full speed
+BLOCKS_HELD = 3  # the user's, the next one, and its shuffled copy
+DECODING_BYTES = 3_000_000  # per column: the page and the dictionary that Arrow decodes, whatever the rows
+_BATCH = 16_384  # rows decoded at a time: little beside a block, enough for Arrow to be near full speed
 
 
 def stream_blocks(

@@ -77,6 +77,13 @@ def test_ranks_share_the_rows_evenly_and_once(dataset: Dataset, size: int) -> No
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
+def test_the_bytes_of_rows_are_foretold(dataset: Dataset) -> None:
+    block = dataset.read("train")
+    empty = sum(int((np.diff(bag.splits) == 0).sum()) * (8 if bag.values is not None else 4) for bag in block.bags)
+    one_split_more = 8 * len(block.bags)
+    assert dataset.row_bytes("train") * len(block) == pytest.approx(block.nbytes + empty - one_split_more)
+
+
 def test_more_ranks_than_rows_are_refused(dataset: Dataset) -> None:
     with pytest.raises(DataError, match="test has 250 rows, fewer than the 251 ranks"):
         dataset.read("test", 0, 251)

@@ -112,6 +112,14 @@ def test_an_error_while_reading_ahead_is_raised_where_the_block_is_asked_for(cop
     assert not readers()
 
 
+def test_block_rows_share_out_the_memory(dataset: Dataset) -> None:
+    # label, weight, offset, 4 numerics, 2 categoricals, 2 bags, a weighted bag of two columns: 13 columns of 3 MB.
+    rows = dataset.block_rows("train", 100e6)
+    assert 39e6 + 3 * rows * dataset.row_bytes("train") == pytest.approx(100e6, rel=1e-4)
+    with pytest.raises(DataError, match="39 MB are too little to stream 9 features; give at least 40 MB"):
+        dataset.block_rows("train", 39e6)
+
+
 def test_blocks_of_no_rows_are_refused(dataset: Dataset) -> None:
     with pytest.raises(ValueError, match="rows_per_block must be at least 1, got 0"):
         dataset.stream("train", 0)

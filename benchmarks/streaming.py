@@ -1,0 +1,127 @@
+"""Reading and streaming a dataset: speed against pyarrow and pandas, memory while the dataset is 5 times its limit.
+
+    python benchmarks/streaming.py                  # 4 million rows of 38 columns, about two minutes
+    python benchmarks/streaming.py --rows 16000000
+
+Every figure of a call is from that call. Memory is the peak of a process of its own, less that of one that only reads
+the small validation split. Exits with 1 if the stream took more memory than its limit.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from glmix_automl.dataset import Dataset  # noqa: E402
+from glmix_automl.dataset.builder import block_columns  # noqa: E402
+from tests.dataset_maker import make_dataset  # noqa: E402
+
+TIMES = 5  # the dataset is this many times the memory the stream is given
+
+
+def main() -> int:
+    options = _options()
+    if options.child:
+        return _child(options.child, options.folder, options.limit)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or temporary
+        if not (Path(folder) / "_SUCCESS").exists():
+            sizes = {"numerics": 30, "categoricals": 8, "bags": 0, "weighted_bags": 0, "members": 20_000, "terms": 1600}
+            make_dataset(folder, rows=options.rows, held_out=1000, shards=8, row_group=131_072, **sizes)
+        dataset = Dataset.open(folder)
+        print(f"{dataset.rows('train'):,} rows of {len(dataset.schema.features)} features")
+        _compare_speed(dataset)
+        return _compare_memory(dataset, folder)
+
+
+def _compare_speed(dataset: Dataset) -> None:
+    columns, files = block_columns(dataset.schema), [shard.path for shard in dataset.shards("train")]
+
+    def bare() -> int:
+        return sum(pq.ParquetFile(file).read(columns=columns).num_rows for file in files)
+
+    def pandas() -> int:
+        frame = pd.concat([pd.read_parquet(file, columns=columns) for file in files])
+        frame[[f.name for f in dataset.schema.numerics]].to_numpy(np.float32)
+        frame[[f.name for f in dataset.schema.categoricals]].to_numpy(np.int32)
+        return len(frame)
+
+    ways = {
+        "pyarrow tables (decoding alone)": bare,
+        "pandas, to arrays": pandas,
+        "Dataset.read": lambda: len(dataset.read("train")),
+        "Dataset.read, 10 % of the members": lambda: len(dataset.read("train", fraction=0.1)),
+        "Dataset.stream, in order": lambda: sum(map(len, dataset.stream("train", 131_072))),
+        "Dataset.stream, shuffled": lambda: sum(map(len, dataset.stream("train", 131_072, order=1))),
+    }
+    seconds = {name: _fastest(way) for name, way in ways.items()}
+    floor = seconds["pyarrow tables (decoding alone)"]
+    print(f"\n{'reading':38}{'seconds':>9}{'M rows/s':>10}{'of decoding':>13}")
+    for name, taken in seconds.items():
+        print(f"{name:38}{taken:9.2f}{dataset.rows('train') / taken / 1e6:10.1f}{taken / floor:13.2f}")
+
+
+def _fastest(way: Callable[[], int], times: int = 3) -> float:
+    taken = []
+    for _ in range(times):
+        started = time.perf_counter()
+        way()
+        taken.append(time.perf_counter() - started)
+    return min(taken)
+
+
+def _compare_memory(dataset: Dataset, folder: str) -> int:
+    size = dataset.row_bytes("train") * dataset.rows("train") / 1e6
+    limit = size / TIMES
+    peaks = {child: _peak(child, folder, limit) for child in ("validation", "read", "stream")}
+    read, stream = peaks["read"] - peaks["validation"], peaks["stream"] - peaks["validation"]
+    print(f"\nthe rows in memory {size:.0f} MB, limit of the stream {limit:.0f} MB ({TIMES} times less)")
+    print(f"{'peak memory':38}{'MB':>9}{'of limit':>10}")
+    print(f"{'Dataset.read':38}{read:9.0f}{read / limit:10.2f}")
+    print(f"{'Dataset.stream, shuffled, 2 epochs':38}{stream:9.0f}{stream / limit:10.2f}")
+    return int(stream > limit)
+
+
+def _peak(child: str, folder: str, limit: float) -> float:
+    """Peak MB of a process that does one thing."""
+    command = [sys.executable, __file__, "--child", child, "--folder", folder, "--limit", str(limit)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def _child(child: str, folder: str, limit: float) -> int:
+    dataset = Dataset.open(folder)
+    sum(map(len, dataset.stream("validation", 1000)))
+    if child == "read":
+        dataset.read("train")
+    if child == "stream":
+        rows_per_block = dataset.block_rows("train", limit * 1e6)
+        for epoch in range(2):
+            for block in dataset.stream("train", rows_per_block, order=epoch):
+                block.numerics.sum()
+    # Not getrusage: its peak is handed down from the parent process.
+    status = Path("/proc/self/status").read_text()
+    print(int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=4_000_000, help="rows of train")
+    parser.add_argument("--folder", help="a made dataset to keep or use again")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--limit", type=float, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
