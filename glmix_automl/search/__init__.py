@@ -20,6 +20,7 @@ from glmix_automl.search.hyperband import (
 )
 from glmix_automl.search.median import MedianStopping
 from glmix_automl.search.multitask import Multitask, MultitaskOptions
+from glmix_automl.search.optuna_sampler import OptunaOptions, OptunaSampler
 from glmix_automl.search.random_search import RandomOptions, RandomSearch
 from glmix_automl.search.replay import Replay, ReplayOptions
 from glmix_automl.search.strategy import Strategy
@@ -51,6 +52,7 @@ STRATEGIES: dict[str, Kind] = {
     "hyperband": Kind(HyperbandOptions, hyperband),
     "bohb": Kind(BohbOptions, hyperband),
     "multitask": Kind(MultitaskOptions, Multitask),
+    "optuna": Kind(OptunaOptions, _stoppable(OptunaSampler)),
     "bayes": Kind(BayesOptions, _stoppable(Bayes)),
     "random": Kind(RandomOptions, _stoppable(RandomSearch)),
     "replay": Kind(ReplayOptions, Replay),

@@ -89,19 +89,26 @@ def _parts(weight: Array, values: Array) -> tuple[Array, Array, Array]:
 class ForestPosterior:
     """Leaf statistics with lies laid over them.
 
+    A lie moves the mean of the leaves it falls into and makes them surer, as its result will. Taken as one more value
+    it would widen a leaf that holds better ones, and so attract the next proposal instead of turning it away.
+
     Args:
-        leaves: weight, sum and sum of squares per leaf of all trees one after the other, [3, leaves]; owned.
+        leaves: weight, sum and sum of squares per leaf of all trees one after the other, [3, leaves].
         places: the leaf of each candidate in each tree, [trees, candidates].
         lie: the value of what is pending.
     """
 
     def __init__(self, leaves: Array, places: np.ndarray, lie: float) -> None:
-        self._leaves, self._places, self._lie = leaves, places, lie
+        self._places, self._lie = places, lie
+        self._weight = np.maximum(leaves[0], 1e-12)  # a leaf may hold nothing of a tree's bag
+        self._sum, self._lies = leaves[1], np.zeros(len(self._weight))
+        mean = self._sum / self._weight
+        spread = np.maximum(leaves[2] / self._weight - mean**2, 0)
+        self._variance = mean[places].var(axis=0) + spread[places].mean(axis=0)
 
     def imagine_at(self, places: np.ndarray) -> None:
         """Adds the lie to the leaves of points, [trees, points]."""
-        for row, part in enumerate((1.0, self._lie, self._lie**2)):
-            np.add.at(self._leaves[row], places.ravel(), part)
+        np.add.at(self._lies, places.ravel(), 1.0)
 
     def imagine(self, position: int) -> None:
         """As `Posterior.imagine`."""
@@ -109,9 +116,7 @@ class ForestPosterior:
 
     def moments(self) -> tuple[Array, Array]:
         """As `Posterior.moments`."""
-        weight = np.maximum(self._leaves[0], 1e-12)  # a leaf may hold nothing of a tree's bag
-        mean = self._leaves[1] / weight
-        spread = np.maximum(self._leaves[2] / weight - mean**2, 0)
-        means = mean[self._places]
-        variance = means.var(axis=0) + spread[self._places].mean(axis=0)
-        return means.mean(axis=0), np.sqrt(variance)
+        weight = self._weight + self._lies
+        mean = (self._sum + self._lies * self._lie) / weight
+        unsure = (self._weight / weight)[self._places].mean(axis=0)
+        return mean[self._places].mean(axis=0), np.sqrt(self._variance * unsure)

@@ -47,7 +47,7 @@ class Space(Config):
         conditions = [(f"when of {name!r}", parameter.when) for name, parameter in self.parameters.items()]
         for place, matches in conditions + [("forbidden", combination) for combination in self.forbidden]:
             self._check_matches(place, matches)
-        _ = self._order
+        _ = self.ordered
         return self
 
     def _check_matches(self, place: str, matches: Mapping[str, Match]) -> None:
@@ -71,7 +71,7 @@ class Space(Config):
         return {name: column for column, name in enumerate(self.names)}
 
     @cached_property
-    def _order(self) -> tuple[str, ...]:
+    def ordered(self) -> tuple[str, ...]:
         """Names so that each comes after those it depends on."""
         done: list[str] = []
         while len(done) < len(self.parameters):
@@ -87,6 +87,16 @@ class Space(Config):
         """How many points there are at most, conditions and forbidden combinations left aside; infinite with floats."""
         return math.prod(parameter.levels for parameter in self.parameters.values())
 
+    def applies(self, name: str, parameters: Mapping[str, Value]) -> bool:
+        """Whether a parameter exists, given all those before it in `ordered` that do."""
+        unit = self.to_unit([parameters])
+        return bool(self._matching(unit, self.parameters[name].when)[0])
+
+    def at(self, name: str, unit: float) -> Value:
+        """Value of a parameter at a point of the unit interval."""
+        parameter = self.parameters[name]
+        return parameter.value(float(parameter.numbers(np.array([unit]))[0]))
+
     def snap(self, unit: Unit) -> Unit:
         """Each point moved to the one that stands for its parameters, [points, parameters].
 
@@ -94,7 +104,7 @@ class Space(Config):
         does apply counts as the middle.
         """
         snapped = np.full(unit.shape, np.nan)
-        for name in self._order:
+        for name in self.ordered:
             parameter, column = self.parameters[name], self._column[name]
             filled = np.where(np.isnan(unit[:, column]), 0.5, unit[:, column])
             active = self._matching(snapped, parameter.when)

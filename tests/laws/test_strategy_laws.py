@@ -63,6 +63,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "median rule": ("random", {**WORK, "trials": 20, "epochs": 9, "median_rule": {}}),
     "multitask": ("multitask", {**WORK, "trials": 20, "start": 6, "epochs": 9, "rungs": 3}),
     "multitask by fraction": ("multitask", {**WORK, "trials": 15, "start": 6, "fidelity": "fraction", "rungs": 3}),
+    "optuna": ("optuna", {**WORK, "trials": 20, "sampler": "TPESampler"}),
 }
 """Case -> (name of the strategy, options)."""
 LIMIT = 3000
@@ -72,6 +73,8 @@ LIMIT = 3000
 @pytest.fixture(params=CASES)
 def case(request: pytest.FixtureRequest) -> Callable[[int], Strategy]:
     name, options = CASES[request.param]
+    if name == "optuna":
+        pytest.importorskip("optuna")
     kind = STRATEGIES[name]
     return lambda seed: kind.make(kind.options.model_validate(options), seed)
 
