@@ -147,7 +147,7 @@ def _knots(
             if value is not None:
                 sample[name].append(value)
     return {
-        feature: tuple(_significant(np.quantile(sample[name], np.linspace(0, 1, feature.knots))))
+        feature: tuple(np.quantile(sample[name], np.linspace(0, 1, feature.knots)).tolist())
         for feature, name in places.items()
         if sample[name]
     }
@@ -244,8 +244,3 @@ def _terms(
     for number, term, _ in sorted(kept.select("key", "term", "place").collect(), key=lambda row: (row[0], row[2])):
         result[keys[number]].append(term)
     return result
-
-
-def _significant(values: "np.ndarray") -> list[float]:
-    """Rounded to nine digits: shorter files, and no trace of how an interpolation was rounded."""
-    return [float(f"{value:.9g}") for value in values]

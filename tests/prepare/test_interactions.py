@@ -183,7 +183,7 @@ def edit(settings: dict[str, Any], path: str, value: Any) -> None:
         ("split", {"by": "time", "validation_from": "2031-01-01", "test_from": "2032-01-01"}, DataError,
          r"leaves validation and test empty \(train: 600 rows"),
         ("split", {"by": "column", "column": "device", "train": "web"}, DataError, r"leaves validation and test empty"),
-        ("split", {"by": "random", "unit": "city"}, ConfigError, r"'city' is neither `row` nor an entity \(who, item id"),
+        ("split", {"by": "random", "unit": "city"}, ConfigError, r"'city' is neither `row` nor an entity \(who,"),
         ("members/features/1", {"kind": "numeric", "source": "city"}, DataError, r"feature 'city' .* has no number in"),
         ("members/features/1/min_count", 1000, DataError, r"feature 'city'.* no term that occurs 1000 times"),
         ("members/table/rename", {"city": "device"}, ConfigError, r"members both have a column 'device'"),
