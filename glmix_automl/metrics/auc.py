@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from glmix_automl.metrics.order import heads, score_keys
+from glmix_automl.metrics.order import score_keys
 from glmix_automl.metrics.runs import Runs
 
 
@@ -46,7 +46,8 @@ def _counted(positive: np.ndarray, scores: np.ndarray) -> float:
     negatives = rows - positives
     if not positives or not negatives:
         return math.nan
-    packed = score_keys(scores).astype(np.uint64) << np.uint64(1)
+    packed = score_keys(scores).astype(np.uint64)
+    packed <<= np.uint64(1)
     packed |= positive
     packed.sort()
     places = np.flatnonzero(packed & np.uint64(1))
@@ -54,11 +55,16 @@ def _counted(positive: np.ndarray, scores: np.ndarray) -> float:
     # its score, as negatives come first among equals.
     at_or_below = int(places.sum()) - positives * (positives - 1) // 2
     packed >>= np.uint64(1)
-    starts = heads(packed)
-    tied = 0
-    if len(starts) < rows:
-        stops = np.append(starts[1:], rows)
-        positives_until = np.searchsorted(places, np.append(starts, rows))
-        in_run = np.diff(positives_until)
-        tied = int(in_run @ (stops - starts - in_run))
-    return (2 * at_or_below - tied) / (2 * positives * negatives)
+    return (2 * at_or_below - _tied_pairs(packed, places)) / (2 * positives * negatives)
+
+
+def _tied_pairs(ordered: np.ndarray, places: np.ndarray) -> int:
+    """How many pairs have equal scores; ascending scores, and the places of the positives among them."""
+    level = np.flatnonzero(ordered[1:] == ordered[:-1])  # rows that the next one is level with: few, as a rule
+    if not len(level):
+        return 0
+    breaks = np.flatnonzero(np.diff(level) > 1)
+    starts = level[np.append(0, breaks + 1)]
+    stops = level[np.append(breaks, len(level) - 1)] + 2
+    positives = np.searchsorted(places, stops) - np.searchsorted(places, starts)
+    return int(positives @ (stops - starts - positives))

@@ -21,15 +21,21 @@ def score_keys(scores: np.ndarray) -> np.ndarray:
             return np.unique(scores, return_inverse=True)[1].astype(np.uint32)
         scores = single
     bits = (scores + np.float32(0)).view(np.uint32)  # the sum makes -0.0 the 0.0 it is equal to
-    return np.where(bits & _SIGN, ~bits, bits | _SIGN)
+    # Negative numbers: all bits turned, so that larger magnitudes come first. Others: the sign alone, to come after.
+    turned = (bits.view(np.int32) >> np.int32(31)).view(np.uint32)
+    turned |= _SIGN
+    bits ^= turned
+    return np.asarray(bits)
 
 
 def sorted_rows(keys: np.ndarray) -> np.ndarray:
     """int64 [rows]: the rows in ascending order of their uint32 keys, first come first among equals."""
-    packed = keys.astype(np.uint64) << np.uint64(32)
+    packed = keys.astype(np.uint64)
+    packed <<= np.uint64(32)
     packed |= np.arange(len(keys), dtype=np.uint64)
     packed.sort()
-    return (packed & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    packed &= np.uint64(0xFFFFFFFF)
+    return packed.view(np.int64)
 
 
 def heads(ordered: np.ndarray) -> np.ndarray:
