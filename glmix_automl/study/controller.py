@@ -21,7 +21,7 @@ from glmix_automl.study.stopping import Rule
 from glmix_automl.trial import Progress, Result, Trial
 from glmix_automl.workers.executor import Executor
 
-POLL_SECONDS = 0.5  # of the executor's clock: how late a limit or an interruption may be noticed
+POLL_SECONDS = 0.5
 
 INTERRUPTED = "interrupted"
 EXHAUSTED = "every entry of the race has ended"
@@ -42,6 +42,7 @@ class Controller:
         grace_seconds: float = 15.0,
         trials: int | None = None,
         observe: Callable[["Controller"], None] | None = None,
+        poll_seconds: float = POLL_SECONDS,
     ) -> None:
         """A controller of a study with nothing in it yet; `replay` brings it to where another left.
 
@@ -52,6 +53,7 @@ class Controller:
             grace_seconds: how long stopped trials may take to hand in their best weights.
             trials: how many to ask for at most; a rule that counts ended trials would find more of them running.
             observe: called after every step of the loop: live displays, status files.
+            poll_seconds: how late a limit or an interruption may be noticed, by the executor's clock.
         """
         self.history = History()
         self.entries = dict(entries)
@@ -60,6 +62,7 @@ class Controller:
         self.replayed = 0
         """Results that earlier controllers took in."""
         self._journal, self._rules, self._grace = journal, list(rules), grace_seconds
+        self._poll = poll_seconds
         self._most = math.inf if trials is None else trials
         self._observe = observe or (lambda controller: None)
         self._futures: dict[Future[Result], Trial] = {}
@@ -115,6 +118,7 @@ class Controller:
             self._submit(executor, trial, now)
         reason = self._loop(executor)
         self._record({"event": "end", "at": executor.now(), "reason": reason})
+        self._journal.sync()
         self._observe(self)
         return reason
 
@@ -129,7 +133,7 @@ class Controller:
             if not self._futures and all(not e.wants(executor.now(), executor.ranks) for e in self.entries.values()):
                 return EXHAUSTED
             self._stop_over_budget(executor)
-            self._take(executor.wait(list(self._futures), POLL_SECONDS), executor)
+            self._take(executor.wait(list(self._futures), self._poll), executor)
             self._observe(self)
 
     def _rule_that_holds(self, executor: Executor) -> str | None:
@@ -139,19 +143,20 @@ class Controller:
 
     def _fill(self, executor: Executor) -> None:
         """Asks for one trial at a time until no slot is free: who is owed most may change with each."""
-        while len(self._futures) < executor.slots and len(self.history.trials) < self._most:
+        asked: list[Trial] = []
+        while len(self._futures) + len(asked) < executor.slots and len(self.history.trials) < self._most:
             with self._turn:
                 now = executor.now()
                 entry = fairest(self.entries, now, executor.ranks)
                 if entry is None:
-                    return
+                    break
                 trials = entry.ask(1, len(self.history.trials), now)
                 event = {"event": "ask", "at": now, "entry": entry.name, "n": 1}
-                event["trials"] = [trial.to_json() for trial in trials]
-                # An empty answer may be asked for again after a loss of power; a trial must not.
-                self._record(event, durable=bool(trials))
-            for trial in trials:
-                self._submit(executor, trial, now)
+                self._record({**event, "trials": [trial.to_json() for trial in trials]})
+                asked += trials
+        self._journal.sync()
+        for trial in asked:
+            self._submit(executor, trial, executor.now())
 
     def _submit(self, executor: Executor, trial: Trial, now: float) -> None:
         self._entry(trial.number).out[trial.number] = now
@@ -187,7 +192,7 @@ class Controller:
                 executor.stop(trial.number)
         deadline = executor.now() + self._grace
         while self._futures and not self._interrupted and executor.now() < deadline:
-            self._take(executor.wait(list(self._futures), min(POLL_SECONDS, deadline - executor.now())), executor)
+            self._take(executor.wait(list(self._futures), min(self._poll, deadline - executor.now())), executor)
             self._observe(self)
 
     def interrupt(self) -> None:
@@ -205,19 +210,17 @@ class Controller:
             entry = self._entry(progress.number)
             if not entry.watches:
                 return False
-            self._record(
-                {"event": "progress", "at": self._last, "progress": dataclasses.asdict(progress)}, durable=False
-            )
+            self._record({"event": "progress", "at": self._last, "progress": dataclasses.asdict(progress)})
             return entry.watch(progress)
 
     # ---
 
     _last = 0.0  # time of the last event; progress comes without a clock
 
-    def _record(self, event: Event, durable: bool = True) -> None:
+    def _record(self, event: Event) -> None:
         with self._turn:
             self._last = event["at"] = max(self._last, event["at"])
-            self._journal.append(event, durable)
+            self._journal.append(event)
             self.history.add(event)
 
     def _entry(self, number: int) -> Entry:

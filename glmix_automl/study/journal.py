@@ -8,8 +8,9 @@ Each line is one event with the time `at` of the place where trials run (seconds
     result    how a trial ended
     end       the controller left, and why
 
-Asks are on disk before they are submitted and results before they are told, so a controller that dies at any moment
-loses nothing that had finished. A last line that was torn by its death is cut off by the next one.
+Asks are written before they are submitted and results before they are told, so a controller that dies at any moment
+loses nothing that had finished. A last line that was torn by its death is cut off by the next one. One wait for the
+disk before anything leaves the controller covers all that led to it: a result, and the ask that follows from it.
 """
 
 import errno
@@ -33,14 +34,13 @@ class Journal:
 
         Args:
             path: the file.
-            sync: wait for the disk where an event asks for it. Without, a journal outlives its controller but not
-                a loss of power.
+            sync: whether `sync` waits for the disk. Without, a journal outlives its controller but not a loss of power.
 
         Raises:
             StudyError: it cannot be opened, or a line before the last is torn.
         """
         self.path = path
-        self._sync = sync
+        self._wait, self._dirty = sync, False
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
@@ -48,8 +48,9 @@ class Journal:
         self._length = sum(length for _, length in lines(path))
         os.ftruncate(self._file, self._length)
 
-    def append(self, event: Event, durable: bool = True) -> None:
-        """Writes one event; it is on disk on return if `durable`. A failed write leaves no part of the line.
+    def append(self, event: Event) -> None:
+        """Writes one event, which now outlives this process; `sync` makes it outlive a loss of power as well. A failed
+        write leaves no part of the line.
 
         Raises:
             StudyError: the disk is full or the file cannot be written.
@@ -59,8 +60,6 @@ class Journal:
             written = os.write(self._file, line)
             while written < len(line):
                 written += os.write(self._file, line[written:])
-            if durable and self._sync:
-                os.fdatasync(self._file)
         except BaseException as error:
             os.ftruncate(self._file, self._length)
             if not isinstance(error, OSError):
@@ -68,6 +67,20 @@ class Journal:
             reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
             raise StudyError(f"{self.path}: the journal cannot be written: {reason}; resume when mended") from error
         self._length += len(line)
+        self._dirty = True
+
+    def sync(self) -> None:
+        """Waits until all that was appended is on disk; costs nothing if it is.
+
+        Raises:
+            StudyError: the disk failed.
+        """
+        if self._dirty and self._wait:
+            try:
+                os.fdatasync(self._file)
+            except OSError as error:
+                raise StudyError(f"{self.path}: the journal cannot be written: {error.strerror}") from error
+        self._dirty = False
 
     def close(self) -> None:
         """Ends appending."""

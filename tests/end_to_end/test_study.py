@@ -75,12 +75,21 @@ def test_the_champion_scores_raw_rows_as_the_study_did(finished: tuple[Study, st
     # The made dataset's features are their raw columns, but for ids, whose raw values are terms.
     shard = dataset.shards("test")[0]
     rows = pd.read_parquet(shard.path)
+    # Preparation merges equal terms of a row; the made dataset has some, which a map of terms could not hold.
+    whole = np.array(
+        [
+            all(len(set(row[bag.name])) == len(row[bag.name]) for bag in dataset.schema.bags)
+            for _, row in rows.iterrows()
+        ]
+    )
+    assert whole.sum() > 50
+    rows = rows[whole]
     from glmix_automl.serving.pyfunc import example
 
     raw = example(dataset.schema, rows)
     predicted = study.champion().predict(raw)
     winner = int(study.leaderboard().trial[0])
-    scores = np.load(study.folder.path / f"trials/{winner}/scores-test.npy")[: len(rows)]
+    scores = np.load(study.folder.path / f"trials/{winner}/scores-test.npy")[: len(whole)][whole]
     np.testing.assert_allclose(predicted.log_odds, scores, atol=1e-5)
     np.testing.assert_allclose(predicted.probability, 1 / (1 + np.exp(-scores)), atol=1e-6)
 

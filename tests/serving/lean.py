@@ -56,7 +56,7 @@ def main(tracking: str, model: str, requirements: str, rows: str, out: str) -> N
     predicted.to_json(out, orient="records", double_precision=15)
     import glmix_automl
 
-    heavy = [name for name in ("pyspark", "horovod", "rich") if name in sys.modules]
+    heavy = [name for name in ("pyspark", "horovod") if name in sys.modules]
     print(json.dumps({"code": glmix_automl.__file__, "heavy": heavy}))
 
 
