@@ -2,6 +2,7 @@
 
 import io
 import json
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,15 +15,22 @@ from glmix_automl.models.coordinate import Coordinate
 from glmix_automl.schema import Schema
 
 VERSION = 1
+MOMENTS = "moments.npz"  # of the optimiser, for promotions; not part of the model
 
 
-def save_coordinate(folder: Folder, coordinate: Coordinate, training: Mapping[str, Any] | None = None) -> int:
+def save_coordinate(
+    folder: Folder,
+    coordinate: Coordinate,
+    training: Mapping[str, Any] | None = None,
+    moments: Mapping[str, np.ndarray] | None = None,
+) -> int:
     """Writes a coordinate; each file is there whole or not at all.
 
     Args:
         folder: of the trial or model.
         coordinate: what to write.
         training: what led to the weights (epochs, seed, ...), kept beside them.
+        moments: what an optimiser needs to go on, kept beside them; scoring does not read it.
 
     Returns:
         Bytes written.
@@ -41,6 +49,10 @@ def save_coordinate(folder: Folder, coordinate: Coordinate, training: Mapping[st
         "training": dict(training or {}),
     }
     text = json.dumps(description, indent=1)
+    if moments is not None:
+        remembered = io.BytesIO()
+        np.savez(remembered, **moments)
+        folder.write(MOMENTS, remembered.getvalue())
     folder.write(WEIGHTS, packed.getvalue())
     folder.write(COORDINATE, text)
     return packed.tell() + len(text)
@@ -62,17 +74,17 @@ def describe(folder: Folder) -> dict[str, Any]:
     return dict(description)
 
 
-def load_arrays(folder: Folder) -> dict[str, np.ndarray]:
-    """The arrays of a saved coordinate by name.
+def load_arrays(folder: Folder, file: str = WEIGHTS) -> dict[str, np.ndarray]:
+    """The arrays of a saved coordinate by name, or of its optimiser (`MOMENTS`).
 
     Raises:
         DataError: they are missing or damaged.
     """
     try:
-        with np.load(io.BytesIO(folder.read(WEIGHTS)), allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(folder.read(file)), allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (ValueError, OSError, KeyError) as error:
-        raise DataError(f"{folder.path(WEIGHTS)}: cannot be read as arrays: {error}") from error
+    except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError(f"{folder.path(file)}: cannot be read as arrays: {error}") from error
 
 
 def load_coordinate(folder: Folder, schema: Schema) -> Coordinate:

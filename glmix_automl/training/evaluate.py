@@ -3,8 +3,8 @@
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +12,7 @@ import tensorflow as tf
 from glmix_automl.dataset import Dataset
 from glmix_automl.layout import TRIALS, Folder
 from glmix_automl.models import FAMILIES
-from glmix_automl.models.checkpoint import describe, load_arrays, restore, save_coordinate
+from glmix_automl.models.checkpoint import MOMENTS, describe, load_arrays, restore, save_coordinate
 from glmix_automl.models.coordinate import Coordinate
 from glmix_automl.models.logistic import Logistic
 from glmix_automl.training import mixture_trial
@@ -20,12 +20,16 @@ from glmix_automl.training.fit import Budget, Fit, Moment, Trainer
 from glmix_automl.training.full_batch import fit_exactly
 from glmix_automl.training.loop import Loop
 from glmix_automl.training.measure import Point
-from glmix_automl.training.resident import Resident
 from glmix_automl.training.splits import Splits
 from glmix_automl.trial import Costs, Progress, Result, State, Trial
 from glmix_automl.workers.collective import Collective, current
 from glmix_automl.workers.executor import Report
 
+Watch: TypeAlias = Callable[[Moment], bool]
+
+MOMENTS_KEPT = (
+    1 << 22
+)  # weights of a coordinate above which its moments are not kept: files of a wide table would triple
 LOOPS_KEPT = 16  # traced loops: a grid that varies rates traces once per structure
 
 
@@ -43,6 +47,7 @@ class Evaluator:
         threads: int | None = None,
         trial_seconds: float | None = None,
         averaging: str = "synchronous",
+        block_rows: int | None = None,
     ) -> None:
         """Opens the dataset and reads this rank's share of every split.
 
@@ -53,18 +58,19 @@ class Evaluator:
             threads: TensorFlow's, cores / (slots * ranks); as TensorFlow chooses if None.
             trial_seconds: wall-clock limit of a trial's training, or None.
             averaging: `synchronous` or `anytime`, between the ranks of a world.
+            block_rows: for data larger than memory: rows of a block streamed from disk at each pass, instead of
+                everything resident; None keeps all splits in memory.
 
         Raises:
             DataError: the dataset cannot be read.
         """
         _use_threads(threads)
         self._collective: Collective = current()
-        self._splits = Splits(Dataset.open(dataset), Folder(study), self._collective, seed)
+        self._splits = Splits(Dataset.open(dataset), Folder(study), self._collective, seed, block_rows)
         self._seconds = math.inf if trial_seconds is None else trial_seconds
         self._averaging = averaging
         self._loops: OrderedDict[tuple[Any, ...], Loop] = OrderedDict()
-        for split in self._splits.names:
-            self._splits.resident(split)
+        self._splits.load()
 
     def __call__(self, trial: Trial, report: Report) -> Result:
         """Carries out one trial; its files are written before it returns.
@@ -77,18 +83,22 @@ class Evaluator:
             return self._weigh(trial, started)
         family = FAMILIES[trial.family]
         parameters = family.resolve(trial.parameters)
-        train = self._splits.train(trial)
-        loop = self._loop(trial, parameters, len(train))
-        done = self._begin(trial, loop.coordinate)
+        rows, weight = self._splits.size(trial.fraction)
+        loop = self._loop(trial, parameters, rows)
+        done = self._begin(trial, loop)
         curve: list[Progress] = []
-        fit = self._fit(trial, loop, train, done, self._watcher(trial, report, curve, started))
+        fit = self._fit(trial, loop, (rows, weight), done, self._watcher(trial, report, curve, started))
         scoring = time.perf_counter()
-        scores = {split: self._scored(loop.coordinate, self._splits.resident(split)) for split in self._splits.names}
+        scores = {split: self._splits.score(loop.coordinate, split) for split in self._splits.names}
         metrics = self._measure(trial, scores)
         metrics |= {"parameters": float(loop.coordinate.size), "complexity": family.complexity(parameters)}
         if self._collective.rank == 0:
             training = {"epochs": fit.epochs, "fraction": trial.fraction, "seed": trial.seed, "steps": fit.steps}
-            metrics["bytes"] = float(save_coordinate(self._place(trial.number), loop.coordinate, training))
+            metrics["bytes"] = float(
+                save_coordinate(
+                    self._place(trial.number), loop.coordinate, training, loop.optimiser.saved(MOMENTS_KEPT)
+                )
+            )
         now = time.perf_counter()
         costs = Costs(fit.steps, fit.rows, fit.train_seconds, fit.eval_seconds + now - scoring, now - started)
         return _result(trial, fit.state, metrics, tuple(curve), costs)
@@ -103,20 +113,20 @@ class Evaluator:
         costs = Costs(steps, 0, fitted - started, now - fitted, now - started)
         return _result(trial, State.FINISHED, metrics, (), costs)
 
-    def _fit(self, trial: Trial, loop: Loop, train: Resident, done: float, watch: Any) -> Fit:
-        offset, validation = self._splits.offset("validation", trial.offset), self._splits.resident("validation")
+    def _fit(self, trial: Trial, loop: Loop, size: tuple[int, float], done: float, watch: Watch) -> Fit:
+        offset = self._splits.offset("validation", trial.offset)
 
         def validate(coordinate: Coordinate) -> Point:
-            return self._splits.held("validation").point(self._scored(coordinate, validation) + offset)
+            return self._splits.held("validation").point(self._splits.score(coordinate, "validation") + offset)
 
-        rows, weight = round(self._sum(len(train))), self._sum(train.weight)
+        source = self._splits.source(trial, loop.coordinate, size[0])
         if isinstance(loop.coordinate, Logistic) and loop.coordinate.parameters["solver"] == "lbfgs":
-            args = loop.coordinate, train, rows, weight, validate, watch, self._collective
+            args = loop.coordinate, source, *size, validate, watch, self._collective
             return fit_exactly(*args, seconds=self._seconds)
-        trainer = Trainer(loop, train, rows, weight, validate, watch, self._collective, trial.seed)
+        trainer = Trainer(loop, source, *size, validate, watch, self._collective, trial.seed, self._averaging)
         return trainer.fit(Budget(trial.epochs, done, self._seconds))
 
-    def _watcher(self, trial: Trial, report: Report, curve: list[Progress], started: float) -> Any:
+    def _watcher(self, trial: Trial, report: Report, curve: list[Progress], started: float) -> Watch:
         def watch(moment: Moment) -> bool:
             point = moment.point
             auc, loss = (point.auc, point.loss) if point else (None, None)
@@ -138,14 +148,10 @@ class Evaluator:
                 metrics |= found if split == "validation" else {f"{split}_{k}": v for k, v in found.items()}
         return metrics
 
-    def _scored(self, coordinate: Coordinate, resident: Resident) -> np.ndarray:
-        """Scores of a whole split in dataset order, gathered from every rank's share."""
-        return self._collective.allgather(resident.in_order(coordinate.score(resident.rows)))
-
     def _loop(self, trial: Trial, parameters: Mapping[str, Any], rows: int) -> Loop:
         """A traced loop for the trial's structure, begun with its parameters and seed."""
         coordinate = FAMILIES[trial.family].build(self._splits.dataset.schema, parameters, trial.seed)
-        batch = min(int(parameters["batch_size"]), rows)
+        batch = min(int(parameters["batch_size"]), self._splits.smallest_block(rows))
         key = (coordinate.structure, batch)
         if key in self._loops:
             self._loops[key].begin(parameters, trial.seed)
@@ -156,7 +162,7 @@ class Evaluator:
             self._loops.popitem(last=False)
         return self._loops[key]
 
-    def _begin(self, trial: Trial, coordinate: Coordinate) -> float:
+    def _begin(self, trial: Trial, loop: Loop) -> float:
         """Starts from the parent's weights, if any; returns the passes it made if this trial continues it.
 
         A promotion (same family, parameters, fraction; more epochs) continues; anything else is a warm start, which
@@ -164,13 +170,17 @@ class Evaluator:
         """
         if trial.parent is None:
             return 0.0
+        coordinate = loop.coordinate
         place = self._place(trial.parent)
         parent, arrays = describe(place), load_arrays(place)
         if parent["family"] == trial.family and parent["parameters"] == coordinate.parameters:
             restore(coordinate, arrays, place.uri)
             training = parent["training"]
-            is_promotion = training["fraction"] == trial.fraction and training["epochs"] < trial.epochs
-            return float(training["epochs"]) if is_promotion else 0.0
+            if training["fraction"] != trial.fraction or training["epochs"] >= trial.epochs:
+                return 0.0
+            if place.exists(MOMENTS):
+                loop.optimiser.restore(load_arrays(place, MOMENTS))
+            return float(training["epochs"])
         for name, weight in coordinate.weights.items():
             if name in arrays and arrays[name].shape == tuple(weight.shape):
                 weight.assign(arrays[name])
@@ -178,9 +188,6 @@ class Evaluator:
 
     def _place(self, number: int) -> Folder:
         return self._splits.study.within(f"{TRIALS}/{number}")
-
-    def _sum(self, value: float) -> float:
-        return float(self._collective.allreduce(np.asarray(float(value))))
 
 
 def _result(trial: Trial, state: State, metrics: dict[str, float], curve: tuple[Progress, ...], costs: Costs) -> Result:

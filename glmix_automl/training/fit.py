@@ -10,14 +10,17 @@ import numpy as np
 from glmix_automl.errors import TrialError
 from glmix_automl.models.coordinate import Coordinate
 from glmix_automl.seeds import derive, generator
+from glmix_automl.training.anytime import SLICE_SECONDS, average
 from glmix_automl.training.loop import Loop
 from glmix_automl.training.measure import Point
-from glmix_automl.training.resident import Resident, batch_starts
+from glmix_automl.training.resident import batch_starts
 from glmix_automl.training.schedule import factors
+from glmix_automl.training.source import Source
 from glmix_automl.trial import Costs, State, Value
 from glmix_automl.workers.collective import Collective
 
 CALL_SECONDS = 0.5  # between two looks at the stop flag
+FIRST_CALL = 64  # steps of the first call, while the speed is not known
 
 
 @dataclass(frozen=True)
@@ -63,86 +66,120 @@ class Fit:
 
 
 class Trainer:
-    """Trains the coordinate of a loop on resident rows."""
+    """Trains the coordinate of a loop on the rows of a source."""
 
     def __init__(
         self,
         loop: Loop,
-        train: Resident,
+        source: Source,
         total_rows: int,
         total_weight: float,
         validate: Callable[[Coordinate], Point],
         watch: Callable[[Moment], bool],
         collective: Collective,
         seed: int,
+        averaging: str = "synchronous",
     ) -> None:
-        self._loop, self._train, self._batch = loop, train, loop.batch
+        """Takes no step yet.
+
+        Args:
+            loop: with fresh or restored weights.
+            source: the training rows of this rank.
+            total_rows, total_weight: of all ranks.
+            validate: measures the weights as they are.
+            watch: is told where training is, on rank 0; whether to stop.
+            collective: the ranks that train together.
+            seed: of the order of batches, and of dropout.
+            averaging: `synchronous` or `anytime`.
+        """
+        self._loop, self._source, self._collective, self._seed = loop, source, collective, seed
         self._validate, self._watch = validate, watch
-        self._collective, self._seed = collective, seed
-        self._total_rows = total_rows
-        self._steps_per_epoch = math.ceil(math.ceil(total_rows / collective.size) / loop.batch)
+        self._block_steps = math.ceil(source.block_rows / loop.batch)
+        self._epoch_steps = self._block_steps * source.blocks
         self._scale = loop.batch * total_weight / total_rows
         self._hyper = loop.coordinate.hyper(total_weight)
-        self._rows = loop.coordinate.prepare(train.rows)
+        self._is_anytime = averaging == "anytime" and collective.size > 1
+        self._own = 0  # steps of this rank alone, where ranks go at their own pace
 
     def fit(self, budget: Budget) -> Fit:
         """Trains until the budget is used, the watcher says stop, patience or time is out; leaves the best weights.
 
         Raises:
-            TrialError: the weights or scores are not finite.
+            TrialError: the scores are not finite.
         """
         fit, best = Fit(), _Best(self._loop.coordinate)
-        parameters = self._loop.coordinate.parameters
-        first = round(budget.done * self._steps_per_epoch)
-        last = max(round(budget.epochs * self._steps_per_epoch), first + 1)
-        validations = int(parameters["evaluations"] or 0) or min(10, math.ceil(budget.epochs - budget.done))
-        marks = [first + round((last - first) * (k + 1) / validations) for k in range(validations)]
+        patience = int(self._loop.coordinate.parameters["patience"] or 0)
+        first = round(budget.done * self._epoch_steps)
+        last = max(round(budget.epochs * self._epoch_steps), first + 1)
         until = time.time() + budget.seconds
-        at, stale, stopped = first, 0, False
-        for mark in marks:
+        self._own, at, stale, stopped = first, float(first), 0, False
+        for mark in self._marks(first, last, budget):
             at, stopped = self._advance(fit, at, mark, last, until)
-            if at == first and not stopped:
-                continue
             point = self._measure(fit)
             stale = 0 if best.offer(point) else stale + 1
-            moment = Moment(at / self._steps_per_epoch, at, point)
-            stopped = stopped or (self._stop(moment) and mark != marks[-1])
-            if stopped or (parameters["patience"] and stale >= int(parameters["patience"] or 0)):
+            wish = self._stop(Moment(at / self._epoch_steps, fit.steps, point))
+            stopped = stopped or (wish and mark < last)
+            if stopped or (patience and stale >= patience):
                 break
         best.restore()
-        fit.best, fit.epochs = best.point, at / self._steps_per_epoch
+        fit.best, fit.epochs = best.point, at / self._epoch_steps
         fit.state = State.STOPPED if stopped else State.FINISHED
         return fit
 
-    def _advance(self, fit: Fit, at: int, mark: int, last: int, until: float) -> tuple[int, bool]:
+    def _marks(self, first: int, last: int, budget: Budget) -> list[int]:
+        """The steps at which to validate, the last one included."""
+        asked = int(self._loop.coordinate.parameters["evaluations"] or 0)
+        count = min(asked or min(10, math.ceil(budget.epochs - budget.done)), last - first)
+        return [first + round((last - first) * (k + 1) / count) for k in range(max(count, 1))]
+
+    def _advance(self, fit: Fit, at: float, mark: int, last: int, until: float) -> tuple[float, bool]:
         """Steps from `at` to `mark`, in calls short enough to be stopped between."""
-        started, chunk = time.perf_counter(), 16
-        stopped = False
+        started, chunk, stopped = time.perf_counter(), FIRST_CALL, False
         while at < mark and not stopped:
-            steps = min(chunk, mark - at, self._steps_per_epoch - at % self._steps_per_epoch)
             called = time.perf_counter()
-            self._run(at, steps, last)
-            seconds = max(time.perf_counter() - called, 1e-6)
-            chunk = max(1, min(chunk * 8, round(steps * CALL_SECONDS / seconds)))
-            at += steps
-            fit.steps += steps * self._collective.size
-            fit.rows += steps * self._batch * self._collective.size
-            if at < mark:
-                stopped = self._stop(Moment(at / self._steps_per_epoch, at)) or self._agree(time.time() > until)
+            if self._is_anytime:
+                made = self._slice(at, mark, last)
             else:
-                stopped = self._agree(time.time() > until)
+                made = self._run(int(at), min(chunk, mark - int(at)), last) * self._collective.size
+            seconds = max(time.perf_counter() - called, 1e-6)
+            chunk = max(1, round(min(chunk * 8, made / self._collective.size * CALL_SECONDS / seconds)))
+            at += made / self._collective.size
+            fit.steps += round(made)
+            fit.rows += round(made) * self._loop.batch
+            stopped = self._agree(time.time() > until)
+            if at < mark:
+                stopped = self._stop(Moment(at / self._epoch_steps, fit.steps)) or stopped
         fit.train_seconds += time.perf_counter() - started
         return at, stopped and at < last
 
-    def _run(self, at: int, steps: int, last: int) -> None:
+    def _run(self, at: int, steps: int, last: int, until: float = math.inf, own: int | None = None) -> int:
+        """At most `steps` steps from step `at` of the budget, within one block; returns how many.
+
+        Where ranks go at their own pace, `own` counts this rank's steps and `at` the budget's.
+        """
+        counted = at if own is None else own
+        epoch, within = divmod(counted, self._epoch_steps)
+        number, within = divmod(within, self._block_steps)
+        steps = min(steps, self._block_steps - within)
+        rows, count = self._source.rows(epoch, number)
+        rng = generator(self._seed, "batches", epoch, number, self._collective.rank)
+        starts = batch_starts(count, self._loop.batch, self._block_steps, rng)[within : within + steps]
         parameters = self._loop.coordinate.parameters
-        epoch, within = divmod(at, self._steps_per_epoch)
-        rng = generator(self._seed, "batches", epoch, self._collective.rank)
-        starts = batch_starts(len(self._train), self._batch, self._steps_per_epoch, rng)
         factor = factors(parameters, at, steps, last)
         rates = factor * _number(parameters, "learning_rate"), factor * _number(parameters, "table_learning_rate")
         noise = derive(self._seed, "dropout", self._collective.rank)
-        self._loop.run(self._rows, starts[within : within + steps], rates, at, self._scale, self._hyper, noise)
+        return self._loop.run(rows, starts, rates, counted, self._scale, self._hyper, noise, until)
+
+    def _slice(self, at: float, mark: int, last: int) -> float:
+        """Steps of this rank for a slice of time, then the average of all ranks; returns the steps of all."""
+        until, made = time.time() + SLICE_SECONDS, 0
+        most = 2 * math.ceil(mark - at)  # a rank twice as fast as the mean; so that the budget is hardly overdrawn
+        while made < most and (made == 0 or time.time() < until):
+            made += self._run(min(int(at) + made, last), most - made, last, until, self._own + made)
+            if time.time() >= until:
+                break
+        self._own += made
+        return average(self._loop, self._collective, made)
 
     def _measure(self, fit: Fit) -> Point:
         started = time.perf_counter()

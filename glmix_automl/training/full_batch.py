@@ -13,7 +13,7 @@ from glmix_automl.models.rows import Rows, signature, take
 from glmix_automl.training.fit import Fit, Moment
 from glmix_automl.training.lbfgs import Vector, minimise
 from glmix_automl.training.measure import Point
-from glmix_automl.training.resident import Resident
+from glmix_automl.training.source import Source, blocks_of
 from glmix_automl.trial import State
 from glmix_automl.workers.collective import Collective
 
@@ -22,7 +22,7 @@ CHUNK_ROWS = 65_536  # rows per product, so that what is between stays small
 
 def fit_exactly(
     coordinate: Logistic,
-    train: Resident,
+    source: Source,
     total_rows: int,
     total_weight: float,
     validate: Callable[[Logistic], Point],
@@ -39,7 +39,7 @@ def fit_exactly(
         TrialError: the objective is not finite.
     """
     started, until = time.perf_counter(), time.time() + seconds
-    objective = _Objective(coordinate, train.rows, total_weight, collective)
+    objective = _Objective(coordinate, source, total_weight, collective)
     parameters = coordinate.parameters
     l1 = np.full(objective.size, float(parameters["l1"] or 0.0) / total_weight)
     l1[-1] = 0.0
@@ -63,9 +63,9 @@ def fit_exactly(
 class _Objective:
     """The objective as a `Problem` in float64 [ids + numerics + 1]: table, then linear with the bias last."""
 
-    def __init__(self, coordinate: Logistic, rows: Rows, total_weight: float, collective: Collective) -> None:
+    def __init__(self, coordinate: Logistic, source: Source, total_weight: float, collective: Collective) -> None:
         self._coordinate, self._collective = coordinate, collective
-        self._rows, self._total = coordinate.prepare(rows), total_weight
+        self._source, self._total = source, total_weight
         self._ids = int(coordinate.table.shape[0])
         self.size = self._ids + int(coordinate.linear.shape[0])
         # A chunk writes a whole table, so a wide table needs chunks to match.
@@ -89,8 +89,7 @@ class _Objective:
     def value(self, w: Vector) -> tuple[float, Vector]:
         """See `Problem`."""
         self.put(w)
-        loss, table, linear = self._value(self._rows)
-        sums = self._collective.allreduce(np.concatenate([[loss.numpy()], table.numpy(), linear.numpy()]))
+        sums = self._over_blocks(self._value)
         if not np.isfinite(sums[0]):
             raise TrialError("the objective of logistic regression is not finite; are the numerics on a sane scale?")
         value = (sums[0] + 0.5 * float(self._l2 @ (w * w))) / self._total
@@ -99,9 +98,12 @@ class _Objective:
     def curvature(self, w: Vector) -> Vector:
         """See `Problem`."""
         self.put(w)
-        table, linear = self._squares(self._rows)
-        sums = self._collective.allreduce(np.concatenate([table.numpy(), linear.numpy()]))
-        return np.asarray((sums + self._l2) / self._total)
+        return (self._over_blocks(self._squares) + self._l2) / self._total
+
+    def _over_blocks(self, one_pass: Callable[[Rows], tuple[tf.Tensor, ...]]) -> Vector:
+        """Sums of a pass over every block of every rank, end to end in one vector."""
+        parts = [np.concatenate([np.ravel(a.numpy()) for a in one_pass(rows)]) for rows in blocks_of(self._source)]
+        return self._collective.allreduce(np.sum(parts, axis=0))
 
     def _pass(self, rows: Rows) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         def part(batch: Rows) -> tuple[tf.Tensor, ...]:

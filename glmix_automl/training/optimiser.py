@@ -1,12 +1,14 @@
 """Adam for dense weights (Kingma and Ba 2015), Adagrad for tables by touched rows (Duchi et al. 2011); fused."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import tensorflow as tf
 
 from glmix_automl.models.coordinate import Coordinate, Gradient
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
-ACCUMULATOR = 0.1  # where Adagrad's sums of squares begin: bounds the first steps
+ACCUMULATOR = 1e-12  # where Adagrad's sums of squares begin: below any gradient, as those of a mean over rows are small
 
 
 class Optimiser:
@@ -33,6 +35,17 @@ class Optimiser:
     def moments(self) -> list[tf.Variable]:
         """Everything it remembers, to be saved, restored or averaged."""
         return [m for _, *moments in self._dense for m in moments] + [squares for _, squares in self._tables]
+
+    def saved(self, most: int) -> dict[str, np.ndarray] | None:
+        """The moments as arrays by place; None if there are more than `most` numbers in them."""
+        if sum(int(np.prod(moment.shape)) for moment in self.moments) > most:
+            return None
+        return {f"moment_{place}": moment.numpy() for place, moment in enumerate(self.moments)}
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Takes up what `saved` gave."""
+        for place, moment in enumerate(self.moments):
+            moment.assign(arrays[f"moment_{place}"])
 
     def apply(self, gradients: list[Gradient], rate: tf.Tensor, table_rate: tf.Tensor) -> list[tf.Operation]:
         """The update by gradients of `Coordinate.dense` and then `.tables`; `rate` as `adam_rates` gives it."""

@@ -2,16 +2,20 @@
 
 import io
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from glmix_automl.dataset import Dataset
+from glmix_automl.dataset import Block, Dataset
 from glmix_automl.errors import TrialError
 from glmix_automl.layout import SCORES, TRIALS, Folder
 from glmix_automl.models import mixture
+from glmix_automl.models.coordinate import Coordinate
 from glmix_automl.schema import SPLITS
+from glmix_automl.seeds import derive
 from glmix_automl.training.measure import Held
 from glmix_automl.training.resident import Resident
+from glmix_automl.training.source import ResidentSource, Source, StreamedSource, scored_blocks
 from glmix_automl.trial import Mixture, Trial
 from glmix_automl.workers.collective import Collective
 
@@ -26,14 +30,23 @@ class Splits:
         study: where cached scores come from and go to.
     """
 
-    def __init__(self, dataset: Dataset, study: Folder, collective: Collective, seed: int) -> None:
+    def __init__(
+        self, dataset: Dataset, study: Folder, collective: Collective, seed: int, block_rows: int | None = None
+    ) -> None:
         self.dataset = dataset
         self.study = study
         self._collective = collective
         self._seed = seed
+        self._block_rows = block_rows
+        self._sizes: dict[float, tuple[int, float]] = {}
         self._held: dict[str, Held] = {}
         self._whole: dict[str, Resident] = {}
         self._parts: OrderedDict[float, Resident] = OrderedDict()
+
+    def load(self) -> None:
+        """Reads every split, unless rows are streamed."""
+        for split in self.names if self._block_rows is None else ():
+            self.resident(split)
 
     def resident(self, split: str) -> Resident:
         """The share of a split that this rank holds; train's rows are shuffled."""
@@ -41,20 +54,64 @@ class Splits:
             self._whole[split] = self._read(split, 1.0)
         return self._whole[split]
 
-    def train(self, trial: Trial) -> Resident:
+    def size(self, fraction: float) -> tuple[int, float]:
+        """Rows and sum of weights of a fraction of train, over all ranks."""
+        if fraction not in self._sizes:
+            if self._block_rows is None:
+                here = self._share(fraction)
+                own = np.array([len(here), here.weight])
+            else:
+                weights = self.dataset.weights("train")
+                blocks = self._stream("train", fraction)
+                own = np.sum([[len(b), weights[b.rows].sum(dtype=np.float64)] for b in blocks], axis=0)
+            rows, weight = self._collective.allreduce(own)
+            self._sizes[fraction] = round(float(rows)), float(weight)
+        return self._sizes[fraction]
+
+    def smallest_block(self, rows: int) -> int:
+        """Rows that any block of training has at least, `rows` being those of all ranks."""
+        share = rows // self._collective.size
+        return share if self._block_rows is None else max(1, share // -(-share // self._block_rows) - 1)
+
+    def source(self, trial: Trial, coordinate: Coordinate, rows: int) -> Source:
         """The rows a trial trains on: its fraction, with the offset and the labels it asks for.
 
         Raises:
             TrialError: a score it builds on is not there.
         """
-        rows = self.resident("train") if trial.fraction == 1 else self._part(trial.fraction)
-        if trial.offset is not None:
-            rows = rows.with_offset(self.offset("train", trial.offset)[rows.places])
+        adjust = self._adjustment(trial)
+        size = self._collective.size
+        if self._block_rows is None:
+            return ResidentSource(coordinate, adjust(self._share(trial.fraction)), rows, size)
+
+        def stream(epoch: int) -> Iterator[Block]:
+            return self._stream("train", trial.fraction, order=derive(trial.seed, "blocks", epoch))
+
+        return StreamedSource(coordinate, stream, adjust, rows, size, self._block_rows)
+
+    def score(self, coordinate: Coordinate, split: str) -> np.ndarray:
+        """Scores of a whole split in dataset order, gathered from every rank's share: float32 [rows]."""
+        if self._block_rows is None:
+            here = self.resident(split)
+            own = here.in_order(coordinate.score(here.rows))
+        else:
+            own = scored_blocks(coordinate, self._stream(split, 1.0))
+        return self._collective.allgather(own)
+
+    def _adjustment(self, trial: Trial) -> Callable[[Resident], Resident]:
+        """Gives rows of train the trial's offset, and labels with its teacher's share."""
+        offset = None if trial.offset is None else self.offset("train", trial.offset)
         share = float(trial.parameters.get("distillation") or 0.0)
+        label = None
         if trial.teacher is not None and share:
-            taught = 1 / (1 + np.exp(-self.offset("train", trial.teacher)[rows.places]))
-            rows = rows.with_label((1 - share) * self.dataset.labels("train")[rows.places] + share * taught)
-        return rows
+            taught = 1 / (1 + np.exp(-self.offset("train", trial.teacher)))
+            label = ((1 - share) * self.dataset.labels("train") + share * taught).astype(np.float32)
+
+        def adjust(rows: Resident) -> Resident:
+            rows = rows if offset is None else rows.with_offset(offset[rows.places])
+            return rows if label is None else rows.with_label(label[rows.places])
+
+        return adjust
 
     def held(self, split: str) -> Held:
         """Labels, weights and members of a whole split."""
@@ -115,13 +172,20 @@ class Splits:
         """The splits there are, train first."""
         return tuple(split for split in SPLITS if split in self.dataset.manifest.splits)
 
-    def _part(self, fraction: float) -> Resident:
+    def _share(self, fraction: float) -> Resident:
+        if fraction == 1:
+            return self.resident("train")
         if fraction not in self._parts:
             self._parts[fraction] = self._read("train", fraction)
             while len(self._parts) > FRACTIONS_KEPT:
                 self._parts.popitem(last=False)
         self._parts.move_to_end(fraction)
         return self._parts[fraction]
+
+    def _stream(self, split: str, fraction: float, order: int | None = None) -> Iterator[Block]:
+        ranks = self._collective.rank, self._collective.size
+        rows = self._block_rows or 1
+        return self.dataset.stream(split, rows, *ranks, fraction=fraction, seed=self._seed, order=order)
 
     def _read(self, split: str, fraction: float) -> Resident:
         share = self._collective.rank, self._collective.size

@@ -1,0 +1,158 @@
+"""Laws of every family of coordinates."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from glmix_automl.dataset import Block
+from glmix_automl.errors import DataError, TrialError
+from glmix_automl.layout import COORDINATE, WEIGHTS, Folder
+from glmix_automl.models import FAMILIES
+from glmix_automl.models.checkpoint import load_coordinate, save_coordinate
+from glmix_automl.models.coordinate import Coordinate
+from glmix_automl.models.rows import from_block, take
+from glmix_automl.schema import Schema
+
+CASES: list[tuple[str, dict[str, Any]]] = [
+    ("logistic", {"l2": 0.7}),
+    (
+        "subnetwork",
+        {"depth": 2, "width": 8, "activation": "tanh", "embedding_width": 4, "bag_width": 0, "weight_decay": 0.01},
+    ),
+    ("subnetwork", {"depth": 0, "embedding_width": 3, "bag_width": 3}),
+    ("cross", {"depth": 2, "rank": 3, "embedding_width": 4, "bag_width": 2}),
+    ("factorisation", {"embedding_width": 4}),
+    ("factorisation", {"embedding_width": 4, "pairs": "sides"}),
+]
+every_case = pytest.mark.parametrize(
+    ("family", "parameters"), CASES, ids=[f"{f}-{k}" for k, (f, _) in enumerate(CASES)]
+)
+Small = tuple[Schema, Block]
+
+
+def loss_and_gradients(coordinate: Coordinate, block: Block) -> tuple[float, list[Any]]:
+    rows = coordinate.prepare(from_block(block))
+    hyper = {
+        name: tf.constant(value, tf.float32) for name, value in coordinate.hyper(float(block.weight.sum())).items()
+    }
+    gradients = coordinate.gradients(rows, tf.constant(float(len(block))), hyper, tf.constant([1, 2]))
+    losses = tf.nn.sigmoid_cross_entropy_with_logits(rows.label, coordinate.logits(rows) + rows.offset)
+    return float(tf.reduce_sum(losses * rows.weight) / len(block)), gradients
+
+
+@every_case
+def test_gradients_are_those_of_the_loss(family: str, parameters: dict[str, Any], small: Small) -> None:
+    schema, block = small
+    plain = {k: v for k, v in parameters.items() if k not in ("l2", "weight_decay")}
+    coordinate = FAMILIES[family].build(schema, plain, seed=3)
+    _, gradients = loss_and_gradients(coordinate, block)
+    rng = np.random.default_rng(0)
+    for weight, gradient in zip([*coordinate.dense, *coordinate.tables], gradients, strict=True):
+        dense = tf.convert_to_tensor(gradient).numpy() if not isinstance(gradient, tf.IndexedSlices) else None
+        if dense is None:
+            dense = tf.math.unsorted_segment_sum(gradient.values, gradient.indices, weight.shape[0]).numpy()
+        before, direction = weight.numpy(), rng.normal(size=weight.shape).astype(np.float32)
+        step = 1e-2 / max(1.0, float(np.abs(direction).max()))
+        around = []
+        for sign in (1, -1):
+            weight.assign(before + sign * step * direction)
+            around.append(loss_and_gradients(coordinate, block)[0])
+        weight.assign(before)
+        measured = (around[0] - around[1]) / (2 * step)
+        # Float32 losses of size 1 give slopes to about 1e-5.
+        assert measured == pytest.approx(float(np.sum(dense * direction)), rel=0.02, abs=3e-4), weight.name
+
+
+@every_case
+def test_a_saved_coordinate_scores_the_same_bits(
+    family: str, parameters: dict[str, Any], small: Small, tmp_path: Any
+) -> None:
+    schema, block = small
+    coordinate = FAMILIES[family].build(schema, parameters, seed=3)
+    for weight in coordinate.weights.values():
+        weight.assign_add(tf.random.stateless_normal(weight.shape, [1, 2]) * 0.1)
+    folder = Folder(str(tmp_path))
+    save_coordinate(folder, coordinate)
+    rows = from_block(block)
+    assert load_coordinate(folder, schema).score(rows).tobytes() == coordinate.score(rows).tobytes()
+
+
+@every_case
+def test_equal_seeds_give_equal_coordinates(family: str, parameters: dict[str, Any], small: Small) -> None:
+    first, second, other = (FAMILIES[family].build(small[0], parameters, seed) for seed in (3, 3, 4))
+    rows = from_block(small[1])
+    assert np.array_equal(first.score(rows), second.score(rows))
+    assert family == "logistic" or not np.array_equal(first.score(rows), other.score(rows))
+    other.reset(other.parameters, 3)
+    assert np.array_equal(first.score(rows), other.score(rows))
+
+
+@every_case
+def test_scores_do_not_depend_on_the_rows_beside(family: str, parameters: dict[str, Any], small: Small) -> None:
+    coordinate = FAMILIES[family].build(small[0], parameters, seed=3)
+    rows = from_block(small[1])
+    part = coordinate.score(take(rows, tf.constant(100), 50))
+    assert coordinate.score(rows)[100:150] == pytest.approx(part, abs=1e-6)
+    order = np.random.default_rng(0).permutation(len(small[1]))
+    assert coordinate.score(from_block(small[1], order)) == pytest.approx(coordinate.score(rows)[order], abs=1e-6)
+    assert coordinate.score(rows).dtype == np.float32
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_bad_parameters_are_refused_by_name(family: str, small: Small) -> None:
+    with pytest.raises(TrialError, match=r"unknown parameter 'rate'.*learning_rate"):
+        FAMILIES[family].build(small[0], {"rate": 1}, 0)
+    with pytest.raises(TrialError, match="learning_rate: expected 1e-08 to 10, got -1"):
+        FAMILIES[family].resolve({"learning_rate": -1})
+    with pytest.raises(TrialError, match=r"batch_size: expected a whole number, got 1\.5"):
+        FAMILIES[family].resolve({"batch_size": 1.5})
+    with pytest.raises(TrialError, match="schedule: expected one of constant, cosine, linear, got 'step'"):
+        FAMILIES[family].resolve({"schedule": "step"})
+    assert FAMILIES[family].complexity({}) >= 1
+
+
+def test_an_unknown_family_is_named() -> None:
+    with pytest.raises(TrialError, match="unknown family 'forest'; there are logistic"):
+        FAMILIES["forest"]
+
+
+def test_a_damaged_or_foreign_checkpoint_is_refused(small: Small, tmp_path: Any) -> None:
+    folder = Folder(str(tmp_path))
+    save_coordinate(folder, FAMILIES["subnetwork"].build(small[0], {"width": 4}, 0))
+    text = folder.read(COORDINATE)
+    folder.write(COORDINATE, text.replace(b'"width": 4', b'"width": 5'))
+    with pytest.raises(DataError, match=r"weights\.npz: weight 'kernel_0' should have shape .*5"):
+        load_coordinate(folder, small[0])
+    folder.write(COORDINATE, text.replace(b'"version": 1', b'"version": 9'))
+    with pytest.raises(DataError, match="version 9"):
+        load_coordinate(folder, small[0])
+    folder.write(COORDINATE, text)
+    folder.write(WEIGHTS, folder.read(WEIGHTS)[:50])
+    with pytest.raises(DataError, match="cannot be read as arrays"):
+        load_coordinate(folder, small[0])
+
+
+def test_products_across_sides_need_both_sides(small: Small) -> None:
+    schema = small[0].model_copy(update={"features": small[0].numerics})
+    with pytest.raises(TrialError, match="needs features of both sides"):
+        FAMILIES["factorisation"].build(schema, {"pairs": "sides"}, 0)
+
+
+def test_logistic_scores_are_the_sum_of_their_terms(small: Small) -> None:
+    schema, block = small
+    coordinate = FAMILIES["logistic"].build(schema, {}, 0)
+    rng = np.random.default_rng(1)
+    linear, table = rng.normal(size=4).astype(np.float32), rng.normal(size=4 * 13).astype(np.float32)
+    coordinate.weights["linear"].assign(linear)
+    coordinate.weights["table"].assign(table)
+    tables = table.reshape(4, 13)
+    row = 17
+    expected = block.numerics[row] @ linear[:3] + linear[3]
+    expected += tables[0, block.categoricals[row, 0]] + tables[1, block.categoricals[row, 1]]
+    for k, bag in enumerate(block.bags):
+        entries = slice(bag.splits[row], bag.splits[row + 1])
+        values = np.ones(1) if bag.values is None else bag.values[entries]
+        expected += np.sum(tables[2 + k, bag.ids[entries]] * values)
+    assert coordinate.score(from_block(block))[row] == pytest.approx(expected, rel=1e-5)
