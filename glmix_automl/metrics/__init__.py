@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from glmix_automl.metrics.auc import auc
+from glmix_automl.metrics.auc import auc, group_aucs
 from glmix_automl.metrics.bootstrap import bootstrap_test
 from glmix_automl.metrics.delong import auc_influence, auc_interval, delong_test
 from glmix_automl.metrics.interval import Comparison, Interval
@@ -44,6 +44,7 @@ __all__ = [
     "calibration",
     "calibration_interval",
     "delong_test",
+    "group_aucs",
     "log_loss",
     "member_auc",
     "ndcg",

@@ -8,8 +8,8 @@ import math
 
 import numpy as np
 
-from glmix_automl.metrics.order import score_keys
-from glmix_automl.metrics.runs import Runs
+from glmix_automl.metrics.order import grouped_keys, heads, score_keys
+from glmix_automl.metrics.runs import GroupAucs, Runs
 
 
 def auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:
@@ -55,16 +55,47 @@ def _counted(positive: np.ndarray, scores: np.ndarray) -> float:
     # its score, as negatives come first among equals.
     at_or_below = int(places.sum()) - positives * (positives - 1) // 2
     packed >>= np.uint64(1)
-    return (2 * at_or_below - _tied_pairs(packed, places)) / (2 * positives * negatives)
+    _, tied = _ties(packed, places)
+    return (2 * at_or_below - int(tied.sum())) / (2 * positives * negatives)
 
 
-def _tied_pairs(ordered: np.ndarray, places: np.ndarray) -> int:
-    """How many pairs have equal scores; ascending scores, and the places of the positives among them."""
+def group_aucs(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> GroupAucs:
+    """AUC within each group, rows unweighted: one sort, whatever the number of groups.
+
+    Args:
+        labels: [rows] 0 or 1.
+        scores: [rows], none NaN.
+        groups: [rows] codes, 0 to 2^31 - 1.
+    """
+    packed = grouped_keys(groups, score_keys(scores))
+    packed <<= np.uint64(1)
+    packed |= np.asarray(labels) > 0
+    packed.sort()
+    places = np.flatnonzero(packed & np.uint64(1))
+    packed >>= np.uint64(1)
+    codes = packed >> np.uint64(32)
+    starts = heads(codes)
+    rows = np.diff(starts, append=len(packed))
+    first = np.searchsorted(places, starts)  # of the group's own positives
+    positives = np.diff(first, append=len(places))
+    until = np.append(0, np.cumsum(places))
+    # As in `_counted`, with places counted from the group's first row.
+    at_or_below = until[first + positives] - until[first] - positives * starts - positives * (positives - 1) // 2
+    level, tied = _ties(packed, places)
+    tied_here = np.bincount(np.searchsorted(starts, level, side="right") - 1, tied, len(starts))
+    pairs = positives * (rows - positives)
+    area = np.full(len(starts), math.nan)
+    np.divide(at_or_below - tied_here / 2, pairs, out=area, where=pairs > 0)
+    return GroupAucs(codes[starts].astype(np.int64), area, rows, rows.astype(np.float64))
+
+
+def _ties(ordered: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(first row, pairs) of each run of equal keys, given ascending keys and the places of the positives among them."""
     level = np.flatnonzero(ordered[1:] == ordered[:-1])  # rows that the next one is level with: few, as a rule
     if not len(level):
-        return 0
+        return level, level
     breaks = np.flatnonzero(np.diff(level) > 1)
     starts = level[np.append(0, breaks + 1)]
     stops = level[np.append(breaks, len(level) - 1)] + 2
     positives = np.searchsorted(places, stops) - np.searchsorted(places, starts)
-    return int(positives @ (stops - starts - positives))
+    return starts, positives * (stops - starts - positives)

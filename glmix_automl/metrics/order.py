@@ -28,6 +28,17 @@ def score_keys(scores: np.ndarray) -> np.ndarray:
     return np.asarray(bits)
 
 
+def grouped_keys(groups: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """uint64 [rows] ordered by group (codes from 0 to 2^31 - 1), then by key; the highest bit is free."""
+    groups = np.asarray(groups)
+    if len(groups) and (groups.min() < 0 or groups.max() >= 2**31):
+        raise ValueError(f"group codes must be in [0, 2^31), got {groups.min()} to {groups.max()}")
+    packed = groups.astype(np.uint64)
+    packed <<= np.uint64(32)
+    packed |= keys
+    return packed
+
+
 def sorted_rows(keys: np.ndarray) -> np.ndarray:
     """int64 [rows]: the rows in ascending order of their uint32 keys, first come first among equals."""
     packed = keys.astype(np.uint64)

@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from glmix_automl.metrics.auc import group_aucs
 from glmix_automl.metrics.order import heads
 from glmix_automl.metrics.runs import Runs
 
@@ -31,6 +32,8 @@ def member_auc(
     """
     if np.isnan(scores).any():
         return math.nan
+    if weights is None:
+        return group_aucs(labels, scores, members).mean(by_rows)
     return Runs.of(labels, scores, weights, members).group_aucs().mean(by_rows)
 
 

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from glmix_automl.metrics.order import heads, score_keys, sorted_rows
-
-_GROUP = np.uint64(32)  # bits below the group's code
+from glmix_automl.metrics.order import grouped_keys, heads, score_keys, sorted_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +49,7 @@ class Runs:
             order = sorted_rows(keys)
             ordered = keys[order].astype(np.uint64)
         else:
-            packed = _packed(groups, keys)
+            packed = grouped_keys(groups, keys)
             order = np.argsort(packed)
             ordered = packed[order]
         weights, positive = np.asarray(weights, np.float64)[order], positive[order]
@@ -61,7 +59,7 @@ class Runs:
     def _counted(cls, positive: np.ndarray, scores: np.ndarray, groups: np.ndarray | None) -> "Runs":
         """Without weights only the label must follow the sort: it does so in the lowest bit."""
         keys = score_keys(scores)
-        packed = keys.astype(np.uint64) if groups is None else _packed(groups, keys)
+        packed = keys.astype(np.uint64) if groups is None else grouped_keys(groups, keys)
         packed <<= np.uint64(1)
         packed |= positive
         packed.sort()
@@ -92,7 +90,7 @@ class Runs:
     @property
     def groups(self) -> np.ndarray:
         """int64 [runs]: the group each run belongs to."""
-        return (self.keys >> _GROUP).astype(np.int64)
+        return (self.keys >> np.uint64(32)).astype(np.int64)
 
     def auc(self) -> float:
         """AUC over all rows, which must be of one group; NaN without both classes."""
@@ -134,13 +132,6 @@ class GroupAucs:
         if not defined.any():
             return math.nan
         return float(np.average(self.auc[defined], weights=self.weights[defined] if by_rows else None))
-
-
-def _packed(groups: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    groups = np.asarray(groups)
-    if len(groups) and (groups.min() < 0 or groups.max() >= 2**31):
-        raise ValueError(f"group codes must be in [0, 2^31), got {groups.min()} to {groups.max()}")
-    return (groups.astype(np.uint64) << _GROUP) | keys
 
 
 def _sums(values: np.ndarray, starts: np.ndarray) -> np.ndarray:

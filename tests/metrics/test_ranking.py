@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score, roc_auc_score
 
 from glmix_automl.metrics import member_auc, ndcg, precision
+from glmix_automl.metrics.auc import group_aucs
 from glmix_automl.metrics.runs import Runs
 from glmix_automl.seeds import generator
 
@@ -45,6 +46,17 @@ def test_member_auc_is_the_mean_of_each_members_own(weighted: bool) -> None:
     assert len(own) > 50
     assert member_auc(labels, scores, members, weights) == pytest.approx(np.mean(own), abs=1e-12)
     assert member_auc(labels, scores, members, weights, by_rows=True) == pytest.approx(np.average(own, weights=rows))
+
+
+@pytest.mark.parametrize("digits", [0, 1, 6])
+def test_groups_counted_and_gathered_are_the_same(digits: int) -> None:
+    labels, _, members = drawn()
+    scores = (labels + generator(9, "scores").normal(size=len(labels))).round(digits).astype(np.float32)
+    counted, gathered = group_aucs(labels, scores, members), Runs.of(labels, scores, None, members).group_aucs()
+    assert np.array_equal(counted.groups, gathered.groups)
+    assert np.array_equal(counted.rows, gathered.rows)
+    assert np.array_equal(counted.weights, gathered.weights)
+    assert np.allclose(counted.auc, gathered.auc, rtol=0, atol=1e-12, equal_nan=True)
 
 
 def test_the_order_of_rows_does_not_matter() -> None:
