@@ -9,11 +9,12 @@ from glmix_automl.schema import Bag, Categorical, Feature, Numeric, Schema, Voca
 
 WHOLE = ("tinyint", "smallint", "int", "bigint", "long")
 REAL = ("float", "double", "decimal")
+DIGITS = 7  # a feature is float32; more would be made up
 
 
 def undone(schema: Schema, feature: Feature, rows: pd.DataFrame) -> list[Any]:
     """Raw values of one feature [rows]; None for what cannot be known (unseen or hashed terms)."""
-    raw_type = schema.raw_types.get(feature.source, "string").lower()
+    raw_type = schema.raw_types.get(feature.source, "double" if isinstance(feature, Numeric) else "string").lower()
     if isinstance(feature, Numeric):
         return [_typed(value, raw_type) for value in _numbers(feature, rows[feature.name].to_numpy(np.float64))]
     vocabulary = schema.vocabularies[feature.vocabulary]
@@ -55,7 +56,7 @@ def _typed(value: Any, raw_type: str) -> Any:
         if raw_type in WHOLE:
             return round(float(value))
         if raw_type.startswith(REAL):
-            return float(value)
+            return float(f"{float(value):.{DIGITS}g}")
     except ValueError:
         return None
-    return value if isinstance(value, str) else float(value)
+    return value if isinstance(value, str) else f"{value:.{DIGITS}g}"

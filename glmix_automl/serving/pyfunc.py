@@ -54,7 +54,8 @@ def signature(schema: Schema) -> Any:
     from mlflow.types.schema import AnyType, ColSpec, TensorSpec
     from mlflow.types.schema import Schema as Columns
 
-    texts = {f.source for f in schema.features if schema.raw_types.get(f.source, "").lower() == "string"}
+    texts = {name for name, raw_type in schema.raw_types.items() if raw_type.lower() == "string"}
+    texts -= {f.source for f in schema.features if isinstance(f, Numeric)}  # numbers kept as text may come as numbers
     sources = dict.fromkeys(feature.source for feature in schema.features)
     inputs: list[ColSpec | TensorSpec] = [
         ColSpec("string" if name in texts else AnyType(), name, required=False) for name in sources

@@ -1,0 +1,82 @@
+"""The search command's edges: bad configuration, interruption."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from glmix_automl.cli import main
+from glmix_automl.study import history
+from tests.dataset_maker import make_dataset
+
+RACE = {"grid": {"strategy": "grid", "family": "logistic", "epochs": 2000, "space": {"l2": {"choice": [0, 1, 2]}}}}
+
+
+def written(folder: Path, **settings: object) -> str:
+    content = {"dataset": str(folder / "dataset"), "study": str(folder / "study"), "race": RACE, **settings}
+    (folder / "search.yaml").write_text(yaml.safe_dump(content))
+    return str(folder / "search.yaml")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words", "code"),
+    [
+        ({"sed": 1}, "unknown key 'sed'", 2),
+        ({"race": {"a": {"strategy": "magic"}}}, "no strategy 'magic'; there are", 2),
+        ({"race": {"a": {"strategy": "grid", "family": "logistic", "space": {}, "reso": 1}}}, "unknown key 'reso'", 2),
+        ({"race": {}}, "race", 2),
+        ({"baseline": "none"}, "baseline 'none' is no entry of the race", 2),
+        ({"limits": {"seconds": -1}}, "limits.seconds", 2),
+        ({"dataset": "nowhere"}, "there is no such folder", 1),
+    ],
+)
+def test_bad_configurations_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: dict[str, object], words: str, code: int
+) -> None:
+    make_dataset(tmp_path / "dataset", rows=60)
+    assert main(["search", written(tmp_path, **settings)]) == code
+    told = capsys.readouterr().err
+    assert words in told
+    assert "Traceback" not in told
+    assert not (tmp_path / "study").exists()
+
+
+def test_resuming_another_race_or_what_is_no_study_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["resume", str(tmp_path)]) == 1
+    assert "no study here" in capsys.readouterr().err
+    assert main(["status", str(tmp_path)]) == 1
+    assert "no study here" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.horovod
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_search_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
+    make_dataset(tmp_path / "dataset", rows=3000)
+    path = written(tmp_path, workers={"slots": 1}, tracking={"enabled": False})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "glmix_automl.cli", "search", path],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    journal = tmp_path / "study" / "journal.jsonl"
+    for _ in range(600):
+        if journal.is_file() and '"event":"ask"' in journal.read_text():
+            break
+        time.sleep(0.1)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert f"go on with: glmix-automl resume {tmp_path / 'study'}" in out
+    told = history.load(journal)
+    assert told.ended == "interrupted"
+    assert told.out()
