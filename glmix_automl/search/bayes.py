@@ -51,8 +51,8 @@ class BayesOptions(FullWork):
     """Kappa of the confidence bound; xi of the two improvements, in standard deviations of the values."""
     decay: Decay | None = None
     """Lets exploration fall and begin anew; constant if left out."""
-    liar: Literal["min", "mean", "max"] = "mean"
-    """Value imagined for pending trials: of the values told, the worst, the mean or the best."""
+    liar: Literal["believe", "min", "mean", "max"] = "believe"
+    """Value imagined for pending trials: what is expected of each, or of all told the worst, the mean or the best."""
     own_exploration: bool | None = None
     """Whether each proposal draws its own kappa, exponentially around `exploration`; by default in a crowd."""
     candidates: int = pydantic.Field(default=1500, ge=10)

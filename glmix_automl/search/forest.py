@@ -68,7 +68,7 @@ class Forest:
         tree.fit(narrow[kept], values[kept], sample_weight=inside[kept], check_input=False)
         self._trees[position] = tree.tree_
 
-    def posterior(self, pending: Array, lie: float, candidates: Array) -> "ForestPosterior":
+    def posterior(self, pending: Array, lie: float | None, candidates: Array) -> "ForestPosterior":
         """As `Surrogate.posterior`."""
         starts = np.cumsum([0] + [leaves.shape[1] for leaves in self._leaves])
         leaves = np.hstack(self._leaves)
@@ -95,10 +95,10 @@ class ForestPosterior:
     Args:
         leaves: weight, sum and sum of squares per leaf of all trees one after the other, [3, leaves].
         places: the leaf of each candidate in each tree, [trees, candidates].
-        lie: the value of what is pending.
+        lie: the value of what is pending, or None to believe each leaf.
     """
 
-    def __init__(self, leaves: Array, places: np.ndarray, lie: float) -> None:
+    def __init__(self, leaves: Array, places: np.ndarray, lie: float | None) -> None:
         self._places, self._lie = places, lie
         self._weight = np.maximum(leaves[0], 1e-12)  # a leaf may hold nothing of a tree's bag
         self._sum, self._lies = leaves[1], np.zeros(len(self._weight))
@@ -117,6 +117,6 @@ class ForestPosterior:
     def moments(self) -> tuple[Array, Array]:
         """As `Posterior.moments`."""
         weight = self._weight + self._lies
-        mean = (self._sum + self._lies * self._lie) / weight
+        mean = self._sum / self._weight if self._lie is None else (self._sum + self._lies * self._lie) / weight
         unsure = (self._weight / weight)[self._places].mean(axis=0)
         return mean[self._places].mean(axis=0), np.sqrt(self._variance * unsure)

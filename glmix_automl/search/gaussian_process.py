@@ -85,10 +85,14 @@ class GaussianProcess:
         squared = (first**2).sum(1)[:, None] + (second**2).sum(1)[None, :] - 2 * first @ second.T
         return matern(np.maximum(squared, 0))
 
-    def posterior(self, pending: Array, lie: float, candidates: Array) -> "GaussianPosterior":
+    def posterior(self, pending: Array, lie: float | None, candidates: Array) -> "GaussianPosterior":
         """As `Surrogate.posterior`."""
         columns = np.vstack([self._columns, pending])
-        values = np.append(self._values, np.full(len(pending), lie))
+        if lie is None and len(pending):
+            lies = self.posterior(pending[:0], None, pending).moments()[0]
+        else:
+            lies = np.full(len(pending), lie or 0.0)
+        values = np.append(self._values, lies)
         noise = math.exp(self._theta[-1]) + np.append(_doubt(self._weights), np.zeros(len(pending)))
         with _threads().limit(limits=1):
             covariance = self._covariance(columns, columns)
@@ -160,7 +164,7 @@ class GaussianPosterior:
         across: Array,
         alpha: Array,
         candidates: Array,
-        lie: float,
+        lie: float | None,
     ) -> None:
         self._process, self._candidates, self._lie, self._across = process, candidates, lie, across
         self._mean = across.T @ alpha
@@ -170,12 +174,12 @@ class GaussianPosterior:
         """As `Posterior.moments`."""
         return self._mean, np.sqrt(np.maximum(self._variance, 1e-12))
 
-    def imagine(self, position: int, believe: bool = False) -> None:
-        """As `Posterior.imagine`, without a new factor; `believe` imagines the expected value instead of the lie."""
+    def imagine(self, position: int) -> None:
+        """As `Posterior.imagine`, without a new factor."""
         prior = self._process.between(self._candidates[position : position + 1], self._candidates)[0]
         covariance = prior - self._across[:, position] @ self._across
         noisy = max(self._variance[position], 1e-12) + self._process.noise
-        if not believe:
+        if self._lie is not None:
             self._mean = self._mean + covariance / noisy * (self._lie - self._mean[position])
         root = covariance / math.sqrt(noisy)
         self._variance = self._variance - root**2

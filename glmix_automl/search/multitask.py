@@ -104,10 +104,10 @@ class Multitask:
         pending = ascent.pending
         rows = [self._with_rung(points, np.full(len(points), rung)) for rung in range(top + 1)]
         posterior = self._process.posterior(
-            np.empty((0, rows[0].shape[1])), 0.0, np.vstack([*rows, self._encoded(pending)])
+            np.empty((0, rows[0].shape[1])), None, np.vstack([*rows, self._encoded(pending)])
         )
         for position in range(len(pending)):
-            posterior.imagine(len(points) * (top + 1) + position, believe=True)
+            posterior.imagine(len(points) * (top + 1) + position)
         full = [value for number, value in zip(numbers, values, strict=True) if ascent.rungs[number] == top]
         cost = self._cost(numbers, options)
         trials: list[Trial] = []
@@ -118,7 +118,7 @@ class Multitask:
                 break
             trials.append(self._take(options[position], rung))
             cost[:, position] = np.inf
-            posterior.imagine(rung * len(points) + position, believe=True)
+            posterior.imagine(rung * len(points) + position)
         return trials
 
     def _take(self, option: _Option, rung: int) -> Trial:

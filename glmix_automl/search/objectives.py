@@ -68,8 +68,10 @@ class Observations:
     best: float
     bound: float = -np.inf
 
-    def lie(self, liar: str) -> float:
-        """The value imagined for what is pending."""
+    def lie(self, liar: str) -> float | None:
+        """The value imagined for what is pending; None to believe what is expected of it."""
+        if liar == "believe":
+            return None
         values = self.values
         return float(values.min() if liar == "min" else values.max() if liar == "max" else values.mean())
 

@@ -34,6 +34,10 @@ class Surrogate(Protocol):
         """
         ...
 
-    def posterior(self, pending: Array, lie: float, candidates: Array) -> Posterior:
-        """Expectations at encoded candidates, with the lie taken as the value of every pending point."""
+    def posterior(self, pending: Array, lie: float | None, candidates: Array) -> Posterior:
+        """Expectations at encoded candidates, with the lie taken as the value of every pending point.
+
+        Without a lie what is expected of a point is believed (kriging believer, Ginsbourger et al. 2010): only the
+        doubt about it shrinks.
+        """
         ...
