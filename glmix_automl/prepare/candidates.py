@@ -125,8 +125,8 @@ def sampled(pairs: DataFrame, negatives: int, per_member: int, seed: int) -> Dat
 
     A member without hidden links has no examples, so how many a member has tells nothing about a label. Each negative
     goes with one of its member's positives and takes over its fold and time; so both classes are split alike, and a
-    negative is never older or newer than what it is compared with. Where a member has too few candidates, all are taken,
-    spread evenly over its positives.
+    negative is never older or newer than what it is compared with. Where a member has too few candidates, all are
+    taken, spread evenly over its positives.
 
     Args:
         pairs: candidates, as `judged` gives them; all hidden links among them are taken.

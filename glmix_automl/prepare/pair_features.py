@@ -25,8 +25,8 @@ def with_structure(pairs: DataFrame, adjacency: DataFrame, directed: bool) -> Da
     """The pairs with `STRUCTURE` (and, of a directed network, `DIRECTED`), exact whatever the candidates were found by.
 
     With N(x) the neighbours of x and d their number: common neighbours |N(left) & N(right)|; Jaccard |&| / |or|;
-    Adamic-Adar, sum over common z of 1 / log d(z) (Adamic and Adar, 2003); resource allocation, sum of 1 / d(z) (Zhou et
-    al., 2009); preferential attachment d(left) d(right). 0 for nodes without neighbours.
+    Adamic-Adar, sum over common z of 1 / log d(z) (Adamic and Adar, 2003); resource allocation, sum of 1 / d(z) (Zhou
+    et al., 2009); preferential attachment d(left) d(right). 0 for nodes without neighbours.
 
     Common neighbours are looked for from the end with fewer of them, so a hub costs no more than the other end.
 
@@ -112,7 +112,7 @@ def rarities(nodes: DataFrame, bag: str) -> DataFrame:
 
 
 def with_shared_terms(pairs: DataFrame, bag: str, name: str, rarity: DataFrame) -> DataFrame:
-    """The pairs with bags `shared_<name>`, `differing_<name>` (terms that one end has and the other has not) and numbers
+    """The pairs with bags `shared_<name>`, `differing_<name>` (terms that only one end has) and numbers
     `shared_<name>_count`, `_jaccard` and `_rarity` (the sum over shared terms of log(nodes / nodes that have it)).
 
     Args:

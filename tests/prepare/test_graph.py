@@ -1,0 +1,305 @@
+"""The graph recipe against plain Python on a small network, and against links that must not be seen."""
+
+import json
+import math
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from pyspark.sql import functions as F
+
+from glmix_automl import config
+from glmix_automl.errors import ConfigError, DataError
+from glmix_automl.prepare import candidates, graph
+from glmix_automl.prepare.candidates import neighbours, two_steps
+from glmix_automl.prepare.pair_features import DIRECTED, STRUCTURE
+
+pytestmark = pytest.mark.spark
+NODES = 60
+
+
+def network(seed: int = 0, links: int = 260) -> list[tuple[int, int, int]]:
+    """Links between nodes of one of three groups mostly, with times."""
+    random = np.random.default_rng(seed)
+    found: dict[tuple[int, int], int] = {}
+    while len(found) < links:
+        one, other = (int(n) for n in random.integers(0, NODES, 2))
+        if one != other and (one % 3 == other % 3 or random.random() < 0.2) and (other, one) not in found:
+            found.setdefault((one, other), len(found))
+    return [(*pair, time) for pair, time in found.items()]
+
+
+def attributes() -> dict[int, dict[str, Any]]:
+    random = np.random.default_rng(9)
+    return {
+        node: {
+            "age": None if node % 11 == 0 else int(random.integers(20, 60)),
+            "city": ["a", "b", "c"][node % 3],
+            "tags": sorted({f"t{random.integers(0, 12)}" for _ in range(random.integers(0, 5))}),
+        }
+        for node in range(NODES)
+    }
+
+
+def write(folder: Path, links: list[tuple[int, int, int]]) -> None:
+    folder.mkdir(exist_ok=True)
+    pd.DataFrame(links, columns=["from", "to", "when"]).to_csv(folder / "edges.csv", index=False)
+    known = attributes()
+    rows = [{"id": n, "age": a["age"], "city": a["city"], "tags": "|".join(a["tags"])} for n, a in known.items()]
+    pd.DataFrame(rows).astype({"age": "Int64"}).to_csv(folder / "nodes.csv", index=False)
+    (folder / "tags.json").write_text(json.dumps({str(n): a["tags"] for n, a in known.items()}))
+
+
+def recipe(folder: Path, **changes: Any) -> graph.Graph:
+    features = [
+        {"kind": "numeric", "source": "age"},
+        {"kind": "categorical", "source": "city"},
+        {"kind": "bag", "source": "tags", "separator": "|"},
+    ]
+    content: dict[str, Any] = {
+        "recipe": "graph",
+        "name": "small",
+        "root": str(folder),
+        "output": str(folder / "out"),
+        "edges": {"table": {"path": "edges.csv"}, "source": "from", "target": "to", "timestamp": {"column": "when"}},
+        "nodes": [{"table": {"path": "nodes.csv"}, "features": features}],
+        "hidden": {"share": 0.25},
+        "candidates": {"negatives": 3},
+    }
+    return config.parse(content | changes, graph.Graph, "test")
+
+
+def frame(spark: Any, settings: graph.Graph) -> pd.DataFrame:
+    rows = graph.rows(spark, settings).frame.toPandas()
+    return rows.sort_values("_glmix_uid").reset_index(drop=True)
+
+
+def hidden_links(spark: Any, links: list[tuple[int, int, int]], settings: graph.Graph) -> set[tuple[int, int]]:
+    """Which links the recipe hides, asked of `with_hidden` alone."""
+    from glmix_automl.prepare.network import read_links
+
+    named = read_links(spark, settings.edges, settings.root, settings.seed, settings.checks, {})
+    marked = graph.with_hidden(named, settings.hidden, settings.seed).where("hidden")
+    return {(int(r.source_id), int(r.target_id)) for r in marked.select("source_id", "target_id").collect()}
+
+
+@pytest.mark.parametrize("directed", [False, True])
+def test_every_feature_is_what_plain_python_finds_in_the_remaining_network(
+    spark: Any, tmp_path: Path, directed: bool
+) -> None:
+    links = network()
+    write(tmp_path, links)
+    edges = {"table": {"path": "edges.csv"}, "source": "from", "target": "to", "directed": directed}
+    settings = recipe(tmp_path, edges=edges)
+    hidden = hidden_links(spark, links, settings)
+    gone = hidden | (set() if directed else {(b, a) for a, b in hidden})
+    remaining = {(a, b) for a, b, _ in links if (a, b) not in gone}
+    around: dict[int, set[int]] = {n: set() for n in range(NODES)}
+    for a, b in remaining:
+        around[a].add(b)
+        around[b].add(a)
+    follows = {n: {b for a, b in remaining if a == n} for n in range(NODES)}
+    followers = {n: {a for a, b in remaining if b == n} for n in range(NODES)}
+    known = attributes()
+    rarity = {
+        t: math.log(NODES / sum(t in a["tags"] for a in known.values())) for a in known.values() for t in a["tags"]
+    }
+    rows = frame(spark, settings)
+    assert len(rows) > 100
+    for row in rows.to_dict("records"):
+        left, right = int(row["left"]), int(row["right"])
+        common = around[left] & around[right]
+        tags, others = set(known[left]["tags"]), set(known[right]["tags"])
+        expected: dict[str, float] = {
+            "common_neighbours": len(common),
+            "jaccard": len(common) / len(around[left] | around[right]),
+            "adamic_adar": sum(1 / math.log(len(around[z])) for z in common),
+            "resource_allocation": sum(1 / len(around[z]) for z in common),
+            "preferential_attachment": len(around[left]) * len(around[right]),
+            "left_degree": len(around[left]),
+            "right_degree": len(around[right]),
+            "same_city": int(known[left]["city"] == known[right]["city"]),
+            "shared_tags_count": len(tags & others),
+            "shared_tags_jaccard": len(tags & others) / len(tags | others) if tags | others else 0.0,
+            "shared_tags_rarity": sum(rarity[t] for t in tags & others),
+        }
+        if directed:
+            expected |= {
+                "reciprocal": int((right, left) in remaining),
+                "paths": len(follows[left] & followers[right]),
+                "followed_by_both": len(follows[left] & follows[right]),
+                "followers_of_both": len(followers[left] & followers[right]),
+                "left_followed": len(follows[left]),
+                "right_followers": len(followers[right]),
+            }
+        for name, value in expected.items():
+            assert row[name] == pytest.approx(value, abs=1e-8), (name, left, right)
+        assert list(row["shared_tags"]) == sorted(tags & others)
+        assert list(row["differing_tags"]) == sorted(tags ^ others)
+        ages = [known[n]["age"] for n in (left, right)]
+        difference = row["difference_age"]
+        assert math.isnan(difference) if None in ages else difference == abs(ages[0] - ages[1])
+        pairs = {(left, right)} | (set() if directed else {(right, left)})
+        assert row["_glmix_label"] == int(bool(pairs & hidden))
+        assert not pairs & remaining
+        assert common
+    assert set(STRUCTURE) <= set(rows.columns)
+    assert directed == (set(DIRECTED) <= set(rows.columns))
+
+
+def test_no_feature_sees_a_hidden_link(spark: Any, tmp_path: Path) -> None:
+    links = network()
+    write(tmp_path / "all", links)
+    settings = recipe(tmp_path / "all")
+    hidden = hidden_links(spark, links, settings)
+    hidden |= {(b, a) for a, b in hidden}
+    # The same pairs, described from a file that never had the hidden links.
+    write(tmp_path / "left", [link for link in links if link[:2] not in hidden])
+    seen = recipe(tmp_path / "left")
+    whole = frame(spark, settings)
+    from glmix_automl.prepare import network as tables
+    from glmix_automl.prepare import pair_features
+
+    named = tables.read_links(spark, seen.edges, seen.root, seen.seed, seen.checks, {})
+    key = lambda end: tables.key(seen.seed, F.col(end))  # noqa: E731
+    pairs = spark.createDataFrame(whole[["left", "right"]]).select(
+        F.col("left").alias("l"), F.col("right").alias("r"), key("left").alias("left"), key("right").alias("right")
+    )
+    bare = pair_features.with_structure(pairs, neighbours(named), directed=False).toPandas()
+    both = whole.merge(bare, left_on=["left", "right"], right_on=["l", "r"], suffixes=("", "_bare"))
+    assert len(both) == len(whole)
+    for name in STRUCTURE:
+        assert (both[name] == both[f"{name}_bare"]).all(), name
+
+
+def test_each_member_has_its_share_of_negatives_and_a_pair_is_there_once(spark: Any, tmp_path: Path) -> None:
+    write(tmp_path, network())
+    rows = frame(spark, recipe(tmp_path))
+    unordered = {frozenset((r.left, r.right)) for r in rows.itertuples()}
+    assert len(unordered) == len(rows)
+    for _, of_member in rows.groupby("left"):
+        positives = of_member["_glmix_label"].sum()
+        assert positives >= 1
+        assert len(of_member) - positives <= 3 * positives
+    counts = rows.groupby(["_glmix_split", "_glmix_label"]).size()
+    assert set(counts.index.get_level_values(0)) == {"train", "validation", "test"}
+    # both ends are the member about equally often: 5 standard deviations
+    keys = rows[["left", "right"]].astype(int)
+    low = (keys["left"] < keys["right"]).mean()
+    assert abs(low - 0.5) < 5 * 0.5 / math.sqrt(len(rows))
+
+
+def test_rows_do_not_depend_on_partitions_or_on_the_order_of_the_files(spark: Any, tmp_path: Path) -> None:
+    links = network()
+    write(tmp_path / "one", links)
+    write(tmp_path / "other", [(b, a, t) for a, b, t in reversed(links)])
+    before = spark.conf.get("spark.sql.shuffle.partitions")
+    one = frame(spark, recipe(tmp_path / "one"))
+    try:
+        spark.conf.set("spark.sql.shuffle.partitions", "3")
+        other = frame(spark, recipe(tmp_path / "other"))
+    finally:
+        spark.conf.set("spark.sql.shuffle.partitions", before)
+    pd.testing.assert_frame_equal(one, other)
+    different = frame(spark, recipe(tmp_path / "one", seed=5))
+    assert set(different["_glmix_uid"]) != set(one["_glmix_uid"])
+
+
+def test_links_hidden_by_time_are_the_latest_and_splits_follow_each_other(spark: Any, tmp_path: Path) -> None:
+    links = network()
+    write(tmp_path, links)
+    settings = recipe(tmp_path, hidden={"by": "time", "share": 0.3})
+    hidden = hidden_links(spark, links, settings)
+    times = {frozenset((a, b)): t for a, b, t in links}
+    cut = min(times[frozenset(pair)] for pair in hidden)
+    assert len(hidden) == pytest.approx(0.3 * len(links), abs=1)
+    assert {frozenset(p) for p in hidden} == {pair for pair, t in times.items() if t >= cut}
+    rows = frame(spark, settings)
+    spans = rows.groupby("_glmix_split")["_glmix_time"].agg(["min", "max"])
+    assert spans.loc["train", "max"] < spans.loc["validation", "min"]
+    assert spans.loc["validation", "max"] < spans.loc["test", "min"]
+
+
+def test_json_objects_are_node_tables_too(spark: Any, tmp_path: Path) -> None:
+    write(tmp_path, network())
+    whole = frame(spark, recipe(tmp_path))
+    bag = [{"kind": "bag", "source": "tags"}]
+    objects = [{"table": {"path": "tags.json"}, "lists": "tags", "features": bag}]
+    rows = frame(spark, recipe(tmp_path, nodes=objects))
+    assert [list(t) for t in rows["shared_tags"]] == [list(t) for t in whole["shared_tags"]]
+    (tmp_path / "tags.json").write_text("not json")
+    with pytest.raises(DataError, match="JSON object"):
+        frame(spark, recipe(tmp_path, nodes=objects))
+
+
+def test_a_hub_shows_a_bounded_number_of_pairs(spark: Any) -> None:
+    star = spark.range(1, 1001).selectExpr("0L as source", "id as target")
+    around = neighbours(star)
+    assert two_steps(around, 1000, seed=1).count() == 1000 * 999 / 2
+    shown = two_steps(around, 20, seed=1)
+    pairs = {(r.one, r.other) for r in shown.collect()}
+    # 50 hands of about 20: 1000 * 20 / 2 pairs, give or take 5 standard deviations of about sqrt(2 * 50) * 20 / 2
+    assert abs(len(pairs) - 1000 * 20 / 2) < 5 * 100 + 20
+    assert all(one < other for one, other in pairs)
+
+
+def test_weights_make_up_for_the_candidates_that_were_not_taken(spark: Any, tmp_path: Path) -> None:
+    write(tmp_path, network())
+    settings = recipe(tmp_path, candidates={"negatives": 1, "weigh": True})
+    made = graph.rows(spark, settings)
+    rows = made.frame.toPandas()
+    every = recipe(tmp_path, candidates={"negatives": 100, "per_member": 100_000})
+    candidates_of = frame(spark, every).groupby("left")["_glmix_label"].agg(lambda labels: (labels == 0).sum())
+    weights = rows[rows["_glmix_label"] == 0].groupby("left")["_glmix_weight"].sum()
+    for member, weight in weights.items():
+        assert weight == pytest.approx(candidates_of[member])
+    assert (rows.loc[rows["_glmix_label"] == 1, "_glmix_weight"] == 1).all()
+
+
+def test_self_loops_and_repeated_links_are_dropped_and_counted(spark: Any, tmp_path: Path) -> None:
+    links = network()
+    write(tmp_path, [*links, (3, 3, 0), (links[0][1], links[0][0], 7), links[1]])
+    counts = graph.rows(spark, recipe(tmp_path)).counts
+    assert counts["links"] == len(links)
+    assert counts["self-loops dropped"] == 1
+    assert counts["links dropped that were named before"] == 2
+
+
+def test_bad_tables_are_refused_with_what_is_wrong(spark: Any, tmp_path: Path) -> None:
+    write(tmp_path, network())
+    with pytest.raises(DataError, match=r"no column 'nobody'"):
+        graph.rows(spark, recipe(tmp_path, edges={"table": {"path": "edges.csv"}, "source": "nobody", "target": "to"}))
+    with pytest.raises(DataError, match=r"no file at .*missing\.csv"):
+        graph.rows(spark, recipe(tmp_path, edges={"table": {"path": "missing.csv"}, "source": "from", "target": "to"}))
+    write(tmp_path, [*network(), *((900 + n, n, 0) for n in range(30))])
+    with pytest.raises(DataError, match=r"30 of 290 links \(10\.3%\) .* max_unknown_share"):
+        graph.rows(spark, recipe(tmp_path))
+    assert graph.rows(spark, recipe(tmp_path, checks={"max_unknown_share": 0.2})).counts["links"] == 290
+    nodes = pd.read_csv(tmp_path / "nodes.csv")
+    pd.concat([nodes, nodes.head(2)]).to_csv(tmp_path / "nodes.csv", index=False)
+    with pytest.raises(DataError, match=r"2 ids of column 'id' have several rows, for example '0'"):
+        graph.rows(spark, recipe(tmp_path))
+
+
+def test_networks_without_candidates_are_refused(spark: Any, tmp_path: Path) -> None:
+    write(tmp_path, [(2 * n, 2 * n + 1, n) for n in range(30)])
+    with pytest.raises(DataError, match="no two nodes are two steps apart"):
+        graph.rows(spark, recipe(tmp_path))
+    with pytest.raises(DataError, match="none are hidden"):
+        graph.rows(spark, recipe(tmp_path, hidden={"share": 1e-9}))
+    with pytest.raises(ConfigError, match="hidden by time only with"):
+        edges = {"table": {"path": "edges.csv"}, "source": "from", "target": "to"}
+        recipe(tmp_path, hidden={"by": "time"}, edges=edges)
+
+
+def test_both_directions_of_a_link_are_in_one_split(spark: Any) -> None:
+    both = [(a, b) for a, b in combinations(range(30), 2)]
+    links = spark.createDataFrame([*both, *((b, a) for a, b in both)], "source bigint, target bigint")
+    marked = graph.with_hidden(links, graph.Hidden(share=0.5), seed=1).where("hidden").collect()
+    fold = {(r.source, r.target): r[candidates.FOLD] for r in marked}
+    back = [(fold[a, b], fold[b, a]) for a, b in fold if (b, a) in fold]
+    assert len(back) > 50
+    assert all(one == other for one, other in back)
