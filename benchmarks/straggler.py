@@ -27,7 +27,7 @@ from glmix_automl.workers.local import local_pool
 from glmix_automl.workers.recipe import Recipe
 
 RANKS = 4
-DELAY_SECONDS = 0.02  # of a step; the slow rank takes SLOWNESS times as long
+DELAY_SECONDS = 0.01  # of a step; the slow rank takes SLOWNESS times as long
 SLOWNESS = 4
 FEATURES = 20
 BATCH = 256

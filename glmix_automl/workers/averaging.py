@@ -52,11 +52,15 @@ class AnytimeAverage:
         self._collective = collective
         self._seconds = seconds
         self._clock = clock
-        self._began = clock()
+        self._began = self._asked = clock()
 
     def due(self) -> bool:
-        """Whether this rank's slice is over."""
-        return self._clock() - self._began >= self._seconds
+        """Whether this rank's slice is over, to the nearest step: another that would end later past the slice than now
+        is before it is not begun, for the others would wait for it.
+        """
+        now = self._clock()
+        step, self._asked = now - self._asked, now
+        return now + step / 2 >= self._began + self._seconds
 
     def average(self, values: Sequence[Any], steps: float, stop: bool = False) -> Averaged:
         """Averages the parameters, weighted by the steps of this slice, and starts the next slice.
@@ -67,7 +71,7 @@ class AnytimeAverage:
             stop: whether this rank wants the trial to end.
         """
         agreed = average(values, steps, stop, self._collective)
-        self._began = self._clock()
+        self._began = self._asked = self._clock()
         return agreed
 
 
