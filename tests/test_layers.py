@@ -15,7 +15,8 @@ ROWS = [
     {"models", "study"},
     {"training"},
     {"serving"},
-    {"api", "cli"},
+    {"api"},
+    {"cli"},
 ]
 # Within the first two rows modules build on each other in this order.
 FOUNDATION = ["errors", "seeds", "config", "layout", "trial", "schema", "manifest", "features", "metrics", "space"]

@@ -89,7 +89,9 @@ def server(folder: Path, port: int) -> Iterator[str]:
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{folder / 'server.db'}", "--artifacts-destination", str(folder)]
     with (folder / "server.log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        # Its scheduler of jobs is nothing the test needs, and doubles the time it takes to start.
+        environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, env=environment)
     uri = f"http://127.0.0.1:{port}"
     try:
         for _ in range(600):
@@ -107,6 +109,8 @@ def server(folder: Path, port: int) -> Iterator[str]:
 
 @pytest.mark.slow
 def test_with_the_server_away_in_the_middle_nothing_is_lost_and_nothing_waits(tmp_path: Path) -> None:
+    from mlflow.tracking import MlflowClient  # noqa: F401  imported before the clock runs
+
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
