@@ -1,13 +1,7 @@
-"""Anytime averaging: local steps for a slice of time, then one average weighted by the steps each rank did.
-
-Ferdinand, Al-Lawati, Draper and Nokleby, "Anytime Minibatch" (ICLR 2019); Stich, "Local SGD" (ICLR 2019). A rank that
-is four times slower costs its own share of the steps, and nobody waits.
-"""
-
-import numpy as np
-import tensorflow as tf
+"""Anytime averaging of what a loop trains: weights and moments, after each slice of time (`workers.averaging`)."""
 
 from glmix_automl.training.loop import Loop
+from glmix_automl.workers import averaging
 from glmix_automl.workers.collective import Collective
 
 SLICE_SECONDS = 0.25
@@ -19,8 +13,8 @@ def average(loop: Loop, collective: Collective, steps: int) -> float:
     Returns:
         Steps of all ranks.
     """
-    total = float(collective.allreduce(np.asarray(float(steps))))
-    share = tf.constant(steps / total if total else 1.0 / collective.size, tf.float32)
-    for variable in (*loop.coordinate.weights.values(), *loop.optimiser.moments):
-        variable.assign(collective.allreduce(variable.read_value() * share))
-    return total
+    variables = [*loop.coordinate.weights.values(), *loop.optimiser.moments]
+    agreed = averaging.average([variable.numpy() for variable in variables], steps, False, collective)
+    for variable, mean in zip(variables, agreed.values, strict=True):
+        variable.assign(mean)
+    return agreed.weight

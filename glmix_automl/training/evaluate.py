@@ -65,12 +65,12 @@ class Evaluator:
             DataError: the dataset cannot be read.
         """
         _use_threads(threads)
-        self._collective: Collective = current()
-        self._splits = Splits(Dataset.open(dataset), Folder(study), self._collective, seed, block_rows)
+        self._dataset, self._study = Dataset.open(dataset), Folder(study)
+        self._seed, self._block_rows = seed, block_rows
         self._seconds = math.inf if trial_seconds is None else trial_seconds
         self._averaging = averaging
-        self._loops: OrderedDict[tuple[Any, ...], Loop] = OrderedDict()
-        self._splits.load()
+        self._collective: Collective = current()
+        self._enter()
 
     def __call__(self, trial: Trial, report: Report) -> Result:
         """Carries out one trial; its files are written before it returns.
@@ -79,6 +79,9 @@ class Evaluator:
             TrialError: the trial cannot be carried out, or its training diverged.
         """
         started = time.perf_counter()
+        if current() is not self._collective:
+            self._collective = current()
+            self._enter()
         if trial.family == mixture_trial.FAMILY:
             return self._weigh(trial, started)
         family = FAMILIES[trial.family]
@@ -102,6 +105,12 @@ class Evaluator:
         now = time.perf_counter()
         costs = Costs(fit.steps, fit.rows, fit.train_seconds, fit.eval_seconds + now - scoring, now - started)
         return _result(trial, fit.state, metrics, tuple(curve), costs)
+
+    def _enter(self) -> None:
+        """Reads this rank's share; again when a lost rank has made the world a new one."""
+        self._loops: OrderedDict[tuple[Any, ...], Loop] = OrderedDict()
+        self._splits = Splits(self._dataset, self._study, self._collective, self._seed, self._block_rows)
+        self._splits.load()
 
     def _weigh(self, trial: Trial, started: float) -> Result:
         rows = {split: self._splits.rows_of(split) for split in self._splits.names}
