@@ -69,8 +69,9 @@ def profile(frames: dict[str, DataFrame], schema: Schema) -> Profile:
     """The numbers of written splits."""
     edges = _edges(frames[SPLITS[0]], schema)
     sizes = [_bins(schema, f, edges) for f in schema.features]
-    wanted = [LABEL, WEIGHT, *(f.name for f in schema.features)]
-    parts = [f.select(F.lit(i).alias("__split"), *map(column, wanted)) for i, f in enumerate(frames.values())]
+    # By place and under plain names: Spark's mapInArrow cannot resolve names with dots.
+    wanted = [column(name).alias(f"c{i}") for i, name in enumerate([LABEL, WEIGHT, *(f.name for f in schema.features)])]
+    parts = [f.select(F.lit(i).alias("s"), *wanted) for i, f in enumerate(frames.values())]
     counted = reduce(DataFrame.unionAll, parts).mapInArrow(partial(_count, schema.features, edges, sizes), _OUT)
     rows = counted.groupBy("split", "feature", "label", "bin").agg(F.sum("n").alias("n")).collect()
     tables = [np.zeros((len(SPLITS), 2, size), np.int64) for size in sizes]

@@ -49,12 +49,13 @@ def expected_history(
         past = frame[frame.when < row.when]
         before = frame[frame.when // day < row.when // day]
         prior = (before.label.sum() + 1) / (len(before) + 2)
-        own = tags[row.item]
+        mine = past.member == row.member
+        tagged = [np.array([t in tags[i] for i in past.item], bool) for t in tags[row.item]]
         matching = {
-            "member": [past[past.member == row.member]],
+            "member": [past[mine]],
             "item": [past[past.item == row.item]],
-            "tag": [past[past.item.map(lambda i, t=t: t in tags[i])] for t in own],
-            "member_tag": [past[(past.member == row.member) & past.item.map(lambda i, t=t: t in tags[i])] for t in own],
+            "tag": [past[has] for has in tagged],
+            "member_tag": [past[mine & has] for has in tagged],
         }
         values = {}
         for key, groups in matching.items():
@@ -166,7 +167,7 @@ def edit(settings: dict[str, Any], path: str, value: Any) -> None:
     place = settings
     for part in way:
         place = place[int(part)] if isinstance(place, list) else place[part]  # type: ignore[assignment]
-    place[last] = value
+    place[int(last) if isinstance(place, list) else last] = value  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
