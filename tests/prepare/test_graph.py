@@ -290,8 +290,8 @@ def test_networks_without_candidates_are_refused(spark: Any, tmp_path: Path) -> 
         graph.rows(spark, recipe(tmp_path))
     with pytest.raises(DataError, match="none are hidden"):
         graph.rows(spark, recipe(tmp_path, hidden={"share": 1e-9}))
+    edges = {"table": {"path": "edges.csv"}, "source": "from", "target": "to"}
     with pytest.raises(ConfigError, match="hidden by time only with"):
-        edges = {"table": {"path": "edges.csv"}, "source": "from", "target": "to"}
         recipe(tmp_path, hidden={"by": "time"}, edges=edges)
 
 
