@@ -193,21 +193,21 @@ def rounds(arguments: argparse.Namespace) -> None:
 
 
 def equal(arguments: argparse.Namespace) -> None:
-    """The talk's table for this data: the same number of weights as one tower, as a uniform ensemble, as growth."""
+    """The talk's table for this data: about as many weights in one tower, in a uniform ensemble, in growth."""
     entry = config.load(arguments.conf, SearchSettings, [f"dataset={arguments.dataset}"]).race["adanet"]
     common = {"batch_size": 512, "learning_rate": 0.003}
 
-    def pool(width: int) -> dict[str, Any]:
-        shape = {"depth": 2, "width": width, "embedding_width": max(1, width // 8), "bag_width": max(1, width // 8)}
+    def pool(width: int, embedding: int) -> dict[str, Any]:
+        shape = {"depth": 2, "width": width, "embedding_width": embedding, "bag_width": embedding}
         return {"kind": "pool", "candidates": [{"family": "subnetwork", "parameters": {**common, **shape}}]}
 
     always: dict[str, Any] = {"parameters": {}, "candidates": 4, "rounds": 4, "patience": 4, "epochs": 2}
     rows = {
-        "one tower": {"generator": pool(256), **always, "candidates": 1},
-        "ensemble, uniform mean": {"generator": pool(64), **always, "training": "labels", "weighting": "mean"},
-        "growth, labels, learned weights": {"generator": pool(64), **always, "training": "labels"},
-        "growth, residual": {"generator": pool(64), **always},
-        "growth, residual, adaptive distillation": {"generator": pool(64), **always, "distillation": "adaptive"},
+        "one tower": {"generator": pool(96, 32), **always, "candidates": 1},
+        "ensemble, uniform mean": {"generator": pool(64, 8), **always, "training": "labels", "weighting": "mean"},
+        "growth, labels, learned weights": {"generator": pool(64, 8), **always, "training": "labels"},
+        "growth, residual": {"generator": pool(64, 8), **always},
+        "growth, residual, adaptive distillation": {"generator": pool(64, 8), **always, "distillation": "adaptive"},
     }
     print(f"{'model':<42} {'members':>7} {'weights':>9} {'train s':>8} {'validation':>10} {'test':>8}")
     for name, changes in rows.items():
