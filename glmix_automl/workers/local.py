@@ -9,7 +9,8 @@ from pathlib import Path
 
 from glmix_automl.trial import Progress
 from glmix_automl.workers.crew import Meeting
-from glmix_automl.workers.pool import DEFAULT_RULES, Pool, Rules
+from glmix_automl.workers.job import DEFAULT_RULES, Rules
+from glmix_automl.workers.pool import Pool
 from glmix_automl.workers.process import WorkerProcess, WorkerSettings
 from glmix_automl.workers.recipe import Recipe
 

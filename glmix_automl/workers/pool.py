@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable, Collection
 from concurrent import futures
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
 
 from glmix_automl.errors import PoolError
 from glmix_automl.trial import Progress, Result, Trial
 from glmix_automl.workers.channel import Channel, Listener, Message
 from glmix_automl.workers.crew import Crew, Meeting
 from glmix_automl.workers.executor import WorkerStatus
+from glmix_automl.workers.job import DEFAULT_RULES, Job, Rules
 from glmix_automl.workers.loop import Loop
 from glmix_automl.workers.process import Exit
 from glmix_automl.workers.seat import Phase, Seat, World
@@ -28,40 +28,6 @@ log = logging.getLogger(__name__)
 
 _QUIT_SECONDS = 2.0  # for a worker told to quit
 _CLOSE_SECONDS = 15.0  # for the ends of all processes to be told
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How a pool treats trials.
-
-    Attributes:
-        time_limit: seconds after which a running trial is asked to stop, or None.
-        grace_seconds: from then on, until its world is killed.
-        attempts: how often a trial is started at most, when its workers are lost.
-        start_seconds: how long trials may wait while no worker has come at all, or None for ever.
-    """
-
-    time_limit: float | None = None
-    grace_seconds: float = 15.0
-    attempts: int = 3
-    start_seconds: float | None = 600.0
-
-
-DEFAULT_RULES = Rules()
-
-
-@dataclass(eq=False)
-class _Job:
-    """A submitted trial: `held` are the worker-seconds of attempts that were lost."""
-
-    trial: Trial
-    future: "Future[Result]"
-    attempts: int = 0
-    held: float = 0.0
-    started: float = 0.0
-    stopping: bool = False
-    stack: str = ""
-    result: Result | None = None
 
 
 class Pool:
@@ -98,9 +64,9 @@ class Pool:
         self._on_progress = on_progress
         self._on_visit = on_visit
         self._on_ended = on_ended
-        self._queue: collections.deque[_Job] = collections.deque()
+        self._queue: collections.deque[Job] = collections.deque()
         self._idle: list[World] = []
-        self._running: dict[World, _Job] = {}
+        self._running: dict[World, Job] = {}
         self._lock = threading.Lock()  # for what `submit` must know at once
         self._closed = False
         self._finishing = False
@@ -136,7 +102,7 @@ class Pool:
                 raise self._failure
             if self._closed:
                 raise RuntimeError(f"trial {trial.number} was submitted to a pool that is shut down")
-            self.loop.post(self._enqueue, _Job(trial, future))
+            self.loop.post(self._enqueue, Job(trial, future))
         return future
 
     def stop(self, number: int) -> None:
@@ -246,7 +212,7 @@ class Pool:
 
     # Trials
 
-    def _enqueue(self, job: _Job) -> None:
+    def _enqueue(self, job: Job) -> None:
         if self._failure is not None:
             job.future.set_running_or_notify_cancel()
             job.future.set_exception(self._failure)
@@ -263,7 +229,7 @@ class Pool:
         if self._finishing and not self._queue and not self._running:
             self._close()
 
-    def _start(self, job: _Job, world: World) -> None:
+    def _start(self, job: Job, world: World) -> None:
         job.attempts += 1
         job.started = time.time()
         self._running[world] = job
@@ -281,7 +247,7 @@ class Pool:
                 job.stopping = True
                 world.seats[0].send({"do": "stop", "number": number})
 
-    def _overdue(self, job: _Job, world: World, attempt: int) -> None:
+    def _overdue(self, job: Job, world: World, attempt: int) -> None:
         """A trial reached its time limit: it is asked to stop, and where it stands."""
         if self._running.get(world) is job and job.attempts == attempt:
             for seat in world.seats:
@@ -289,7 +255,7 @@ class Pool:
             self._stop(job.trial.number)
             self.loop.later(self.rules.grace_seconds, self._hung, job, world, attempt)
 
-    def _hung(self, job: _Job, world: World, attempt: int) -> None:
+    def _hung(self, job: Job, world: World, attempt: int) -> None:
         if self._running.get(world) is job and job.attempts == attempt:
             limit = f"{self.rules.time_limit:g} s and {self.rules.grace_seconds:g} s more"
             error = f"hung: it did not stop when asked to at its time limit, and was ended ({limit}); {job.stack}"
@@ -297,20 +263,8 @@ class Pool:
             self._settle(job, world, Result.failure(job.trial.number, error))
             self.crew.kill(world, "its trial hung")
 
-    def _settle(self, job: _Job, world: World, result: Result) -> None:
-        """Completes a trial's future with what the controller knows of it."""
-        ended = time.time()
-        seconds = job.held + (ended - job.started) * self.ranks
-        job.future.set_result(
-            replace(
-                result,
-                worker=self._world_name(world),
-                started=job.started,
-                ended=ended,
-                attempts=job.attempts,
-                costs=replace(result.costs, worker_seconds=seconds),
-            )
-        )
+    def _settle(self, job: Job, world: World, result: Result) -> None:
+        job.settle(result, self._world_name(world), self.ranks)
 
     def _show(self, progress: Progress) -> None:
         if self._on_progress is not None:

@@ -23,8 +23,9 @@ from glmix_automl.trial import Progress
 from glmix_automl.workers import channel
 from glmix_automl.workers.channel import Channel, Message
 from glmix_automl.workers.crew import Meeting
+from glmix_automl.workers.job import DEFAULT_RULES, Rules
 from glmix_automl.workers.local import thread_limits
-from glmix_automl.workers.pool import DEFAULT_RULES, Pool, Rules
+from glmix_automl.workers.pool import Pool
 from glmix_automl.workers.process import Exit, WorkerProcess, WorkerSettings
 from glmix_automl.workers.recipe import Recipe
 

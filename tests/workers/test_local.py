@@ -14,8 +14,9 @@ import pytest
 
 from glmix_automl.errors import PoolError
 from glmix_automl.trial import State, Trial
+from glmix_automl.workers.job import Rules
 from glmix_automl.workers.local import local_pool
-from glmix_automl.workers.pool import Pool, Rules
+from glmix_automl.workers.pool import Pool
 from glmix_automl.workers.recipe import Recipe
 
 LONG = 60.0

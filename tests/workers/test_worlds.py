@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from glmix_automl.trial import Progress, Result, State, Trial
+from glmix_automl.workers.job import Rules
 from glmix_automl.workers.local import local_pool
-from glmix_automl.workers.pool import Pool, Rules
+from glmix_automl.workers.pool import Pool
 from glmix_automl.workers.recipe import Recipe
 from tests.workers.tasks import flat, rank_values
 
