@@ -132,6 +132,8 @@ class Controller:
             self._fill(executor)
             if not self._futures and all(not e.wants(executor.now(), executor.ranks) for e in self.entries.values()):
                 return EXHAUSTED
+            if not self._futures and len(self.history.trials) >= self._most:
+                return f"the limit of {self._most:g} trials is reached"
             self._stop_over_budget(executor)
             self._take(executor.wait(list(self._futures), self._poll), executor)
             self._observe(self)
