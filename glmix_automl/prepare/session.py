@@ -39,6 +39,9 @@ def session(name: str, master: str | None = None, driver_memory: str | None = No
         builder = builder.config("spark.driver.memory", driver_memory or DRIVER_MEMORY)
         builder = builder.config("spark.ui.showConsoleProgress", "false").config("spark.ui.enabled", "false")
         builder = builder.config("spark.log.level", "ERROR")
+        # Spark's default of 200 is for clusters: here its 200 x 200 small shuffle files cost more than the work.
+        builder = builder.config("spark.sql.shuffle.partitions", str(8 * (os.cpu_count() or 1)))
+        builder = builder.config("spark.shuffle.sort.bypassMergeThreshold", "1")
     with translated("Spark cannot be started"):
         spark = builder.getOrCreate()
     if not str(spark.sparkContext.master).startswith("local"):
