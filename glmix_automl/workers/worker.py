@@ -17,6 +17,8 @@ import time
 import traceback
 from typing import Any
 
+import psutil
+
 from glmix_automl.trial import Progress, Result, Trial
 from glmix_automl.workers import channel, collective
 from glmix_automl.workers.executor import Task
@@ -150,9 +152,11 @@ def _main_stack() -> str:
 
 
 def _beat(link: channel.Channel, seconds: float, memory_bytes: int | None) -> None:
-    """Says that this process lives and how large it is; ends it above its memory limit."""
-    import psutil
+    """Says that this process lives and how large it is; ends it above its memory limit.
 
+    Imports nothing: the main thread is importing TensorFlow meanwhile, and two threads that import what the other is
+    importing wait for each other (setuptools' hook for `distutils` and `subprocess` did, once in a few starts).
+    """
     process = psutil.Process()
     with contextlib.suppress(OSError):
         while True:

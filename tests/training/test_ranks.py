@@ -1,0 +1,50 @@
+"""Trials in a real world of two ranks, against one rank."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from glmix_automl.training.evaluate import Evaluator
+from glmix_automl.trial import Result, State, Trial
+from glmix_automl.workers.local import local_pool
+from glmix_automl.workers.pool import Pool
+from glmix_automl.workers.recipe import Recipe
+
+pytestmark = [pytest.mark.horovod, pytest.mark.slow]
+SECONDS = 240.0
+
+
+@pytest.fixture(params=["synchronous", "anytime"])
+def world(request: pytest.FixtureRequest, dataset: str, study: str, tmp_path: Path) -> Iterator[Pool]:
+    """One slot of two ranks."""
+    arguments = {"dataset": dataset, "study": study, "seed": 1, "averaging": request.param}
+    recipe = Recipe("glmix_automl.training.evaluate.Evaluator", arguments)
+    pool = local_pool(recipe, slots=1, ranks=2, logs=tmp_path / "logs")
+    yield pool
+    pool.shutdown(wait=False)
+
+
+def run(pool: Pool, number: int, family: str, parameters: dict[str, Any], epochs: float) -> Result:
+    found: Result = pool.submit(Trial(number, "test", family, parameters, epochs=epochs, seed=3)).result(SECONDS)
+    assert found.error is None, found.error
+    return found
+
+
+def test_two_ranks_reach_what_one_reaches(world: Pool, dataset: str, study: str, tmp_path: Path) -> None:
+    alone_study = str(tmp_path / "alone")
+    alone = Evaluator(dataset, alone_study, seed=1)
+    exact = {"solver": "lbfgs", "l2": 1.0, "tolerance": 1e-9}
+    run(world, 0, "logistic", exact, 1)
+    alone(Trial(0, "test", "logistic", exact, seed=3), lambda _: False)
+    for split in ("train", "test"):
+        one, two = (np.load(f"{place}/trials/0/scores-{split}.npy") for place in (alone_study, study))
+        assert two == pytest.approx(one, abs=2e-3)
+    parameters = {"batch_size": 32, "learning_rate": 0.02, "depth": 1, "width": 8}
+    result = run(world, 1, "subnetwork", parameters, 4)
+    single = alone(Trial(1, "test", "subnetwork", {**parameters, "batch_size": 64}, epochs=4, seed=3), lambda _: False)
+    assert result.state is State.FINISHED
+    assert result.auc == pytest.approx(single.auc, abs=0.05)
+    assert result.costs.rows == pytest.approx(4 * 1500, rel=0.5)
