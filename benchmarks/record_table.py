@@ -1,6 +1,6 @@
 """Records a table of trained configurations on MovieLens-100K, for `tuning.py` to replay without training anything.
 
-    python benchmarks/record_table.py --data ../shared/data --output benchmarks/tables/ml100k_trees.csv
+    python benchmarks/record_table.py --data path/to/data --output benchmarks/tables/ml100k_trees.csv
 
 Trees grown by gradient boosting (scikit-learn) on as-of histories, rating >= 4 as the label, split by time: rows 60,000
 to 80,000 train, the next 10,000 validate. Every combination of the levels below once: validation AUC after 1, 3, 9 and

@@ -1,6 +1,7 @@
 """Settings become an executor: the one place that knows where trials can run."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,6 +66,8 @@ def _spark(workers: Workers, recipe: Recipe, folder: Path, on_progress: Callable
     # By name: Spark is at home with the workers, and only a study that asks for it pays for its import.
     spark = importlib.import_module("glmix_automl.workers.spark")
     context = importlib.import_module("pyspark").SparkContext
+    # Executors on this machine run the Python that has the locked packages, not the first on PATH.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     active = context._active_spark_context
     if active is None:
         cores = workers.slots * workers.ranks
