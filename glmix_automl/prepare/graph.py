@@ -106,19 +106,19 @@ def rows(spark: SparkSession, recipe: Graph) -> Rows:
     counts: dict[str, int] = {}
     where = f"edge table {recipe.edges.table.path}"
     nodes = network.read_nodes(spark, recipe.nodes, recipe.root, recipe.seed)
-    nodes = nodes.persist(StorageLevel.DISK_ONLY) if nodes is not None else None
+    nodes = settled(nodes) if nodes is not None else None
     named = network.read_links(spark, recipe.edges, recipe.root, recipe.seed, recipe.checks, counts)
-    named = named.persist(StorageLevel.DISK_ONLY)
+    named = settled(named)
     network.check_links(named, nodes, recipe.checks, where, counts)
-    links = with_hidden(named, recipe.hidden, recipe.seed).persist(StorageLevel.DISK_ONLY)
+    links = settled(with_hidden(named, recipe.hidden, recipe.seed))
     _count_hidden(links, where, counts)
-    adjacency = candidates.neighbours(links.where(~F.col(HIDDEN))).persist(StorageLevel.DISK_ONLY)
-    chosen = examples(links, adjacency, recipe, counts).persist(StorageLevel.DISK_ONLY)
+    adjacency = settled(candidates.neighbours(links.where(~F.col(HIDDEN))))
+    chosen = settled(examples(links, adjacency, recipe, counts))
     _check_examples(chosen, counts, where)
     described = pair_features.with_structure(chosen, adjacency, recipe.edges.directed)
     declared = tuple(f for table in recipe.nodes for f in table.features)
     if nodes is not None:
-        described = with_attributes(described, nodes, declared)
+        described = with_attributes(settled(with_ends(described, nodes, declared)), nodes, declared)
     return Rows(
         frame=_with_roles(described, links, recipe),
         recipe="graph",
@@ -128,9 +128,17 @@ def rows(spark: SparkSession, recipe: Graph) -> Rows:
         weight=WEIGHT if recipe.candidates.weigh else None,
         entities=(Entity(name="left", source="left", side="left"), Entity(name="right", source="right", side="right")),
         features=_structural(recipe.edges.directed) + tuple(f for d in declared for f in _paired(d)),
-        cached=tuple(f for f in (nodes, named, links, adjacency, chosen) if f is not None),
         counts=counts,
     )
+
+
+def settled(frame: DataFrame) -> DataFrame:
+    """The frame computed once, kept on the executors' disks until it is no longer referred to, its plan forgotten.
+
+    Each step joins the ones before it with themselves. Where a step were only cached, its plan would hold theirs
+    several times over, and describing plans (which Spark does after every stage) would cost more than the work.
+    """
+    return frame.localCheckpoint(eager=True, storageLevel=StorageLevel.DISK_ONLY)
 
 
 def with_hidden(links: DataFrame, rule: Hidden, seed: int) -> DataFrame:
@@ -161,7 +169,7 @@ def examples(links: DataFrame, adjacency: DataFrame, recipe: Graph, counts: dict
         DataError: no two nodes are two steps apart in the remaining network.
     """
     shown = candidates.two_steps(adjacency, recipe.candidates.fan_out, recipe.seed)
-    pairs = candidates.judged(shown, links, recipe.edges.directed).persist(StorageLevel.DISK_ONLY)
+    pairs = settled(candidates.judged(shown, links, recipe.edges.directed))
     reached, positive, missed = pairs.agg(
         F.count_if("reached"),
         F.count_if(F.col("reached") & F.col("positive")),
@@ -179,11 +187,17 @@ def examples(links: DataFrame, adjacency: DataFrame, recipe: Graph, counts: dict
     return candidates.sampled(kept, recipe.candidates.negatives, recipe.candidates.per_member, recipe.seed)
 
 
-def with_attributes(pairs: DataFrame, nodes: DataFrame, features: tuple[Declared, ...]) -> DataFrame:
-    """The pairs with the attributes of both ends (`left_x`, `right_x`) and what the two say together (`_paired`)."""
+def with_ends(pairs: DataFrame, nodes: DataFrame, features: tuple[Declared, ...]) -> DataFrame:
+    """The pairs with the attributes of both ends: `left_x`, `right_x`."""
     for end in ("left", "right"):
         renamed = [column(f.source).alias(f"{end}_{f.source}") for f in features]
         pairs = pairs.join(nodes.select(F.col(KEY).alias(end), *renamed), end, "left")
+    return pairs
+
+
+def with_attributes(pairs: DataFrame, nodes: DataFrame, features: tuple[Declared, ...]) -> DataFrame:
+    """Pairs as `with_ends` gives them, with what the two ends say together (`_paired`)."""
+    ends = pairs
     for feature in features:
         left, right = (column(f"{end}_{feature.source}") for end in ("left", "right"))
         if isinstance(feature, NumericFeature):
@@ -196,7 +210,7 @@ def with_attributes(pairs: DataFrame, nodes: DataFrame, features: tuple[Declared
             )
         else:
             rarity = pair_features.rarities(nodes, feature.source)
-            pairs = pair_features.with_shared_terms(pairs, feature.source, feature.column, rarity)
+            pairs = pair_features.with_shared_terms(pairs, ends, feature.source, feature.column, rarity)
     return pairs
 
 

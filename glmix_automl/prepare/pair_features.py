@@ -111,12 +111,13 @@ def rarities(nodes: DataFrame, bag: str) -> DataFrame:
     return counted.crossJoin(F.broadcast(total)).select("term", rarity.alias("rarity"))
 
 
-def with_shared_terms(pairs: DataFrame, bag: str, name: str, rarity: DataFrame) -> DataFrame:
+def with_shared_terms(pairs: DataFrame, ends: DataFrame, bag: str, name: str, rarity: DataFrame) -> DataFrame:
     """The pairs with bags `shared_<name>`, `differing_<name>` (terms that only one end has) and numbers
     `shared_<name>_count`, `_jaccard` and `_rarity` (the sum over shared terms of log(nodes / nodes that have it)).
 
     Args:
         pairs: columns `left`, `right`, and arrays `left_<bag>`, `right_<bag>` of distinct strings, or null.
+        ends: the same pairs and arrays, at hand already: sums are made from these, so that plans do not double.
         bag: column of the nodes.
         name: of the feature.
         rarity: as `rarities` gives it.
@@ -129,7 +130,7 @@ def with_shared_terms(pairs: DataFrame, bag: str, name: str, rarity: DataFrame) 
     )
     both, either = F.size(f"`{shared}`"), F.size(left) + F.size(right)
     sums = (
-        pairs.select("left", "right", F.explode(f"`{shared}`").alias("term"))
+        ends.select("left", "right", F.explode(F.array_intersect(left, right)).alias("term"))
         .join(rarity, "term")
         .groupBy("left", "right")
         .agg(F.sum("rarity").alias(f"{shared}_rarity"))
