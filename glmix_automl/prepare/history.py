@@ -15,7 +15,7 @@ from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
 from glmix_automl.config import Config
-from glmix_automl.prepare.tables import column
+from glmix_automl.prepare.tables import column, split_terms
 
 UID, MEMBER, ITEM = "_glmix_uid", "_glmix_member", "_glmix_item"
 TIME, LABEL = "_glmix_time", "_glmix_label"  # bigint microseconds; integer 0 or 1
@@ -205,8 +205,7 @@ def _values(frame: DataFrame, attribute: Attribute) -> Column:
     if kind == "array":
         values = F.transform(raw, lambda v: v.cast("string"))
     elif attribute.separator is not None:
-        pattern = "".join(f"\\x{{{ord(c):x}}}" for c in attribute.separator)
-        values = F.transform(F.split(raw.cast("string"), pattern), F.trim)
+        values = split_terms(raw.cast("string"), attribute.separator)
     else:
         values = F.array(raw.cast("string"))
     values = F.filter(values, lambda v: v.isNotNull() & (v != ""))

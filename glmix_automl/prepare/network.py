@@ -14,7 +14,7 @@ from glmix_automl.prepare.events import TimeRule, id_column, time_column
 from glmix_automl.prepare.failures import translated
 from glmix_automl.prepare.recipe import BagFeature, Checks, Declared
 from glmix_automl.prepare.storage import Storage, resolve
-from glmix_automl.prepare.tables import Table, column, read, require
+from glmix_automl.prepare.tables import Table, column, read, require, split_terms
 from glmix_automl.seeds import derive
 
 ID, KEY = "_glmix_id", "_glmix_key"
@@ -216,11 +216,11 @@ def _bag(raw: DataFrame, feature: BagFeature, where: str) -> Column:
     kind: Any = raw.schema[feature.source].dataType
     value = column(feature.source)
     if isinstance(kind, StringType) and feature.separator is not None:
-        terms = F.split(value, F.lit(r"\Q" + feature.separator + r"\E"))
+        terms = split_terms(value, feature.separator)
     elif isinstance(kind, ArrayType) and feature.separator is None:
-        terms = value.cast("array<string>")
+        terms = F.transform(value.cast("array<string>"), lambda term: F.trim(term))
     else:
         raise DataError(
             f"{where}: bag {feature.source!r} is {kind.simpleString()}; expected an array, or text with a `separator`"
         )
-    return F.array_sort(F.array_distinct(F.filter(F.transform(terms, F.trim), lambda term: term != "")))
+    return F.array_sort(F.array_distinct(F.filter(terms, lambda term: term != "")))

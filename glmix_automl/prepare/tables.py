@@ -64,6 +64,13 @@ def column(name: str) -> Column:
     return F.col("`" + name.replace("`", "``") + "`")
 
 
+def split_terms(text: Column, separator: str) -> Column:
+    """The terms of a text, blanks around them left out; null for null."""
+    pattern = "".join(f"\\x{{{ord(c):x}}}" for c in separator)
+    # `F.transform(..., F.trim)` would hand `trim` the index as well, as the characters to trim.
+    return F.transform(F.split(text, pattern), lambda term: F.trim(term))
+
+
 def read(spark: SparkSession, table: Table, root: str, what: str) -> DataFrame:
     """The table as the recipe sees it.
 
