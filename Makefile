@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test check format types layers wheel spark-environment lock clean
+.PHONY: help setup quickstart test test-all check format types layers wheel spark-environment lock clean
 
 BIN := .venv/bin
 TESTS ?= tests
@@ -17,7 +17,10 @@ setup: ## Build .venv: locked packages, Horovod from source; nothing to do the s
 quickstart: setup ## Generate data, prepare it on Spark, race the strategies, print the leaderboard
 	@BIN=$(BIN) OUT=$(OUT) scripts/quickstart.sh
 
-test: check ## Everything below `check`, then the tests (TESTS=tests/training for some of them)
+test: check ## The checks, then the tests that are not slow (TESTS=tests/training for some of them)
+	@$(BIN)/python -m pytest -m "not slow" $(TESTS)
+
+test-all: check ## The checks, then every test: clusters, whole preparations, real data
 	@$(BIN)/python -m pytest $(TESTS)
 
 check: setup ## Format, lint, types, layers

@@ -16,7 +16,7 @@ from glmix_automl.dataset import Dataset
 from glmix_automl.trial import State
 from tests.end_to_end.conftest import command
 
-pytestmark = [pytest.mark.slow, pytest.mark.horovod]
+pytestmark = pytest.mark.horovod
 
 LEAN = Path(__file__).parent.parent / "serving" / "lean.py"
 

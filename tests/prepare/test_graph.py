@@ -86,7 +86,7 @@ def hidden_links(spark: Any, links: list[tuple[int, int, int]], settings: graph.
     return {(int(r.source_id), int(r.target_id)) for r in marked.select("source_id", "target_id").collect()}
 
 
-@pytest.mark.parametrize("directed", [False, True])
+@pytest.mark.parametrize("directed", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_every_feature_is_what_plain_python_finds_in_the_remaining_network(
     spark: Any, tmp_path: Path, directed: bool
 ) -> None:
@@ -175,6 +175,7 @@ def test_no_feature_sees_a_hidden_link(spark: Any, tmp_path: Path) -> None:
         assert (both[name] == both[f"{name}_bare"]).all(), name
 
 
+@pytest.mark.slow
 def test_each_member_has_its_share_of_negatives_and_a_pair_is_there_once(spark: Any, tmp_path: Path) -> None:
     write(tmp_path, network())
     rows = frame(spark, recipe(tmp_path))
@@ -192,6 +193,7 @@ def test_each_member_has_its_share_of_negatives_and_a_pair_is_there_once(spark: 
     assert abs(low - 0.5) < 5 * 0.5 / math.sqrt(len(rows))
 
 
+@pytest.mark.slow
 def test_rows_do_not_depend_on_partitions_or_on_the_order_of_the_files(spark: Any, tmp_path: Path) -> None:
     links = network()
     write(tmp_path / "one", links)
@@ -208,6 +210,7 @@ def test_rows_do_not_depend_on_partitions_or_on_the_order_of_the_files(spark: An
     assert set(different["_glmix_uid"]) != set(one["_glmix_uid"])
 
 
+@pytest.mark.slow
 def test_links_hidden_by_time_are_the_latest_and_splits_follow_each_other(spark: Any, tmp_path: Path) -> None:
     links = network()
     write(tmp_path, links)
@@ -223,6 +226,7 @@ def test_links_hidden_by_time_are_the_latest_and_splits_follow_each_other(spark:
     assert spans.loc["validation", "max"] < spans.loc["test", "min"]
 
 
+@pytest.mark.slow
 def test_json_objects_are_node_tables_too(spark: Any, tmp_path: Path) -> None:
     write(tmp_path, network())
     whole = frame(spark, recipe(tmp_path))
@@ -246,6 +250,7 @@ def test_a_hub_shows_a_bounded_number_of_pairs(spark: Any) -> None:
     assert all(one < other for one, other in pairs)
 
 
+@pytest.mark.slow
 def test_weights_make_up_for_the_candidates_that_were_not_taken(spark: Any, tmp_path: Path) -> None:
     write(tmp_path, network())
     settings = recipe(tmp_path, candidates={"negatives": 1, "weigh": True})
@@ -275,7 +280,7 @@ def test_bad_tables_are_refused_with_what_is_wrong(spark: Any, tmp_path: Path) -
     with pytest.raises(DataError, match=r"no file at .*missing\.csv"):
         graph.rows(spark, recipe(tmp_path, edges={"table": {"path": "missing.csv"}, "source": "from", "target": "to"}))
     write(tmp_path, [*network(), *((900 + n, n, 0) for n in range(30))])
-    with pytest.raises(DataError, match=r"30 of 290 links \(10\.3%\) .* max_unknown_share"):
+    with pytest.raises(DataError, match=r"30 of 290 links \(10\.3%\) .*\.max_unknown_share"):
         graph.rows(spark, recipe(tmp_path))
     assert graph.rows(spark, recipe(tmp_path, checks={"max_unknown_share": 0.2})).counts["links"] == 290
     nodes = pd.read_csv(tmp_path / "nodes.csv")

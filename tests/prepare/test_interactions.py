@@ -142,6 +142,7 @@ def test_a_dataset_is_whole_and_says_what_it_is(spark: Any, settings: dict[str, 
     assert again.to_pylist() == read(str(out), "test", manifest).select(again.column_names).to_pylist()
 
 
+@pytest.mark.slow
 def test_digests_depend_on_data_and_seed_only(
     spark: Any, settings: dict[str, Any], tables: Path, tmp_path: Path
 ) -> None:
@@ -207,6 +208,7 @@ def test_bad_input_is_named_and_nothing_is_left(
     assert list(out.parent.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_an_output_is_replaced_only_when_asked_and_only_if_a_dataset(spark: Any, settings: dict[str, Any]) -> None:
     settings["history"] = None
     out = Path(settings["output"])
@@ -229,6 +231,7 @@ def test_an_output_is_replaced_only_when_asked_and_only_if_a_dataset(spark: Any,
     assert not members[1] & members[2]
 
 
+@pytest.mark.slow
 def test_a_leak_and_unusable_rows_are_reported(
     spark: Any, settings: dict[str, Any], tables: Path, tmp_path: Path
 ) -> None:

@@ -1,11 +1,16 @@
-"""MovieLens 100K by its recipe."""
+"""MovieLens 100K and the GitHub network by their recipes."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scipy import sparse
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 
 from glmix_automl.schema import Schema
 
@@ -34,3 +39,32 @@ def test_ml_100k_is_prepared_as_its_description_says(spark: Any, real_data: Path
     assert 0.6 < alone["past_item_rate"] < 0.8
     assert max(alone.values()) < 0.8
     assert report["entities"]["user"]["ids"]["train"] < 943
+
+
+def test_the_github_network_is_told_better_by_all_features_than_by_the_best_one(
+    spark: Any, real_data: Path, tmp_path: Path
+) -> None:
+    from glmix_automl.prepare.pipeline import load, prepare
+
+    conf = CONF.with_name("github-social.yaml")
+    manifest = prepare(spark, load(conf, [f"root={real_data / 'github-social'}", f"output={tmp_path / 'out'}"]))
+    for split in manifest.splits.values():
+        assert split.base_rate == pytest.approx(0.2, abs=0.005)  # four negatives per positive
+    schema = Schema.model_validate_json((tmp_path / "out" / "schema.json").read_text())
+    train, test = (pq.read_table(tmp_path / "out" / split) for split in ("train", "test"))
+    model = LogisticRegression(C=0.03, max_iter=500)
+    model.fit(matrix(schema, train), train["label"].to_numpy())
+    auc = roc_auc_score(test["label"].to_numpy(), model.decision_function(matrix(schema, test)))
+    report = json.loads((tmp_path / "out" / "data_report.json").read_text())
+    assert auc > max(f["auc"] for f in report["features"]) + 0.01
+
+
+def matrix(schema: Schema, rows: pa.Table) -> sparse.csr_matrix:
+    """Numerics, and one column per term of each bag."""
+    parts = [sparse.csr_matrix(np.stack([rows[f.name].to_numpy() for f in schema.numerics], axis=1))]
+    for bag in schema.bags:
+        ids = rows[bag.name].combine_chunks()
+        shape = (len(rows), schema.size(bag))
+        terms = ids.flatten().to_numpy()
+        parts.append(sparse.csr_matrix((np.ones(len(terms)), terms, ids.offsets.to_numpy()), shape=shape))
+    return sparse.hstack(parts).tocsr()

@@ -13,7 +13,7 @@ from glmix_automl.workers.local import local_pool
 from glmix_automl.workers.pool import Pool
 from glmix_automl.workers.recipe import Recipe
 
-pytestmark = [pytest.mark.horovod, pytest.mark.slow]
+pytestmark = pytest.mark.horovod
 SECONDS = 240.0
 
 
