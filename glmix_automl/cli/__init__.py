@@ -23,6 +23,11 @@ COMMANDS = {
 """Subcommand -> what it does; each is a module here with `arguments(parser)` and `run(options) -> int`."""
 
 
+def add_overrides(parser: argparse.ArgumentParser, text: str) -> None:
+    """Declares `--set KEY=VALUE`, gathered in `overrides` for `config.load`."""
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help=text)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one subcommand and returns its exit code; errors a person can act on are printed without a traceback."""
     words = list(sys.argv[1:] if arguments is None else arguments)

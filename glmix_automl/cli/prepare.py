@@ -2,18 +2,13 @@
 
 import argparse
 
+from glmix_automl.cli import add_overrides
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the subcommand's arguments."""
     parser.add_argument("conf", metavar="CONF", help="the recipe, a YAML file (see docs/data.md and conf/prepare/)")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="set a key of the recipe, dotted: --set root=/data --set split.fractions.test=0.2",
-    )
+    add_overrides(parser, "set a key of the recipe, dotted: --set root=/data --set split.fractions.test=0.2")
     parser.add_argument("--overwrite", action="store_true", help="replace the dataset at the output, atomically")
     parser.add_argument("--master", help="Spark master (default: all cores of this machine; spark-submit sets its own)")
     parser.add_argument("--driver-memory", metavar="SIZE", help="of the local Spark process (default 4g)")

@@ -4,6 +4,7 @@ import argparse
 
 from glmix_automl import layout
 from glmix_automl.api import Study
+from glmix_automl.cli import add_overrides
 from glmix_automl.cli.live import work
 from glmix_automl.config import load
 from glmix_automl.study.folder import StudyFolder, StudyRecord
@@ -12,14 +13,7 @@ from glmix_automl.study.folder import StudyFolder, StudyRecord
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what the command takes."""
     parser.add_argument("study", metavar="STUDY", help="folder of the study")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="change limits, workers or tracking, for example limits.trials=100",
-    )
+    add_overrides(parser, "change limits, workers or tracking, for example limits.trials=100")
 
 
 def run(options: argparse.Namespace) -> int:

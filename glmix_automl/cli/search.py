@@ -3,15 +3,14 @@
 import argparse
 
 from glmix_automl.api import Study
+from glmix_automl.cli import add_overrides
 from glmix_automl.cli.live import work
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what the command takes."""
     parser.add_argument("configuration", metavar="CONF", help="YAML file, for example conf/search/quickstart.yaml")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="lay a value over the file"
-    )
+    add_overrides(parser, "lay a value over the file")
     parser.add_argument("--resume", action="store_true", help="go on with the study if it is there already")
 
 
