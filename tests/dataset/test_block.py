@@ -28,7 +28,7 @@ def block(lengths: list[int]) -> Block:
     )
 
 
-def is_whole(found: Block, expected: np.ndarray, lengths: list[int]) -> None:
+def assert_is_whole(found: Block, expected: np.ndarray, lengths: list[int]) -> None:
     """Every column of `found` is that of the expected rows."""
     assert len(found) == len(expected)
     assert np.array_equal(found.numerics, np.stack([expected, -expected], axis=1))
@@ -55,7 +55,7 @@ LENGTHS = st.lists(st.integers(0, 4), min_size=1, max_size=12)
 @given(LENGTHS, st.data())
 def test_take_gives_the_rows_in_their_order(lengths: list[int], data: st.DataObject) -> None:
     rows = np.array(data.draw(st.lists(st.integers(0, len(lengths) - 1), max_size=20)), np.int64)
-    is_whole(block(lengths).take(rows), rows, lengths)
+    assert_is_whole(block(lengths).take(rows), rows, lengths)
 
 
 @given(LENGTHS, st.data())
@@ -63,9 +63,9 @@ def test_slice_gives_the_rows_and_slices_again(lengths: list[int], data: st.Data
     start = data.draw(st.integers(0, len(lengths)))
     stop = data.draw(st.integers(start, len(lengths)))
     part = block(lengths).slice(start, stop)
-    is_whole(part, np.arange(start, stop), lengths)
+    assert_is_whole(part, np.arange(start, stop), lengths)
     middle = (stop - start) // 2
-    is_whole(part.slice(middle, stop - start), np.arange(start + middle, stop), lengths)
+    assert_is_whole(part.slice(middle, stop - start), np.arange(start + middle, stop), lengths)
 
 
 def test_a_slice_is_a_view() -> None:
