@@ -136,18 +136,19 @@ class Trainer:
         """Steps from `at` to `mark`, in calls short enough to be stopped between."""
         started, chunk, stopped = time.perf_counter(), FIRST_CALL, False
         while at < mark and not stopped:
-            called = time.perf_counter()
             if self._is_anytime:
-                made = self._slice(at, mark, last)
+                made, stopped = self._slice(at, mark, last, fit.steps, until)
             else:
-                made = self._run(int(at), min(chunk, mark - int(at)), last) * self._collective.size
-            seconds = max(time.perf_counter() - called, 1e-6)
-            chunk = max(1, round(min(chunk * 8, made / self._collective.size * CALL_SECONDS / seconds)))
+                called = time.perf_counter()
+                own = self._run(int(at), min(chunk, mark - int(at)), last)
+                seconds = max(time.perf_counter() - called, 1e-6)
+                chunk = max(1, round(min(chunk * 8, own * CALL_SECONDS / seconds)))
+                made = own * self._collective.size
+                stopped = self._agree(time.time() > until)
             at += made / self._collective.size
             fit.steps += round(made)
             fit.rows += round(made) * self._loop.batch
-            stopped = self._agree(time.time() > until)
-            if at < mark:
+            if at < mark and not self._is_anytime:
                 stopped = self._stop(Moment(at / self._epoch_steps, fit.steps)) or stopped
         fit.train_seconds += time.perf_counter() - started
         return at, stopped and at < last
@@ -170,8 +171,12 @@ class Trainer:
         noise = derive(self._seed, "dropout", self._collective.rank)
         return self._loop.run(rows, starts, rates, counted, self._scale, self._hyper, noise, until)
 
-    def _slice(self, at: float, mark: int, last: int) -> float:
-        """Steps of this rank for a slice of time, then the average of all ranks; returns the steps of all."""
+    def _slice(self, at: float, mark: int, last: int, steps: int, deadline: float) -> tuple[float, bool]:
+        """Steps of this rank for a slice of time, then the average of all ranks and their votes, in one message.
+
+        Returns:
+            Steps of all ranks, and whether to stop.
+        """
         until, made = time.time() + SLICE_SECONDS, 0
         most = 2 * math.ceil(mark - at)  # a rank twice as fast as the mean; so that the budget is hardly overdrawn
         while made < most and (made == 0 or time.time() < until):
@@ -179,7 +184,10 @@ class Trainer:
             if time.time() >= until:
                 break
         self._own += made
-        return average(self._loop, self._collective, made)
+        stop = time.time() > deadline
+        if self._collective.rank == 0:  # which knows the others' steps of the slices before only
+            stop = self._watch(Moment(at / self._epoch_steps, steps)) or stop
+        return average(self._loop, self._collective, made, stop)
 
     def _measure(self, fit: Fit) -> Point:
         started = time.perf_counter()
