@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from glmix_automl.search import STRATEGIES, Strategy
+from glmix_automl.search.ordered import Ordered
 from glmix_automl.space import Space
 from glmix_automl.trial import Costs, Progress, Result, State, Trial
 
@@ -66,17 +67,31 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "optuna": ("optuna", {**WORK, "trials": 20, "sampler": "TPESampler"}),
 }
 """Case -> (name of the strategy, options)."""
+ORDERED = {
+    "bayes told in order": ("random forest", 3),
+    "growth told in order": ("growth", 2),
+    "grid in turn": ("grid", 0),
+}
+"""Case -> the case that is told in order, and the lag."""
 LIMIT = 3000
 """Trials after which a strategy counts as endless; every case is configured to stop far below."""
 
 
-@pytest.fixture(params=CASES)
-def case(request: pytest.FixtureRequest) -> Callable[[int], Strategy]:
-    name, options = CASES[request.param]
+def maker(case: str) -> Callable[[int], Strategy]:
+    if case in ORDERED:
+        inner, lag = ORDERED[case]
+        make = maker(inner)
+        return lambda seed: Ordered(make(seed), lag)
+    name, options = CASES[case]
     if name == "optuna":
         pytest.importorskip("optuna")
     kind = STRATEGIES[name]
     return lambda seed: kind.make(kind.options.model_validate(options), seed)
+
+
+@pytest.fixture(params=[*CASES, *ORDERED])
+def case(request: pytest.FixtureRequest) -> Callable[[int], Strategy]:
+    return maker(request.param)
 
 
 def outcome(trial: Trial, fails: bool = False) -> Result:
@@ -125,7 +140,8 @@ def test_the_same_seed_and_calls_give_the_same_asks(case: Callable[[int], Strate
 
 
 def test_proposals_are_points_of_the_space(case: Callable[[int], Strategy], request: pytest.FixtureRequest) -> None:
-    options = CASES[request.node.callspec.params["case"]][1]
+    name = request.node.callspec.params["case"]
+    options = CASES[ORDERED[name][0] if name in ORDERED else name][1]
     if "space" not in options:
         pytest.skip("chooses from no space")
     space = Space.model_validate(options["space"])
@@ -187,3 +203,17 @@ def test_a_parent_is_an_earlier_trial_that_was_told(case: Callable[[int], Strate
 
 def test_asking_for_none_gives_none(case: Callable[[int], Strategy]) -> None:
     assert case(0).ask(0) == []
+
+
+@pytest.mark.parametrize("name", ORDERED)
+def test_told_in_order_it_repeats_itself_whatever_took_how_long(name: str) -> None:
+    runs = [play(maker(name)(1), 3, np.random.default_rng(order), fails=True) for order in range(3)]
+    first, *others = [sorted((t for asked in run for t in asked), key=lambda t: t.number) for run in runs]
+    assert others == [first, first]
+    unordered = [play(maker("random forest")(1), 3, np.random.default_rng(order)) for order in range(2)]
+    assert unordered[0] != unordered[1], "or this test could not fail"
+
+
+def test_a_strategy_that_stops_trials_cannot_be_told_in_order() -> None:
+    with pytest.raises(ValueError, match="cannot repeat itself"):
+        Ordered(maker("median rule")(1), 2)

@@ -1,0 +1,50 @@
+"""A strategy told in the order of its asks, a fixed number of trials behind: it repeats itself on any machine.
+
+What an asynchronous strategy proposes depends on which results have arrived, so on the speed of the workers. Here trial
+i is proposed when the results of exactly the trials before i - lag have been told: the same seed gives the same trials
+whatever took how long. The price is idle slots: at most `lag + 1` trials are out, and one that takes long holds the
+others up once they are `lag` ahead of it. A lag of the number of slots, or a little more, hardly idles.
+"""
+
+from glmix_automl.search.strategy import Strategy
+from glmix_automl.trial import Result, Trial
+
+
+class Ordered:
+    """Lays an order of tells over a strategy; ends when that does."""
+
+    def __init__(self, strategy: Strategy, lag: int) -> None:
+        """Takes the strategy as it is now, not asked yet.
+
+        Raises:
+            ValueError: the strategy also stops running trials, which no order of results makes repeatable.
+        """
+        if hasattr(strategy, "watch"):
+            raise ValueError("a strategy that stops running trials cannot repeat itself: leave out `lag` or its rule")
+        self._strategy, self._lag = strategy, lag
+        self._asked = self._told = 0
+        self._waiting: dict[int, Result] = {}
+
+    def ask(self, n: int) -> list[Trial]:
+        """See `Strategy`; one by one, each after the tells that are due before it."""
+        asked: list[Trial] = []
+        while len(asked) < n and (self._asked - self._told <= self._lag or self._pass_on()):
+            trials = self._strategy.ask(1)
+            asked += trials
+            self._asked += len(trials)
+            if not trials and not self._pass_on():
+                break
+        return asked
+
+    def tell(self, result: Result) -> None:
+        """Kept until it is due."""
+        self._waiting[result.number] = result
+
+    def _pass_on(self) -> bool:
+        """Tells the strategy its next result, if that has arrived."""
+        result = self._waiting.pop(self._told, None)
+        if result is None:
+            return False
+        self._strategy.tell(result)
+        self._told += 1
+        return True
