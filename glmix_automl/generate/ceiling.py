@@ -49,7 +49,7 @@ def binned_auc(
 
 
 def _whole(weight: Column) -> Column:
-    return F.round(weight * _UNIT).cast("bigint")
+    return F.rint(weight * _UNIT).cast("bigint")
 
 
 def _auc(positives: "np.ndarray", negatives: "np.ndarray") -> float:

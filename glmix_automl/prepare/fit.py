@@ -118,7 +118,7 @@ def _moments(train: DataFrame, wanted: list[tuple[str, str]]) -> dict[tuple[str,
     sums: list[Column] = []
     for curve, (_, low, high) in zip(curves, ranges, strict=True):
         unit = (curve - F.lit(low)) / F.lit(high - low if high > low else 1.0)
-        sums += [F.sum(F.round(u * _GRID).cast("bigint")) for u in (unit, unit * unit)]
+        sums += [F.sum(F.rint(u * _GRID).cast("bigint")) for u in (unit, unit * unit)]
     second = train.agg(*sums).first()
     assert second is not None, "an aggregate has a row"
     result = {}

@@ -91,7 +91,7 @@ def _through_common(pairs: DataFrame, adjacency: DataFrame, degree: DataFrame) -
     whole = {"adamic_adar": 1.0 / F.log(F.col("d").cast("double")), "resource_allocation": 1.0 / F.col("d")}
     return met.groupBy("left", "right").agg(
         F.count(F.lit(1)).alias("common_neighbours"),
-        *(F.sum(F.round(term * _UNIT).cast("bigint")).alias(name) for name, term in whole.items()),
+        *(F.sum(F.rint(term * _UNIT).cast("bigint")).alias(name) for name, term in whole.items()),
         F.sum(side["left_out"] * side["right_back"]).alias("paths"),
         F.sum(side["left_out"] * side["right_out"]).alias("followed_by_both"),
         F.sum(side["left_back"] * side["right_back"]).alias("followers_of_both"),
@@ -107,7 +107,7 @@ def rarities(nodes: DataFrame, bag: str) -> DataFrame:
     """
     total = nodes.select(F.count(F.lit(1)).alias("total"))
     counted = nodes.select(F.explode(bag).alias("term")).groupBy("term").count()
-    rarity = F.round(F.log(F.col("total") / F.col("count")) * _UNIT).cast("bigint")
+    rarity = F.rint(F.log(F.col("total") / F.col("count")) * _UNIT).cast("bigint")
     return counted.crossJoin(F.broadcast(total)).select("term", rarity.alias("rarity"))
 
 
