@@ -49,7 +49,7 @@ def prepare(recipe: str | Path, overrides: Sequence[str] = (), overwrite: bool =
         ConfigError, DataError: what is wrong with the recipe or the tables, and what to do.
     """
     from glmix_automl.prepare import pipeline
-    from glmix_automl.prepare.session import session
+    from glmix_automl.spark import session
 
     settings = pipeline.load(recipe, overrides)
     pipeline.prepare(session(f"prepare {settings.name}"), settings, overwrite)

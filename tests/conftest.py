@@ -1,4 +1,4 @@
-"""Fixtures shared by every test: one Spark session per run, and the real data where it is there."""
+"""Fixtures shared by every test: one Spark session and one cluster per run, and the real data where it is there."""
 
 import os
 import sys
@@ -41,6 +41,15 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     session.sparkContext.setLogLevel("ERROR")
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the one standalone Spark cluster of the test run: two workers of one core."""
+    from tests.spark_cluster import standalone
+
+    with standalone(tmp_path_factory.mktemp("cluster")) as master:
+        yield master
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "glmix_automl"
 
 ROWS = [
-    {"errors", "seeds", "layout", "config"},
+    {"errors", "seeds", "layout", "config", "spark"},
     {"schema", "manifest", "features", "metrics", "space", "trial"},
     {"generate", "prepare", "dataset", "workers", "search"},
     {"models", "study"},
@@ -19,9 +19,21 @@ ROWS = [
     {"cli"},
 ]
 # Within the first two rows modules build on each other in this order.
-FOUNDATION = ["errors", "seeds", "config", "layout", "trial", "schema", "manifest", "features", "metrics", "space"]
+FOUNDATION = [
+    "errors",
+    "seeds",
+    "config",
+    "layout",
+    "spark",
+    "trial",
+    "schema",
+    "manifest",
+    "features",
+    "metrics",
+    "space",
+]
 HOMES = {
-    "pyspark": {"prepare", "generate", "serving/score", "workers/spark", "api", "cli"},
+    "pyspark": {"spark", "prepare", "generate", "serving/score", "workers/spark", "api", "cli"},
     "tensorflow": {"models", "training", "workers/collective", "workers/averaging"},
     "horovod": {"workers"},
     "mlflow": {"study/tracking", "serving", "cli"},

@@ -34,8 +34,8 @@ def run(options: argparse.Namespace) -> int:
     """Generates, or computes a ceiling, and prints what came of it."""
     from glmix_automl import config
     from glmix_automl.generate.write import DATA_SETS, ceiling_of, write
-    from glmix_automl.prepare.failures import translated
-    from glmix_automl.prepare.session import run_settings, session
+    from glmix_automl.prepare.session import run_settings
+    from glmix_automl.spark import session, translated
 
     if options.kind == "ceiling":
         spark = session("glmix-automl generate ceiling")

@@ -19,7 +19,7 @@ def run(options: argparse.Namespace) -> int:
     from glmix_automl.prepare.pipeline import load, prepare
     from glmix_automl.prepare.report import read_report
     from glmix_automl.prepare.report_console import show
-    from glmix_automl.prepare.session import session
+    from glmix_automl.spark import session
 
     recipe = load(options.conf, options.overrides)
     spark = session(f"prepare {recipe.name}", options.master, options.driver_memory)

@@ -21,8 +21,8 @@ from pyspark.sql.types import (
 
 from glmix_automl.config import Config
 from glmix_automl.errors import DataError
-from glmix_automl.prepare.failures import translated
 from glmix_automl.prepare.tables import column
+from glmix_automl.spark import translated
 
 Unit = Literal["seconds", "milliseconds", "microseconds", "nanoseconds"]
 _PER_SECOND: dict[str, int] = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}

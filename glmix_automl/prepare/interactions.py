@@ -17,12 +17,12 @@ from glmix_automl.config import Config
 from glmix_automl.errors import ConfigError, DataError
 from glmix_automl.prepare import history
 from glmix_automl.prepare.events import LabelRule, TimeRule, id_column, label_column, time_column, weight_column
-from glmix_automl.prepare.failures import translated
 from glmix_automl.prepare.history import ITEM, LABEL, MEMBER, TIME, UID, History, with_history
 from glmix_automl.prepare.recipe import ColumnSplit, Declared, NumericFeature, Recipe, TimeSplit
 from glmix_automl.prepare.rows import Rows
 from glmix_automl.prepare.tables import Table, column, read, require
 from glmix_automl.schema import Entity, Side
+from glmix_automl.spark import translated
 
 _WEIGHT = "_glmix_weight"
 _OCCURRENCE = "_glmix_occurrence"

@@ -11,11 +11,11 @@ from pyspark.sql.types import ArrayType, StringType
 from glmix_automl.config import Config
 from glmix_automl.errors import ConfigError, DataError
 from glmix_automl.prepare.events import TimeRule, id_column, time_column
-from glmix_automl.prepare.failures import translated
 from glmix_automl.prepare.recipe import BagFeature, Checks, Declared
 from glmix_automl.prepare.storage import Storage, resolve
 from glmix_automl.prepare.tables import Table, column, read, require, split_terms
 from glmix_automl.seeds import derive
+from glmix_automl.spark import translated
 
 ID, KEY = "_glmix_id", "_glmix_key"
 

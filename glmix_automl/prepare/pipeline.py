@@ -15,7 +15,6 @@ from glmix_automl.layout import MANIFEST, SCHEMA
 from glmix_automl.manifest import Manifest, Shard, Split
 from glmix_automl.prepare import graph, interactions
 from glmix_automl.prepare.checks import Report, checked, warned
-from glmix_automl.prepare.failures import translated
 from glmix_automl.prepare.fit import fitted
 from glmix_automl.prepare.profile import Profile, profile, staged_fill
 from glmix_automl.prepare.publish import publishing
@@ -28,6 +27,7 @@ from glmix_automl.prepare.shards import digests, read_split, write
 from glmix_automl.prepare.split import SPLIT, assigned
 from glmix_automl.prepare.stage import LABEL, UID, plan, staged
 from glmix_automl.schema import SPLITS, Schema
+from glmix_automl.spark import translated
 
 _STAGE = "_stage"
 

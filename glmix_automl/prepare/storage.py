@@ -7,7 +7,7 @@ from py4j.protocol import Py4JError
 from pyspark.sql import SparkSession
 
 from glmix_automl.errors import DataError
-from glmix_automl.prepare.failures import translated
+from glmix_automl.spark import translated
 
 _SHOWN = 12
 

@@ -10,8 +10,8 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from glmix_automl.config import Config
 from glmix_automl.errors import DataError
-from glmix_automl.prepare.failures import cause, translated
 from glmix_automl.prepare.storage import Storage, resolve
+from glmix_automl.spark import cause, translated
 
 _SUFFIXES = {"parquet": "parquet", "json": "json", "jsonl": "json", "ndjson": "json"}
 

@@ -1,11 +1,10 @@
 """Settings become an executor: the one place that knows where trials can run."""
 
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from glmix_automl.dataset import Dataset
 from glmix_automl.study.settings import SearchSettings, Workers
 from glmix_automl.trial import Progress
 from glmix_automl.workers.executor import Executor
@@ -20,8 +19,12 @@ EVALUATOR = "glmix_automl.training.evaluate.Evaluator"
 LOGS = "logs"  # in the study's folder: what the workers print
 
 
-def evaluator(settings: SearchSettings) -> Recipe:
-    """How a worker makes its task."""
+def evaluator(settings: SearchSettings, dataset: Dataset) -> Recipe:
+    """How a worker makes its task.
+
+    Raises:
+        DataError: the memory the workers may use is too little even for a stream of the dataset.
+    """
     workers = settings.workers
     arguments = {
         "dataset": settings.dataset,
@@ -30,8 +33,18 @@ def evaluator(settings: SearchSettings) -> Recipe:
         "threads": workers.threads,
         "trial_seconds": workers.trial_seconds,
         "averaging": workers.averaging,
+        "block_rows": _block_rows(workers, dataset),
     }
     return Recipe(EVALUATOR, arguments)
+
+
+def _block_rows(workers: Workers, dataset: Dataset) -> int | None:
+    """Rows of a streamed block; None where every split, as arrays and as tensors, fits in the memory of a process."""
+    if workers.memory_mb is None:
+        return None
+    memory = workers.memory_mb * 1e6
+    rows = sum(dataset.row_bytes(split) * dataset.rows(split) for split in dataset.manifest.splits)
+    return None if 2 * rows / workers.ranks <= memory else dataset.block_rows("train", memory)
 
 
 def executor(workers: Workers, recipe: Recipe, folder: Path, on_progress: Callable[[Progress], None]) -> Executor:
@@ -61,23 +74,12 @@ def _in_process(workers: Workers, recipe: Recipe, folder: Path, on_progress: Cal
 
 def _spark(workers: Workers, recipe: Recipe, folder: Path, on_progress: Callable[[Progress], None]) -> Executor:
     """On the running application (spark-submit made it), else on a local one with a core per rank."""
-    import importlib
+    from glmix_automl import spark
+    from glmix_automl.workers.spark import spark_pool
 
-    # By name: Spark is at home with the workers, and only a study that asks for it pays for its import.
-    spark = importlib.import_module("glmix_automl.workers.spark")
-    context = importlib.import_module("pyspark").SparkContext
-    # Executors on this machine run the Python that has the locked packages, not the first on PATH.
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    active = context._active_spark_context
-    if active is None:
-        cores = workers.slots * workers.ranks
-        conf = importlib.import_module("pyspark").SparkConf().setAppName("glmix-automl search")
-        if "PYSPARK_GATEWAY_PORT" not in os.environ:  # not under spark-submit, which says where
-            conf = conf.setMaster(f"local[{cores}]").set("spark.ui.showConsoleProgress", "false")
-            conf = conf.set("spark.driver.host", "127.0.0.1").set("spark.driver.bindAddress", "127.0.0.1")
-        active = context.getOrCreate(conf)
-    pool: Executor = spark.spark_pool(
-        active,
+    context = spark.session("glmix-automl search", f"local[{workers.slots * workers.ranks}]").sparkContext
+    return spark_pool(
+        context,
         recipe,
         workers.slots,
         workers.ranks,
@@ -85,7 +87,6 @@ def _spark(workers: Workers, recipe: Recipe, folder: Path, on_progress: Callable
         on_progress=on_progress,
         rules=_rules(workers),
     )
-    return pool
 
 
 def _rules(workers: Workers) -> "Rules":

@@ -12,6 +12,7 @@ from glmix_automl.config import parse
 from glmix_automl.dataset import Dataset
 from glmix_automl.errors import ConfigError, StudyError
 from glmix_automl.search import STRATEGIES
+from glmix_automl.search.ordered import Ordered
 from glmix_automl.seeds import derive
 from glmix_automl.study import journal, lock, place
 from glmix_automl.study.controller import Controller
@@ -123,7 +124,9 @@ class Session:
             if controller.progress(progress):
                 executor.stop(progress.number)
 
-        executor = make(self.settings.workers, place.evaluator(self.settings), self.folder.path, on_progress)
+        executor = make(
+            self.settings.workers, place.evaluator(self.settings, self.dataset), self.folder.path, on_progress
+        )
         try:
             yield executor
         finally:
@@ -190,6 +193,7 @@ def _entry(name: str, entry: EntrySettings, seed: int) -> Entry:
     options = parse(entry.options, kind.options, f"race.{name}")
     try:
         strategy = kind.make(options, derive(seed, "race", name))
+        strategy = strategy if entry.lag is None else Ordered(strategy, entry.lag)
     except ValueError as error:
         raise ConfigError(f"race.{name}: {error}") from error
     return Entry(name, strategy, entry.budget, entry.share)

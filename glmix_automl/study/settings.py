@@ -24,6 +24,9 @@ class Workers(Config):
     trial_seconds: float | None = pydantic.Field(default=None, gt=0)
     """A trial that runs so long is stopped, its best weights count; one that does not stop then has hung: its worker is
     replaced and the trial has failed."""
+    memory_mb: float | None = pydantic.Field(default=None, gt=0)
+    """Memory of each process for rows: a dataset that needs more streams from disk at each pass, in blocks with
+    read-ahead; none: everything is resident."""
     attempts: int = pydantic.Field(default=2, ge=1)
     """How often a trial is started before a lost worker makes it a failed one."""
 
@@ -62,6 +65,9 @@ class EntrySettings(pydantic.BaseModel):
     budget: Budget = Budget()
     share: float = pydantic.Field(default=1.0, gt=0)
     """Worker-seconds of this entry for each one of an entry with share 1, while both want workers."""
+    lag: int | None = pydantic.Field(default=None, ge=0)
+    """Each proposal knows all results but those of the last `lag` trials before it, so that one seed gives the same
+    trials on any machine; at most lag + 1 are out. None: it knows whatever has arrived, and nobody waits."""
 
     @property
     def options(self) -> dict[str, Any]:

@@ -173,9 +173,9 @@ def test_a_kill_between_the_renames_loses_nothing(spark: Any, tmp_path: Path, mo
 
 
 def test_errors_on_executors_say_what_is_wrong(run_settings: Any) -> None:
-    from glmix_automl.prepare.failures import translated
     from glmix_automl.prepare.rows import Rows
     from glmix_automl.prepare.stage import staged
+    from glmix_automl.spark import translated
 
     frame = run_settings.createDataFrame([("u", 1, [1.0])], "uid string, label int, x array<double>")
     bad = (NumericFeature(source="x"), BagFeature(source="uid", name="b"))

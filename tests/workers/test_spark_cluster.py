@@ -1,24 +1,16 @@
 """An executor of a standalone Spark cluster killed in mid-trial: one attempt is lost, and nothing is left behind."""
 
 import json
-import os
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-pyspark = pytest.importorskip("pyspark")
+from tests.spark_cluster import JAVA, ROOT, environment
 
-pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(700)]
-ROOT = Path(__file__).resolve().parents[2]
-SPARK = Path(pyspark.__file__).parent
-LONG = 150.0
-JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # starts sooner, and nothing here runs long enough to need more
+pytestmark = [pytest.mark.spark, pytest.mark.timeout(700)]
 
 DRIVER = """
 import json, sys, time
@@ -60,55 +52,11 @@ print(json.dumps({"executors": len(executors), "results": [r.to_json() for r in 
 """
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[str]:
-    """A master and two workers of one core each."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    master = f"spark://127.0.0.1:{port}"
-    started = [spark_class(tmp_path, "master.Master", "--port", str(port), "--webui-port", "0")]
-    wait_for_port(port)
-    for number in range(2):
-        options = ["--cores", "1", "--memory", "1g", "--webui-port", "0", "-d", str(tmp_path / f"work-{number}")]
-        started.append(spark_class(tmp_path, "worker.Worker", *options, master))
-    yield master
-    family = [child for process in started for child in psutil.Process(process.pid).children(recursive=True)]
-    for process in [*family, *started]:
-        process.kill()
-    for process in started:
-        process.wait()
-
-
-def spark_class(folder: Path, name: str, *options: str) -> "subprocess.Popen[bytes]":
-    """A daemon of Spark's, from the pip package alone."""
-    environment = {
-        **os.environ,
-        "SPARK_HOME": str(SPARK),
-        "PYSPARK_PYTHON": sys.executable,
-        "SPARK_DAEMON_MEMORY": "256m",
-    }
-    command = [str(SPARK / "bin" / "spark-class"), f"org.apache.spark.deploy.{name}", "--host", "127.0.0.1", *options]
-    with (folder / f"{name}.log").open("ab") as log:
-        return subprocess.Popen(command, env={**os.environ, **environment}, stdout=log, stderr=log)
-
-
-def wait_for_port(port: int) -> None:
-    end = time.monotonic() + LONG
-    while time.monotonic() < end:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            time.sleep(0.1)
-    pytest.fail("the master did not start")
-
-
 def test_a_killed_executor_costs_one_attempt_and_leaves_nothing(cluster: str, tmp_path: Path) -> None:
     marks = tmp_path / "marks"
     marks.mkdir()
-    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
     command = [sys.executable, "-c", DRIVER, cluster, str(marks), str(ROOT), JAVA]
-    driver = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=560)
+    driver = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=560)
     assert driver.returncode == 0, driver.stderr[-3000:]
     outcome = json.loads(driver.stdout.splitlines()[-1])
     assert outcome["executors"] == 2

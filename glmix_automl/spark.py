@@ -1,0 +1,94 @@
+"""The Spark application a command runs in, and its failures said in a person's words."""
+
+import os
+import re
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from py4j.protocol import Py4JError, Py4JJavaError
+from pyspark import SparkContext
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+import glmix_automl
+from glmix_automl.errors import DataError, GlmixError
+
+DRIVER_MEMORY = "4g"
+_RAISED = re.compile(
+    r"^(?:\w+\.)*(\w+(?:Error|Exception|Interrupt)): (.+?)(?=\n\s*\n|\n\s+at |\nDriver stack|\Z)", re.M | re.S
+)
+_OWN = ("DataError", "ConfigError", "GlmixError")
+_LONGEST = 600
+
+
+def session(name: str, master: str | None = None, driver_memory: str | None = None) -> SparkSession:
+    """The active session, or a new one.
+
+    Under spark-submit nothing is set that it may have set. Elsewhere a local session on all cores is made; `master` and
+    `driver_memory` (default 4g) say otherwise. A session on a cluster ships this package to its executors.
+    """
+    if (active := SparkSession.getActiveSession()) is not None:
+        return active
+    # Executors on this machine, and those of a like environment elsewhere, run the same Python.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.builder.appName(name)
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # not under spark-submit, which starts Python with its gateway
+        builder = builder.master(master or os.environ.get("MASTER", "local[*]"))
+        builder = builder.config("spark.driver.memory", driver_memory or DRIVER_MEMORY)
+        builder = builder.config("spark.ui.showConsoleProgress", "false").config("spark.ui.enabled", "false")
+        builder = builder.config("spark.log.level", "ERROR")
+        # Spark's default of 200 is for clusters: here its 200 x 200 small shuffle files cost more than the work.
+        builder = builder.config("spark.sql.shuffle.partitions", str(8 * (os.cpu_count() or 1)))
+        builder = builder.config("spark.shuffle.sort.bypassMergeThreshold", "1")
+    with translated("Spark cannot be started"):
+        spark = builder.getOrCreate()
+    ship(spark.sparkContext)
+    return spark
+
+
+def ship(context: SparkContext) -> None:
+    """Sends this package's source to a cluster's executors, whose environment has its libraries only."""
+    if str(context.master).startswith("local"):
+        return
+    package = Path(glmix_automl.__file__).parent
+    archive = Path(tempfile.mkdtemp(prefix="glmix-automl-")) / "glmix_automl.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in sorted(package.rglob("*.py")):
+            file.write(path, path.relative_to(package.parent))
+    context.addPyFile(str(archive))
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Turns whatever Spark raises in the block into a `DataError` that says what was being done and why it failed."""
+    try:
+        yield
+    except GlmixError:
+        raise
+    except (PySparkException, Py4JError) as error:
+        raise DataError(f"{doing}: {cause(error)}") from error
+
+
+def cause(error: BaseException) -> str:
+    """The innermost reason of a Spark error, in one line."""
+    text = str(error)
+    if "Traceback (most recent call last)" in text:  # from Python on an executor: the last exception is the reason
+        raised = _RAISED.findall(text[text.rindex("Traceback (most recent call last)") :])
+        if raised:
+            kind, message = raised[0]
+            return message.strip() if kind in _OWN else f"{kind}: {message.strip()}"
+    if isinstance(error, Py4JJavaError):
+        text = _innermost(error.java_exception)
+    first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
+    return first if len(first) <= _LONGEST else first[:_LONGEST] + " ..."
+
+
+def _innermost(throwable: object) -> str:
+    while throwable.getCause() is not None:  # type: ignore[attr-defined]
+        throwable = throwable.getCause()  # type: ignore[attr-defined]
+    kind = throwable.getClass().getSimpleName()  # type: ignore[attr-defined]
+    return f"{kind}: {throwable.getMessage()}"  # type: ignore[attr-defined]
