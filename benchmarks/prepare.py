@@ -2,8 +2,7 @@
 
     python benchmarks/prepare.py [--rows 1000000 4000000 16000000] [--master local[2]] [--driver-memory 4g]
 
-Each size is prepared in a process of its own, the smallest twice (the first warms the disk cache and is not shown), so
-every run starts a Spark of its own. Printed for each: seconds by the clock, rows per second, seconds of processors
+Each size is prepared in a process of its own, which starts a Spark of its own, from tables just written. Printed for each: seconds by the clock, rows per second, seconds of processors
 (all processes of the run), and both times against the smallest size, with the exponent of processor time in rows: ten
 times the rows must cost at most eleven times the time, which is an exponent of 1.041. Processor time says the same on a
 machine that has other work.
@@ -35,9 +34,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             carried_out("generate", "jymbii", "--rows", str(rows), "--output", f"{folder}/raw")
             seconds, cpu = prepared(folder, options.master, options.driver_memory)
-            if first is None:
-                seconds, cpu = prepared(folder, options.master, options.driver_memory)
-                first = (rows, seconds, cpu)
+            first = first or (rows, seconds, cpu)
         more, longer, dearer = rows / first[0], seconds / first[1], cpu / first[2]
         exponent = f"{math.log(dearer) / math.log(more):8.3f}" if more > 1 else ""
         ratios = f"{more:>7.2f} {longer:>7.2f} {dearer:>7.2f} {exponent}"

@@ -32,13 +32,14 @@ class Embedding:
         width: columns of what `look_up` gives.
     """
 
-    def __init__(self, schema: Schema, width: int, bag_width: int) -> None:
+    def __init__(self, schema: Schema, width: int, bag_width: int, used: bool = True) -> None:
         """Makes the tables.
 
         Args:
             schema: of the dataset.
             width: of a categorical's embedding; 0 chooses by the size of its vocabulary.
             bag_width: the same for bags.
+            used: whether there is anything to embed; else no table is made and nothing looked up.
         """
         rows: dict[int, int] = {}
         begin: dict[tuple[str, int], int] = {}
@@ -51,8 +52,8 @@ class Embedding:
                 rows[own] = rows.get(own, 0) + size
             return own, begin[feature.vocabulary, own]
 
-        columns = [place(f, width) for f in schema.categoricals]
-        bags = [place(f, bag_width) for f in schema.bags]
+        columns = [place(f, width) for f in schema.categoricals if used]
+        bags = [place(f, bag_width) for f in schema.bags if used]
         widths = sorted(rows)
         self.tables = [variable(f"embedding_{w}", [rows[w], w]) for w in widths]
         self.columns = [_Place(widths.index(w), base, k) for k, (w, base) in enumerate(columns)]

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from glmix_automl import seeds
+from glmix_automl.errors import TrialError
 from glmix_automl.models.coordinate import Coordinate, Gradient, Hyper
 from glmix_automl.models.embedding import Embedding
 from glmix_automl.models.family import TRAINING, Parameter
@@ -25,9 +26,13 @@ ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
 
 NUMBERS = ("embedding_l2", "weight_decay", "dropout")  # inputs of the graph, where they are not 0
 
+INPUTS = ("all", "numerics", "terms")
+"""Features a network is built on: a member of an ensemble errs otherwise than the rest if it sees something else."""
+
 Drop: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
 
 EMBEDDING = {
+    "inputs": Parameter("all", "what it sees: all features, numerics only, or all but numerics", choices=INPUTS),
     "embedding_width": Parameter(16, "of a categorical; 0 chooses by its number of ids", low=0, high=1024),
     "bag_width": Parameter(16, "of a bag's entries; 0 chooses by the number of ids", low=0, high=1024),
     "embedding_l2": Parameter(0.0, "strength of 1/2 |row|^2 for each row a batch touches, per occurrence", low=0.0),
@@ -47,9 +52,14 @@ class Network(Coordinate):
 
     def __init__(self, family: str, schema: Schema, parameters: Mapping[str, Value]) -> None:
         super().__init__(family, schema, parameters)
-        self._embedding = Embedding(schema, int(parameters["embedding_width"] or 0), int(parameters["bag_width"] or 0))
+        seen = str(parameters.get("inputs", "all"))
+        widths = int(parameters["embedding_width"] or 0), int(parameters["bag_width"] or 0)
+        self._embedding = Embedding(schema, *widths, used=seen != "numerics")
+        self._numerics = len(schema.numerics) if seen != "terms" else 0
         self.tables = self._embedding.tables
-        self.inputs = len(schema.numerics) + self._embedding.width
+        self.inputs = self._numerics + self._embedding.width
+        if not self.inputs:
+            raise TrialError(f"family {family}: inputs {seen!r}: the dataset has no such features")
 
     @property
     def structure(self) -> tuple[Any, ...]:
@@ -80,7 +90,10 @@ class Network(Coordinate):
     def logits(self, batch: Rows) -> tf.Tensor:
         """See `Coordinate`."""
         found = [rows for _, _, rows in self._embedding.gather(batch)]
-        return self.forward(batch.numerics, self._embedding.features(batch, found), lambda x: x)
+        return self._forward(batch, found, lambda x: x)
+
+    def _forward(self, batch: Rows, found: list[tf.Tensor], drop: Drop) -> tf.Tensor:
+        return self.forward(batch.numerics[:, : self._numerics], self._embedding.features(batch, found), drop)
 
     def gradients(self, batch: Rows, scale: tf.Tensor, hyper: Hyper, noise: tf.Tensor) -> list[Gradient]:
         """See `Coordinate`; tables get one slice per lookup, so the cost goes by the ids in the batch."""
@@ -89,7 +102,7 @@ class Network(Coordinate):
         weights = [weight.read_value() for weight in self.dense]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([self.dense, found])
-            score = self.forward(batch.numerics, self._embedding.features(batch, found), self._dropout(hyper, noise))
+            score = self._forward(batch, found, self._dropout(hyper, noise))
             losses = tf.nn.sigmoid_cross_entropy_with_logits(batch.label, score + batch.offset)
             loss = tf.reduce_sum(losses * batch.weight) / scale
         dense, sparse = tape.gradient(loss, [self.dense, found], unconnected_gradients="zero")
