@@ -2,10 +2,10 @@
 
     python benchmarks/prepare.py [--rows 1000000 4000000 16000000] [--master local[2]] [--driver-memory 4g]
 
-Each size is prepared in a process of its own, which starts a Spark of its own, from tables just written. Printed for each: seconds by the clock, rows per second, seconds of processors
-(all processes of the run), and both times against the smallest size, with the exponent of processor time in rows: ten
-times the rows must cost at most eleven times the time, which is an exponent of 1.041. Processor time says the same on a
-machine that has other work.
+Each size is prepared in a process of its own, which starts a Spark of its own, from tables just written. Printed for
+each: seconds by the clock, rows per second, seconds of processors (all processes of the run), and both times against
+the smallest size, with the exponent of processor time in rows: ten times the rows must cost at most eleven times the
+time, which is an exponent of 1.041. Processor time says the same on a machine that has other work.
 """
 
 import argparse

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
@@ -16,6 +17,7 @@ from glmix_automl.layout import REPORT
 from glmix_automl.study import controller as control
 from glmix_automl.study.controller import Controller
 from glmix_automl.study.display import headline, leaderboard_view, status_view
+from glmix_automl.study.place import LOGS
 from glmix_automl.study.session import Session, status
 from glmix_automl.study.settings import Limits
 from glmix_automl.trial import Result
@@ -45,14 +47,13 @@ def work(study: Study, resume: bool) -> int:
 
 def show(console: Console, study: Study) -> None:
     """Writes what a study has come to, prints the leaderboard, and says where the rest is."""
-    # TensorFlow is loaded to check the exported model, and would talk of GPUs.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     board = study.conclude()
     console.print(leaderboard_view(board, study.folder.name, console.width))
     console.print(f"report: {study.folder.path / REPORT}", highlight=False, soft_wrap=True)
     if not study.settings.tracking.enabled:
         return
-    problem = study.publish(board)
+    with _set_aside(study.folder.path / LOGS / "publish.log"):
+        problem = study.publish(board)
     if problem is not None:
         words = f"MLflow is behind ({problem}); later: glmix-automl report {study.folder.path}"
         console.print(words, highlight=False, soft_wrap=True, markup=False)
@@ -62,6 +63,24 @@ def show(console: Console, study: Study) -> None:
 def console_for() -> Console:
     """Standard output; wide where it is no terminal, so that lines in logs are whole."""
     return Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH)
+
+
+@contextlib.contextmanager
+def _set_aside(log: Path) -> Iterator[None]:
+    """Sends to a file what libraries write to standard error: TensorFlow, loaded to check the exported model, speaks of
+    GPUs from native code, which no setting silences.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(terminal, 2)
+        os.close(terminal)
 
 
 @contextlib.contextmanager

@@ -61,7 +61,7 @@ class Tracker:
 
     def start(self) -> None:
         """Begins to log."""
-        patient()
+        modest()
         self._thread.start()
 
     def close(self, seconds: float) -> bool:
@@ -168,8 +168,11 @@ def default_artifacts(folder: StudyFolder) -> Path:
     return folder.path.parent / "mlartifacts"
 
 
-def patient() -> None:
-    """Has MLflow's client give up soon: waiting for a server that is away is the tracker's business, not a call's."""
+def modest() -> None:
+    """Has MLflow's client give up soon, as waiting for a server that is away is the tracker's business, and say little:
+    it would tell of its database's tables in the middle of the study's lines.
+    """
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")

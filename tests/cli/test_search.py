@@ -1,11 +1,14 @@
 """The search command's edges: bad configuration, interruption."""
 
+import contextlib
 import os
+import pty
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -14,7 +17,9 @@ from glmix_automl.cli import main
 from glmix_automl.study import history
 from tests.dataset_maker import make_dataset
 
-RACE = {"grid": {"strategy": "grid", "family": "logistic", "epochs": 2000, "space": {"l2": {"choice": [0, 1, 2]}}}}
+RACE: dict[str, Any] = {
+    "grid": {"strategy": "grid", "family": "logistic", "epochs": 2000, "space": {"l2": {"choice": [0, 1, 2]}}}
+}
 
 
 def written(folder: Path, **settings: object) -> str:
@@ -55,19 +60,14 @@ def test_resuming_another_race_or_what_is_no_study_is_refused(
     assert "no study here" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 @pytest.mark.horovod
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_search_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
+def test_an_interrupted_search_is_resumed_to_its_end_on_a_terminal(tmp_path: Path, number: signal.Signals) -> None:
     make_dataset(tmp_path / "dataset", rows=3000)
-    path = written(tmp_path, workers={"slots": 1}, tracking={"enabled": False})
-    process = subprocess.Popen(
-        [sys.executable, "-m", "glmix_automl.cli", "search", path],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )
+    race = {"grid": RACE["grid"] | {"epochs": 200}}
+    path = written(tmp_path, race=race, workers={"slots": 1}, tracking={"enabled": False})
+    command = [sys.executable, "-m", "glmix_automl.cli"]
+    process = subprocess.Popen([*command, "search", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     journal = tmp_path / "study" / "journal.jsonl"
     for _ in range(600):
         if journal.is_file() and '"event":"ask"' in journal.read_text():
@@ -80,3 +80,25 @@ def test_an_interrupted_search_says_how_to_go_on(tmp_path: Path, number: signal.
     told = history.load(journal)
     assert told.ended == "interrupted"
     assert told.out()
+    code, shown = on_a_terminal([*command, "resume", str(tmp_path / "study")])
+    assert code == 0, shown
+    assert "\x1b[2K" in shown, "lines are drawn anew in place"
+    assert "local-0" in shown, "what the worker does"
+    assert "test AUC [95 %]" in shown.split("ended: ")[1]
+    told = history.load(journal)
+    assert sorted(told.results) == sorted(told.trials) == [0, 1, 2]
+    assert main(["status", str(tmp_path / "study")]) == 0
+
+
+def on_a_terminal(command: list[str]) -> tuple[int, str]:
+    """Exit code and everything drawn."""
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "140", "LINES": "40"}
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    drawn = b""
+    with contextlib.suppress(OSError):  # the other end was closed
+        while part := os.read(ours, 65_536):
+            drawn += part
+    os.close(ours)
+    return process.wait(timeout=60), drawn.decode()

@@ -43,4 +43,5 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, str]:
     (folder / "search.yaml").write_text(yaml.safe_dump(settings))
     done = command("search", str(folder / "search.yaml"))
     assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == "", "libraries have no say on the terminal"
     return Study.open(folder / "study"), done.stdout
