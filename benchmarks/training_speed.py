@@ -109,20 +109,21 @@ def products_only(batch: int, width: int, steps: int) -> Model:
 
     @tf.function(autograph=False)
     def loop(count: tf.Tensor) -> tf.Tensor:
-        def body(step: tf.Tensor) -> tuple[tf.Tensor]:
-            outcome, start = [], step % 4 * batch  # other rows each time, or the products are taken out of the loop
+        def body(step: tf.Tensor, used: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            start = step % 4 * batch  # other rows each time, or the products are taken out of the loop
             rows = [tf.slice(x, [start, 0], [batch, x.shape[1]]) for x in inputs]
             for x, w, out in zip(rows[:-1], kernels, rows[1:], strict=True):
-                outcome += [tf.matmul(x, w), tf.matmul(x, out, transpose_a=True), tf.matmul(out, w, transpose_b=True)]
-            with tf.control_dependencies(outcome):
-                return (step + 1,)
+                products = tf.matmul(x, w), tf.matmul(x, out, transpose_a=True), tf.matmul(out, w, transpose_b=True)
+                used += tf.add_n([product[0, 0] for product in products])  # or they are left out as unused
+            return step + 1, used
 
-        return tf.while_loop(lambda step: step < count, body, (tf.constant(0),), parallel_iterations=1)[0]
+        start = tf.constant(0), tf.constant(0.0)
+        return tf.while_loop(lambda step, _: step < count, body, start, parallel_iterations=1)[1]
 
     def run() -> tuple[float, float]:
-        loop(tf.constant(4))
+        loop(tf.constant(4)).numpy()
         started = time.perf_counter()
-        loop(tf.constant(steps))
+        loop(tf.constant(steps)).numpy()
         return steps * batch / (time.perf_counter() - started), float("nan")
 
     return run
@@ -140,6 +141,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=2)
     args = parser.parse_args()
+    tf.get_logger().setLevel("ERROR")
     schema, block = make(args.rows, 1)
     _, test = make(100_000, 2)
     train, keras_rows = Resident.of(block, 0), args.keras_rows or args.rows
