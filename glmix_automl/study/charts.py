@@ -1,8 +1,11 @@
-"""The charts of a study: AUC against cost, parallel coordinates, parameter importance, worker timeline."""
+"""The charts of a study: AUC against cost, grown models, parameter importance and coordinates, worker timeline."""
 
 import math
 from collections.abc import Sequence
+from html import escape
 
+from glmix_automl.search.growth import MIXTURE
+from glmix_automl.search.structure import Grown, structure
 from glmix_automl.study.history import History
 from glmix_automl.study.importance import importance, varied
 from glmix_automl.study.leaderboard import parameters
@@ -11,6 +14,8 @@ from glmix_automl.trial import Result, Trial, Value
 
 WIDTH = 860.0
 NORMAL_95 = 1.96
+LAYER = 14.0  # pixels of a layer of a tower
+MOST_LAYERS = 8
 SHORTEST_TICK_WIDTH = 90  # pixels between parallel axes
 
 
@@ -73,7 +78,7 @@ def _step_line(
 def parallel_coordinates(history: History) -> str:
     """Every scored trial as a line through its parameters to its AUC; the better, the stronger. One per family."""
     parts = []
-    for family in dict.fromkeys(trial.family for trial in history.trials.values()):
+    for family in _families(history):
         pairs = [pair for pair in history.scored() if pair[0].family == family]
         names = varied([trial for trial, _ in pairs])
         if len(pairs) >= 3 and names:
@@ -81,6 +86,70 @@ def parallel_coordinates(history: History) -> str:
     if not parts:
         return _nothing("No family has three trials that differ in a parameter.")
     return legend(entries(history)) + "".join(parts)
+
+
+def _families(history: History) -> list[str]:
+    """Families that have parameters of their own to choose: a mixture has none."""
+    return [family for family in dict.fromkeys(t.family for t in history.trials.values()) if family != MIXTURE]
+
+
+def grown_models(history: History) -> str:
+    """What growth found, per entry: each member as a tower of its layers, above it the AUC after its entry; a table."""
+    parts = []
+    for entry in entries(history):
+        found = structure(history.trials, history.results, entry)
+        if found.members:
+            stroke = color(entries(history).index(entry))
+            parts.append(f"<h3>{escape(entry)}</h3>" + _towers(found.members, stroke) + _members(found.members))
+    return "".join(parts)
+
+
+def _towers(members: Sequence[Grown], fill: str) -> str:
+    step = min(150.0, (WIDTH - 90) / len(members))
+    tallest = max(_layers(member) for member in members) * LAYER
+    drawing = Drawing(WIDTH, 210 + tallest, top=24, bottom=64 + tallest)
+    left, top, _, bottom = drawing.inner
+    places = [left + step * (k + 0.5) for k in range(len(members))]
+    low, high = min(m.auc for m in members), max(m.auc for m in members)
+    y = Scale(low - (high - low or 0.01) * 0.15, high + (high - low or 0.01) * 0.1, bottom, top)
+    for tick in y.ticks(4):
+        drawing.line((left, y(tick)), (left + step * len(members), y(tick)))
+        drawing.text((left - 8, y(tick) + 4), f"{tick:.5g}", "end")
+    drawing.text((left, top - 8), "validation AUC of the ensemble after each entry", "start", "label")
+    drawing.path([(x, y(m.auc)) for x, m in zip(places, members, strict=True)], fill)
+    ground = drawing.height - 40
+    for x, member in zip(places, members, strict=True):
+        title = f"trial {member.trial}: {member.name}, weight {member.weight:.3f}, AUC {member.auc:.5f}"
+        drawing.dot((x, y(member.auc)), fill, title, 4)
+        half = min(step * 0.45, 4 + 5 * math.log2(max(member.width or 8, 2)))
+        for layer in range(_layers(member)):
+            foot = ground - layer * LAYER
+            drawing.bar((x - half, foot - LAYER + 2), (x + half, foot), fill, title, 0.9 if member.weight else 0.3)
+        drawing.text((x, ground + 16), member.family, kind="name")
+        drawing.text((x, ground + 32), f"{member.weight:+.3f}")
+    return drawing.svg("Members of the grown model in order of entry")
+
+
+def _layers(member: Grown) -> int:
+    return min(max(member.depth or 1, 1), MOST_LAYERS)
+
+
+def _members(members: Sequence[Grown]) -> str:
+    heads = ("round", "trial", "member", "depth", "width", "weight", "own AUC", "AUC after", "training, s")
+    rows = [
+        (m.round, m.trial, m.name, m.depth, m.width, f"{m.weight:+.4f}", f"{m.own_auc:.5f}", f"{m.auc:.5f}",
+         f"{m.train_seconds:.1f}")
+        for m in members
+    ]  # fmt: skip
+    head = "".join(f'<th class="{"" if h == "member" else "r"}">{h}</th>' for h in heads)
+    body = "".join(
+        "<tr>" + "".join(
+            f'<td class="{"" if h == "member" else "r"}">{"" if v is None else escape(str(v))}</td>'
+            for h, v in zip(heads, row, strict=True)
+        ) + "</tr>"
+        for row in rows
+    )  # fmt: skip
+    return f"<table><tr>{head}</tr>{body}</table>"
 
 
 def _parallel(pairs: Sequence[tuple[Trial, Result]], names: Sequence[str], order: Sequence[str]) -> str:
@@ -144,7 +213,7 @@ class _Axis:
 def parameter_importance(history: History) -> str:
     """How much of the AUC's variation each parameter explains, one group of bars per family."""
     parts = []
-    for family in dict.fromkeys(trial.family for trial in history.trials.values()):
+    for family in _families(history):
         found = importance([pair for pair in history.scored() if pair[0].family == family])
         if found:
             parts.append(f"<h3>{family}</h3>" + _bars(found))

@@ -60,8 +60,10 @@ def report(name: str, record: StudyRecord, history: History, board: Leaderboard,
 
 def drawings(history: History) -> dict[str, str]:
     """Every chart by its name, as HTML with inline SVG."""
+    grown = charts.grown_models(history)
     return {
         "AUC against cost": charts.auc_against_cost(history),
+        **({"Grown models": grown} if grown else {}),
         "Worker timeline": charts.worker_timeline(history),
         "Parameter importance": charts.parameter_importance(history),
         "Parallel coordinates": charts.parallel_coordinates(history),
@@ -80,7 +82,14 @@ def trial_rows(history: History) -> list[TrialRow]:
     """Every trial that ended, the best first, failed ones last."""
     pairs = [(history.trials[number_], result) for number_, result in history.results.items()]
     pairs.sort(key=lambda pair: (-(pair[1].auc or -1.0), pair[0].number))
-    return [TrialRow(trial, result, parameters(trial.parameters)) for trial, result in pairs]
+    return [TrialRow(trial, result, _described(trial, history)) for trial, result in pairs]
+
+
+def _described(trial: Trial, history: History) -> str:
+    """Its parameters; of a mixture, what it mixes."""
+    if trial.members is None:
+        return parameters(trial.parameters)
+    return " + ".join(f"{history.trials[number].family} {number}" for number in trial.members.members)
 
 
 def _slices(record: StudyRecord, board: Leaderboard, judge: Judge) -> tuple[list[Slice], list[Slice], str]:
