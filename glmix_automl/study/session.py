@@ -18,6 +18,7 @@ from glmix_automl.study import journal, lock, place
 from glmix_automl.study.controller import Controller
 from glmix_automl.study.folder import StudyFolder, StudyRecord, resumable
 from glmix_automl.study.journal import Journal
+from glmix_automl.study.priors import with_priors
 from glmix_automl.study.race import Entry
 from glmix_automl.study.settings import EntrySettings, SearchSettings
 from glmix_automl.study.stopping import rules
@@ -51,7 +52,8 @@ class Session:
         """
         self.folder = StudyFolder(settings.study)
         self.dataset = Dataset.open(settings.dataset)
-        self.settings = resolved(settings)
+        begun = self.folder.record.settings if resume and self.folder.begun else None
+        self.settings = with_priors(resolved(settings), self.dataset, begun)
         self.entries = race(self.settings)
         self.controller: Controller | None = None
         self._resume = resume
