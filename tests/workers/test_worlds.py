@@ -17,7 +17,7 @@ from glmix_automl.workers.pool import Pool
 from glmix_automl.workers.recipe import Recipe
 from tests.workers.tasks import flat, rank_values
 
-pytestmark = [pytest.mark.horovod, pytest.mark.slow]
+pytestmark = pytest.mark.horovod
 LONG = 120.0
 RECIPE = Recipe("tests.workers.tasks.Ranked")
 
