@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 EVALUATOR = "glmix_automl.training.evaluate.Evaluator"
 """The task of the workers, by name: the study never imports how to train."""
 
+KEPT_BYTES = 20  # per row of a split, also where rows are streamed: label, weight, offset, scores
+STREAM_SHARE = 0.75  # of what is left: the rest is for the tensors of the block that is trained on
+
 LOGS = "logs"  # in the study's folder: what the workers print
 
 
@@ -33,18 +36,25 @@ def evaluator(settings: SearchSettings, dataset: Dataset) -> Recipe:
         "threads": workers.threads,
         "trial_seconds": workers.trial_seconds,
         "averaging": workers.averaging,
-        "block_rows": _block_rows(workers, dataset),
+        "block_rows": block_rows(workers, dataset),
     }
     return Recipe(EVALUATOR, arguments)
 
 
-def _block_rows(workers: Workers, dataset: Dataset) -> int | None:
-    """Rows of a streamed block; None where every split, as arrays and as tensors, fits in the memory of a process."""
+def block_rows(workers: Workers, dataset: Dataset) -> int | None:
+    """Rows of a streamed block; None where every split, as arrays and as tensors, fits in the memory of a process.
+
+    Raises:
+        DataError: the memory is too little even for a stream: how much would do.
+    """
     if workers.memory_mb is None:
         return None
     memory = workers.memory_mb * 1e6
     rows = sum(dataset.row_bytes(split) * dataset.rows(split) for split in dataset.manifest.splits)
-    return None if 2 * rows / workers.ranks <= memory else dataset.block_rows("train", memory)
+    if 2 * rows / workers.ranks <= memory:
+        return None
+    kept = KEPT_BYTES * max(dataset.rows(split) for split in dataset.manifest.splits)
+    return dataset.block_rows("train", (memory - kept) * STREAM_SHARE)
 
 
 def executor(workers: Workers, recipe: Recipe, folder: Path, on_progress: Callable[[Progress], None]) -> Executor:
