@@ -19,14 +19,9 @@ def found(study: Study) -> dict[tuple[str, str], float | None]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("place", "master"),
-    [
-        ("in_process", None),
-        pytest.param("spark", "local[2]", marks=pytest.mark.slow),
-        pytest.param("spark", "the cluster", marks=pytest.mark.slow),
-    ],
-    ids=str,
+    ("place", "master"), [("in_process", None), ("spark", "local[2]"), ("spark", "the cluster")], ids=str
 )
 def test_the_study_finds_the_same_in_every_place(
     place: str,

@@ -23,7 +23,10 @@ def table(spark: Any, uri: Path) -> list[tuple[Any, ...]]:
     return sorted(tuple(map(str, row)) for row in frame.collect())
 
 
-@pytest.mark.parametrize(("kind", "settings"), [("jymbii", Jymbii(rows=2_000)), ("pymk", Pymk(rows=1_500))])
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [pytest.param("jymbii", Jymbii(rows=2_000), marks=pytest.mark.slow), ("pymk", Pymk(rows=1_500))],
+)
 def test_tables_are_the_same_in_any_number_of_parts(
     spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, settings: Any
 ) -> None:

@@ -264,6 +264,7 @@ def test_weights_make_up_for_the_candidates_that_were_not_taken(spark: Any, tmp_
     assert (rows.loc[rows["_glmix_label"] == 1, "_glmix_weight"] == 1).all()
 
 
+@pytest.mark.slow
 def test_self_loops_and_repeated_links_are_dropped_and_counted(spark: Any, tmp_path: Path) -> None:
     links = network()
     write(tmp_path, [*links, (3, 3, 0), (links[0][1], links[0][0], 7), links[1]])

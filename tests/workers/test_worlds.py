@@ -69,7 +69,7 @@ def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site.pool.shutdown(wait=False)
 
 
-@pytest.fixture(params=["pairs", "four"])
+@pytest.fixture(params=["pairs", pytest.param("four", marks=pytest.mark.slow)])
 def site(request: pytest.FixtureRequest) -> Site:
     found: Site = request.getfixturevalue(request.param)
     return found
