@@ -46,11 +46,11 @@ def session(name: str, master: str | None = None, driver_memory: str | None = No
         builder = builder.config("spark.shuffle.sort.bypassMergeThreshold", "1")
     with translated("Spark cannot be started"):
         spark = builder.getOrCreate()
-    ship(spark.sparkContext)
+    _ship(spark.sparkContext)
     return spark
 
 
-def ship(context: SparkContext) -> None:
+def _ship(context: SparkContext) -> None:
     """Sends this package's source to a cluster's executors, whose environment has its libraries only."""
     if str(context.master).startswith("local"):
         return

@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     """Generates, or computes a ceiling, and prints what came of it."""
     from glmix_automl import config
     from glmix_automl.generate.write import DATA_SETS, ceiling_of, write
-    from glmix_automl.prepare.session import run_settings
+    from glmix_automl.prepare.run_settings import run_settings
     from glmix_automl.spark import session, translated
 
     if options.kind == "ceiling":

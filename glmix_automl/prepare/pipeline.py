@@ -21,8 +21,8 @@ from glmix_automl.prepare.publish import publishing
 from glmix_automl.prepare.recipe import Recipe
 from glmix_automl.prepare.report import write_report
 from glmix_automl.prepare.rows import Rows
+from glmix_automl.prepare.run_settings import run_settings
 from glmix_automl.prepare.sampling import sampled
-from glmix_automl.prepare.session import run_settings
 from glmix_automl.prepare.shards import digests, read_split, write
 from glmix_automl.prepare.split import SPLIT, assigned
 from glmix_automl.prepare.stage import LABEL, UID, plan, staged

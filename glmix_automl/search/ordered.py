@@ -1,4 +1,4 @@
-"""A strategy told in the order of its asks, a fixed number of trials behind: it repeats itself on any machine.
+"""A strategy told in the order of its asks, a fixed number of trials behind: it repeats itself.
 
 What an asynchronous strategy proposes depends on which results have arrived, so on the speed of the workers. Here trial
 i is proposed when the results of exactly the trials before i - lag have been told: the same seed gives the same trials

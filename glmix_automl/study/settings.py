@@ -67,7 +67,7 @@ class EntrySettings(pydantic.BaseModel):
     """Worker-seconds of this entry for each one of an entry with share 1, while both want workers."""
     lag: int | None = pydantic.Field(default=None, ge=0)
     """Each proposal knows all results but those of the last `lag` trials before it, so that one seed gives the same
-    trials on any machine; at most lag + 1 are out. None: it knows whatever has arrived, and nobody waits."""
+    trials whatever took how long; at most lag + 1 are out. None: it knows whatever has arrived, and nobody waits."""
 
     @property
     def options(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ ROWS = 600
 @pytest.fixture
 def run_settings(spark: Any) -> Iterator[Any]:
     """The shared session with what a run sets."""
-    from glmix_automl.prepare.session import run_settings
+    from glmix_automl.prepare.run_settings import run_settings
 
     with run_settings(spark):
         yield spark

@@ -29,7 +29,7 @@ def prepared(spark: Any, settings: dict[str, Any], overwrite: bool = False) -> M
 
 def raw_rows(spark: Any, settings: dict[str, Any]) -> pd.DataFrame:
     from glmix_automl.prepare.interactions import Interactions, rows
-    from glmix_automl.prepare.session import run_settings
+    from glmix_automl.prepare.run_settings import run_settings
 
     with run_settings(spark):
         return rows(spark, parse(settings, Interactions, "test")).frame.toPandas()
