@@ -5,6 +5,6 @@ pyarrow and numpy only, no Spark and no Python loop over rows. Preparation and s
 """
 
 from glmix_automl.features.encode import arrow_schema, encode, entity_ids
-from glmix_automl.features.values import as_bag, as_numbers, as_texts
+from glmix_automl.features.values import FLOAT32_MAX, as_bag, as_numbers, as_texts
 
-__all__ = ["arrow_schema", "as_bag", "as_numbers", "as_texts", "encode", "entity_ids"]
+__all__ = ["FLOAT32_MAX", "arrow_schema", "as_bag", "as_numbers", "as_texts", "encode", "entity_ids"]

@@ -7,15 +7,16 @@ three kinds only: double, string, array of (term, value).
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
+from pyspark.sql.functions import arrow_udf
+from pyspark.sql.pandas.types import from_arrow_type
+from pyspark.sql.types import ArrayType, DataType, DoubleType, FloatType, IntegralType, StringType
 
-from glmix_automl.features import as_bag, as_numbers, as_texts
+from glmix_automl.features import FLOAT32_MAX, as_bag, as_numbers, as_texts
 from glmix_automl.prepare.recipe import BagFeature, CategoricalFeature, ColumnSplit, NumericFeature
 from glmix_automl.prepare.rows import Rows
 from glmix_automl.prepare.tables import column
@@ -70,10 +71,8 @@ def staged(rows: Rows, split: object) -> DataFrame:
     ]
     if isinstance(split, ColumnSplit):
         fixed.append(column(split.column).cast("string").alias(FOLD))
-    plain = rows.frame.select(*fixed, *(column(p.source).alias(p.name) for p in places))
-    kept = list(to_arrow_schema(plain.select(*plain.columns[: len(fixed)]).schema))
-    schema = pa.schema([*kept, *(pa.field(p.name, _KINDS[p.kind]) for p in places)])
-    return plain.mapInArrow(partial(_read, schema, tuple(places)), from_arrow_schema(schema))
+    kinds = {f.name: f.dataType for f in rows.frame.schema}
+    return rows.frame.select(*fixed, *(_plain(column(p.source), kinds[p.source], p).alias(p.name) for p in places))
 
 
 def in_large_batches(batches: Iterator[pa.RecordBatch], rows: int = BATCH_ROWS) -> Iterator[pa.Table]:
@@ -88,14 +87,28 @@ def in_large_batches(batches: Iterator[pa.RecordBatch], rows: int = BATCH_ROWS) 
         yield pa.Table.from_batches(waiting)
 
 
-def _read(schema: pa.Schema, places: tuple[Staged, ...], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        columns = [batch.column(i) for i in range(batch.num_columns - len(places))]
-        columns += [_plain(batch.column(p.name), p) for p in places]
-        yield pa.RecordBatch.from_arrays([c.cast(f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
+def _plain(raw: Column, kind: DataType, place: Staged) -> Column:
+    """A raw column as its staged kind, by Spark itself where that reads it as `glmix_automl.features` does."""
+    if place.kind == "numeric" and isinstance(kind, IntegralType):
+        return raw.cast("double")
+    if place.kind == "numeric" and isinstance(kind, FloatType | DoubleType):
+        number = raw.cast("double")
+        finite = F.abs(number) < float("inf")  # false of NaN, which Spark puts above infinity
+        return F.when(finite, F.greatest(F.least(number, F.lit(FLOAT32_MAX)), F.lit(-FLOAT32_MAX)))
+    if place.kind == "categorical" and isinstance(kind, StringType | IntegralType):
+        text = raw.cast("string")
+        return F.when(text != "", text)
+    if place.kind == "bag" and isinstance(kind, ArrayType) and isinstance(kind.elementType, StringType):
+        terms = F.filter(F.coalesce(raw, F.array()), lambda t: t.isNotNull() & (t != ""))
+        return F.transform(terms, lambda t: F.struct(t.alias("term"), F.lit(1.0).alias("value")))
+
+    def read(values: pa.Array) -> pa.Array:
+        return _read(place, values)
+
+    return arrow_udf(read, from_arrow_type(_KINDS[place.kind]))(raw)  # type: ignore[call-overload]
 
 
-def _plain(raw: pa.Array, place: Staged) -> pa.Array:
+def _read(place: Staged, raw: pa.Array) -> pa.Array:
     if place.kind == "numeric":
         numbers = as_numbers(raw, place.source)
         return pa.array(numbers, mask=numbers != numbers)

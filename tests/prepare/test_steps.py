@@ -187,6 +187,35 @@ def test_errors_on_executors_say_what_is_wrong(run_settings: Any) -> None:
         staged(rows, None).collect()
 
 
+def test_spark_reads_plain_columns_as_features_do(spark: Any) -> None:
+    import pyarrow as pa
+    from pyspark.sql import functions as F
+
+    from glmix_automl.prepare.stage import Staged, _plain, _read
+
+    inf, nan, largest = float("inf"), float("nan"), 1.7e308
+    columns = {
+        "numeric": {
+            "double": [0.1, -0.0, None, nan, inf, -inf, largest, -largest, 3e38],
+            "float": [0.5, None, nan, inf, -inf, 3e38],
+            "bigint": [2**63 - 1, -5, None],
+            "tinyint": [1, None],
+        },
+        "categorical": {"string": ["a", "", None, " b ", "3.0"], "bigint": [2**53 + 1, -1, None], "smallint": [7]},
+        "bag": {"array<string>": [["b", None, "", "a", "b"], [], None, [None], [" x"]]},
+    }
+    for kind, typed in columns.items():
+        for type_, values in typed.items():
+            frame = spark.createDataFrame([(v,) for v in values], f"x {type_}").coalesce(1)
+            place = Staged("f0", "x", kind)
+            expression = _plain(F.col("x"), frame.schema["x"].dataType, place)
+            assert "read(" not in str(expression), (kind, type_)
+            read = _read(place, frame.toArrow().column("x").combine_chunks())
+            found = frame.select(expression.alias("f0")).toArrow().column("f0").combine_chunks()
+            assert found.cast(read.type).equals(read), (kind, type_)
+            assert pa.types.is_list(read.type) == (kind == "bag")
+
+
 def test_stability_and_area_by_hand() -> None:
     from glmix_automl.prepare.checks import area, stability
 
