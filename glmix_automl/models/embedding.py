@@ -9,6 +9,9 @@ from glmix_automl.models.coordinate import variable
 from glmix_automl.models.rows import Rows
 from glmix_automl.schema import Bag, Categorical, Schema
 
+SMALL = 512
+"""Most ids of a vocabulary in the table of small ones: about the rows of a small batch."""
+
 
 def automatic_width(ids: int) -> int:
     """A width for a vocabulary: `2 * ids ** 0.4` rounded up to a multiple of 4, 4 to 32."""
@@ -27,9 +30,13 @@ class _Place:
 class Embedding:
     """Tables by width, the vocabularies of one width one below the other, so that one gather serves many features.
 
+    Small vocabularies are apart from large ones: a batch touches nearly all of their rows many times, so that summing
+    its gradients over the whole table is cheaper than finding the distinct rows first (see the optimiser).
+
     Attributes:
         tables: float32 [ids, width] each.
-        width: columns of what `look_up` gives.
+        width: columns of what `features` gives.
+        order: the embedded features in the order of those columns.
     """
 
     def __init__(self, schema: Schema, width: int, bag_width: int, used: bool = True) -> None:
@@ -41,26 +48,30 @@ class Embedding:
             bag_width: the same for bags.
             used: whether there is anything to embed; else no table is made and nothing looked up.
         """
-        rows: dict[int, int] = {}
+        rows: dict[tuple[int, bool], int] = {}
         begin: dict[tuple[str, int], int] = {}
 
-        def place(feature: Categorical | Bag, given: int) -> tuple[int, int]:
+        def place(feature: Categorical | Bag, given: int) -> tuple[tuple[int, bool], int]:
             size = schema.size(feature)
             own = given or automatic_width(size)
+            kind = own, size > SMALL
             if (feature.vocabulary, own) not in begin:
-                begin[feature.vocabulary, own] = rows.get(own, 0)
-                rows[own] = rows.get(own, 0) + size
-            return own, begin[feature.vocabulary, own]
+                begin[feature.vocabulary, own] = rows.get(kind, 0)
+                rows[kind] = rows.get(kind, 0) + size
+            return kind, begin[feature.vocabulary, own]
 
         columns = [place(f, width) for f in schema.categoricals if used]
         bags = [place(f, bag_width) for f in schema.bags if used]
-        widths = sorted(rows)
-        self.tables = [variable(f"embedding_{w}", [rows[w], w]) for w in widths]
-        self.columns = [_Place(widths.index(w), base, k) for k, (w, base) in enumerate(columns)]
-        self.bags = [_Place(widths.index(w), base, k) for k, (w, base) in enumerate(bags)]
-        self.width = sum(w for w, _ in (*columns, *bags))
-        by_table = [[p for p in self.columns if p.table == t] for t in range(len(widths))]
+        kinds = sorted(rows)
+        names = [f"embedding_{own}{'_large' if is_large else ''}" for own, is_large in kinds]
+        self.tables = [variable(name, [rows[kind], kind[0]]) for name, kind in zip(names, kinds, strict=True)]
+        self.columns = [_Place(kinds.index(kind), base, k) for k, (kind, base) in enumerate(columns)]
+        self.bags = [_Place(kinds.index(kind), base, k) for k, (kind, base) in enumerate(bags)]
+        self.width = sum(own for (own, _), _ in (*columns, *bags))
+        by_table = [[p for p in self.columns if p.table == t] for t in range(len(kinds))]
         self._groups = [group for group in by_table if group]
+        ordered = [schema.categoricals[p.column] for group in self._groups for p in group]
+        self.order: list[Categorical | Bag] = [*ordered, *(schema.bags[p.column] for p in self.bags)]
 
     def reset(self, rng: np.random.Generator) -> None:
         """Draws the rows from a normal distribution of deviation `0.1`."""
@@ -70,7 +81,7 @@ class Embedding:
     def gather(self, batch: Rows) -> list[tuple[int, tf.Tensor, tf.Tensor]]:
         """The rows a batch touches: per lookup the table, ids int32 [...], and rows float32 [..., width].
 
-        First the categoricals' lookups, one per width ([rows, features of the width]); then one per bag ([entries]).
+        First the categoricals' lookups, one per table ([rows, features of the table]); then one per bag ([entries]).
         """
         found = []
         for group in self._groups:
@@ -84,7 +95,7 @@ class Embedding:
         return [(table, ids, tf.gather(self.tables[table], ids)) for table, ids in found]
 
     def features(self, batch: Rows, gathered: list[tf.Tensor]) -> list[tf.Tensor]:
-        """One float32 [rows, width] per feature block from the gathered rows: categoricals of a width side by side,
+        """One float32 [rows, width] per feature block from the gathered rows: categoricals of a table side by side,
         and for each bag the mean of its entries' rows by value (zeros if it is empty).
         """
         count = len(self._groups)

@@ -29,7 +29,7 @@ class Factorisation(Network):
         self._factors = int(parameters["embedding_width"] or 1)
         super().__init__("factorisation", schema, {**parameters, "bag_width": self._factors})
         del self.parameters["bag_width"]
-        sides = [f.side for f in (*schema.numerics, *schema.categoricals, *schema.bags)]
+        sides = [f.side for f in (*schema.numerics, *self._embedding.order)]
         self._first = [place for place, side in enumerate(sides) if side in FIRST]
         self._second = [place for place, side in enumerate(sides) if side in SECOND]
         if parameters["pairs"] == "sides" and not (self._first and self._second):

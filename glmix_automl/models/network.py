@@ -79,7 +79,7 @@ class Network(Coordinate):
             if weight.shape.rank == 1:
                 weight.assign(tf.zeros_like(weight))
             else:
-                deviation = np.float32(math.sqrt(2.0 / weight.shape[0]))
+                deviation = np.float32(math.sqrt(2.0 / max(weight.shape[0], 1)))
                 weight.assign(rng.standard_normal(weight.shape, np.float32) * deviation)
         self._embedding.reset(rng)
 

@@ -12,8 +12,9 @@ from glmix_automl.layout import COORDINATE, WEIGHTS, Folder
 from glmix_automl.models import FAMILIES
 from glmix_automl.models.checkpoint import load_coordinate, save_coordinate
 from glmix_automl.models.coordinate import Coordinate
+from glmix_automl.models.embedding import SMALL
 from glmix_automl.models.rows import from_block, take
-from glmix_automl.schema import Schema
+from glmix_automl.schema import Categorical, Schema, Vocabulary
 
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("logistic", {"l2": 0.7}),
@@ -132,6 +133,25 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(small: Small, tmp_path: Any)
     folder.write(WEIGHTS, folder.read(WEIGHTS)[:50])
     with pytest.raises(DataError, match="cannot be read as arrays"):
         load_coordinate(folder, small[0])
+
+
+def test_products_across_sides_know_the_sides_of_large_and_small_vocabularies() -> None:
+    sides = {"a": ("member", SMALL + 9), "b": ("item", 5), "c": ("member", 3), "d": ("item", SMALL + 2)}
+    schema = Schema(
+        name="sides",
+        recipe="interactions",
+        features=tuple(Categorical(name=n, source=n, vocabulary=n, side=side) for n, (side, _) in sides.items()),
+        entities=(),
+        vocabularies={n: Vocabulary(buckets=size - 1) for n, (_, size) in sides.items()},
+    )
+    coordinate = FAMILIES["factorisation"].build(schema, {"pairs": "sides", "embedding_width": 2}, 0)
+    coordinate.dense[1].assign(coordinate.dense[1] * 0)  # no linear part
+    ids, one = np.array([[SMALL + 8, 4, 2, SMALL + 1], [0, 1, 0, 7]], np.int32), np.ones(2, np.float32)
+    block = Block(np.zeros((2, 0), np.float32), ids, (), one, one, one * 0, np.arange(2))
+    small, large = (table.numpy() for table in coordinate.tables)
+    rows = {"a": large[ids[:, 0]], "b": small[ids[:, 1]], "c": small[5 + ids[:, 2]], "d": large[SMALL + 9 + ids[:, 3]]}
+    expected = ((rows["a"] + rows["c"]) * (rows["b"] + rows["d"])).sum(axis=1)
+    np.testing.assert_allclose(coordinate.score(from_block(block)), expected, rtol=1e-5)
 
 
 def test_products_across_sides_need_both_sides(small: Small) -> None:
