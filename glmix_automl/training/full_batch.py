@@ -1,6 +1,7 @@
 """Logistic regression to its exact optimum: L-BFGS, whole passes over sparse matrices, gradients summed over ranks."""
 
 import math
+import operator
 import time
 from collections.abc import Callable
 from functools import reduce
@@ -109,16 +110,16 @@ class _Objective:
 
 
 class _Block:
-    """Prepared rows as matrices: numerics float32 [rows, n], and [rows, ids] of the categoricals and of each bag."""
+    """Prepared rows as matrices: numerics float32 [rows, n], and one of categoricals and bags, float64 [rows, ids]."""
 
     def __init__(self, rows: Rows, ids: int) -> None:
         self._label, self._weight, self._offset = (c.numpy() for c in (rows.label, rows.weight, rows.offset))
         self._numerics = rows.numerics.numpy()
         count, columns = rows.categoricals.shape
-        self._terms = [_matrix(bag.values, bag.ids, bag.splits, ids) for bag in rows.bags]
-        if columns:
-            ends = np.arange(count + 1, dtype=np.int32) * columns
-            self._terms.append(_matrix(np.ones(count * columns), np.ravel(rows.categoricals), ends, ids))
+        ends = np.arange(count + 1, dtype=np.int32) * columns
+        parts = [_matrix(np.ones(count * columns), np.ravel(rows.categoricals), ends, ids)]
+        parts += [_matrix(bag.values, bag.ids, bag.splits, ids) for bag in rows.bags]
+        self._terms = reduce(operator.add, parts)
         self._ids = ids
 
     def loss_and_gradient(self, w: Vector) -> Vector:
@@ -135,7 +136,7 @@ class _Block:
     def _score(self, w: Vector) -> Vector:
         linear = w[self._ids :]
         score = self._offset + linear[-1] + self._numerics @ linear[:-1].astype(np.float32)
-        return sum((terms @ w[: self._ids] for terms in self._terms), score.astype(np.float64))
+        return self._terms @ w[: self._ids] + score
 
     def _pulled_back(self, residual: Vector, power: int = 1) -> Vector:
         """`X^T residual`, entries of X to a power; float32 products of numerics are summed in float64 by chunks."""
@@ -143,9 +144,8 @@ class _Block:
         for start in range(0, len(residual), CHUNK_ROWS):
             rows = slice(start, start + CHUNK_ROWS)
             linear += residual[rows].astype(np.float32) @ self._numerics[rows] ** power
-        powers = (_matrix(terms.data**power, terms.indices, terms.indptr, self._ids) for terms in self._terms)
-        table: Vector = sum((terms.T @ residual for terms in powers), np.zeros(self._ids))
-        return np.concatenate([table, linear, [residual.sum()]])
+        terms = self._terms if power == 1 else self._terms.power(power)
+        return np.concatenate([terms.T @ residual, linear, [residual.sum()]])
 
 
 def _matrix(values: Any, ids: Any, splits: Any, size: int) -> sparse.csr_matrix:
