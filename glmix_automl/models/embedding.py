@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from glmix_automl.models.coordinate import variable
-from glmix_automl.models.rows import Rows
+from glmix_automl.models.rows import BagRows, Rows
 from glmix_automl.schema import Bag, Categorical, Schema
 
 SMALL = 512
@@ -39,20 +39,24 @@ class Embedding:
         order: the embedded features in the order of those columns.
     """
 
-    def __init__(self, schema: Schema, width: int, bag_width: int, used: bool = True) -> None:
+    def __init__(self, schema: Schema, width: int, bag_width: int, terms: int = 0, used: bool = True) -> None:
         """Makes the tables.
 
         Args:
             schema: of the dataset.
             width: of a categorical's embedding; 0 chooses by the size of its vocabulary.
             bag_width: the same for bags.
+            terms: most frequent terms of a vocabulary that are told apart, the others being unseen; 0 for all.
             used: whether there is anything to embed; else no table is made and nothing looked up.
         """
+        self._schema = schema
+        self._sizes = {f.name: _told_apart(schema, f, terms) for f in schema.categoricals}
+        self._sizes |= {f.name: _told_apart(schema, f, terms) for f in schema.bags}
         rows: dict[tuple[int, bool], int] = {}
         begin: dict[tuple[str, int], int] = {}
 
         def place(feature: Categorical | Bag, given: int) -> tuple[tuple[int, bool], int]:
-            size = schema.size(feature)
+            size = self._sizes[feature.name]
             own = given or automatic_width(size)
             kind = own, size > SMALL
             if (feature.vocabulary, own) not in begin:
@@ -77,6 +81,19 @@ class Embedding:
         """Draws the rows from a normal distribution of deviation `0.1`."""
         for table in self.tables:
             table.assign(rng.standard_normal(table.shape, np.float32) * np.float32(0.1))
+
+    def prepare(self, rows: Rows) -> Rows:
+        """The rows without the terms that are not told apart: id 0 in categoricals, no entry in bags."""
+        schema, known = self._schema, self._sizes
+        limits = np.array([known[f.name] for f in schema.categoricals], np.int32)
+        categoricals = rows.categoricals
+        if any(known[f.name] < schema.size(f) for f in schema.categoricals):
+            categoricals = tf.where(categoricals < limits, categoricals, 0)
+        bags = [
+            _without_rare(bag, known[f.name]) if known[f.name] < schema.size(f) else bag
+            for f, bag in zip(schema.bags, rows.bags, strict=True)
+        ]
+        return rows._replace(categoricals=categoricals, bags=tuple(bags))
 
     def gather(self, batch: Rows) -> list[tuple[int, tf.Tensor, tf.Tensor]]:
         """The rows a batch touches: per lookup the table, ids int32 [...], and rows float32 [..., width].
@@ -105,6 +122,20 @@ class Embedding:
         for place, found in zip(self.bags, gathered[count:], strict=True):
             blocks.append(bag_mean(batch, place.column, found))
         return blocks
+
+
+def _told_apart(schema: Schema, feature: Categorical | Bag, terms: int) -> int:
+    """Ids of a feature in use, the 0 included; ids go by falling count, but for those of a hashed vocabulary."""
+    is_hashed = schema.vocabularies[feature.vocabulary].buckets is not None
+    return schema.size(feature) if is_hashed or not terms else min(schema.size(feature), terms + 1)
+
+
+def _without_rare(bag: BagRows, size: int) -> BagRows:
+    """The entries with ids below `size`."""
+    kept = bag.ids < size
+    before = tf.concat([[0], tf.cumsum(tf.cast(kept, tf.int32))], axis=0)  # entries kept before each
+    owners, ids, values = (tf.boolean_mask(column, kept) for column in (bag.owners, bag.ids, bag.values))
+    return BagRows(tf.gather(before, bag.splits), owners, ids, values)
 
 
 def bag_mean(batch: Rows, column: int, found: tf.Tensor) -> tf.Tensor:

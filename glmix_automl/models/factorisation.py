@@ -71,6 +71,7 @@ class FactorisationFamily:
     parameters = {
         **TRAINING,
         "embedding_width": Parameter(16, "components of a feature's row", low=1, high=1024),
+        "terms": EMBEDDING["terms"],
         "embedding_l2": EMBEDDING["embedding_l2"],
         "pairs": Parameter("all", "products of all pairs, or across the two sides", choices=("all", "sides")),
     }

@@ -33,6 +33,12 @@ Drop: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
 
 EMBEDDING = {
     "inputs": Parameter("all", "what it sees: all features, numerics only, or all but numerics", choices=INPUTS),
+    "terms": Parameter(
+        0,
+        "most frequent terms of a vocabulary that it tells apart, the others being unseen; 0: all",
+        low=0,
+        high=1 << 31,
+    ),
     "embedding_width": Parameter(16, "of a categorical; 0 chooses by its number of ids", low=0, high=1024),
     "bag_width": Parameter(16, "of a bag's entries; 0 chooses by the number of ids", low=0, high=1024),
     "embedding_l2": Parameter(0.0, "strength of 1/2 |row|^2 for each row a batch touches, per occurrence", low=0.0),
@@ -54,7 +60,8 @@ class Network(Coordinate):
         super().__init__(family, schema, parameters)
         seen = str(parameters.get("inputs", "all"))
         widths = int(parameters["embedding_width"] or 0), int(parameters["bag_width"] or 0)
-        self._embedding = Embedding(schema, *widths, used=seen != "numerics")
+        terms = int(parameters.get("terms") or 0)
+        self._embedding = Embedding(schema, *widths, terms, used=seen != "numerics")
         self._numerics = len(schema.numerics) if seen != "terms" else 0
         self.tables = self._embedding.tables
         self.inputs = self._numerics + self._embedding.width
@@ -82,6 +89,10 @@ class Network(Coordinate):
                 deviation = np.float32(math.sqrt(2.0 / max(weight.shape[0], 1)))
                 weight.assign(rng.standard_normal(weight.shape, np.float32) * deviation)
         self._embedding.reset(rng)
+
+    def prepare(self, rows: Rows) -> Rows:
+        """See `Coordinate`; without the terms that it does not tell apart."""
+        return self._embedding.prepare(rows)
 
     def forward(self, numerics: tf.Tensor, blocks: list[tf.Tensor], drop: Drop) -> tf.Tensor:
         """Score of each row, float32 [rows], from numerics [rows, n] and embedding blocks [rows, ...]."""

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 from glmix_automl.search.adanet_options import AdaNetOptions
 from glmix_automl.search.generators import make_generator
-from glmix_automl.search.growth import MIXTURE, Attempt, Candidate, EntryRule, GrowthState, Report, complexity
+from glmix_automl.search.growth import MIXTURE, Attempt, Candidate, EntryRule, GrowthState, Report, Training, complexity
 from glmix_automl.seeds import derive
 from glmix_automl.trial import Mixture, Result, Trial
 
@@ -183,11 +183,14 @@ class AdaNet:
             epochs=candidate.epochs or options.epochs,
             parent=self._parent(candidate),
             # One column however many members there are: the mixture trial's own scores.
-            offset=ensemble if options.training == "residual" else None,
+            offset=ensemble if self._training(candidate) == "residual" else None,
             teacher=teacher,
             seed=derive(self._seed, "candidate", number),
             tags=self._tags(number, candidate.name or candidate.family, "candidate"),
         )
+
+    def _training(self, candidate: Candidate) -> Training:
+        return candidate.training or self._options.training
 
     def _teacher(self, ensemble: Mixture | None) -> Mixture | None:
         if ensemble is None or self._options.distillation == "none":
@@ -211,7 +214,8 @@ class AdaNet:
         so_far = Mixture() if self._options.ensemble == "solo" else self.ensemble
         members = (*so_far.members, *candidates)
         # A residual candidate was trained as a term of weight 1, and one on labels begins at 1 only where it is alone.
-        begin = 1.0 if self._options.training == "residual" or not so_far.members else 0.0
+        is_term = [self._training(self._reports[c].candidate) == "residual" or not so_far.members for c in candidates]
+        begin = [float(each) for each in is_term]
         number = len(self._trials)
         names = " + ".join(self._reports[c].candidate.name or self._reports[c].candidate.family for c in candidates)
         trial = Trial(
@@ -226,7 +230,7 @@ class AdaNet:
             },
             seed=derive(self._seed, "mixture", number),
             tags=self._tags(number, names, "mixture"),
-            members=Mixture(members, (*so_far.weights, *[begin] * len(candidates)), so_far.bias),
+            members=Mixture(members, (*so_far.weights, *begin), so_far.bias),
         )
         self._attempts[number] = Attempt(trial, candidates)
         return trial

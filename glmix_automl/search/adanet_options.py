@@ -5,7 +5,8 @@ from typing import Any, Literal
 import pydantic
 
 from glmix_automl.config import Config
-from glmix_automl.search.generators import make_generator
+from glmix_automl.search.generators import Pool, make_generator
+from glmix_automl.search.growth import Training
 from glmix_automl.trial import Value
 
 
@@ -26,8 +27,8 @@ class AdaNetOptions(Config):
     """Budget of a candidate in passes over the training rows, where the generator names none."""
     parameters: dict[str, dict[str, Value]] = {}
     """Family -> parameters of all its candidates, under those the generator gives."""
-    training: Literal["residual", "labels"] = "residual"
-    """`residual`: a candidate is trained with the ensemble's score as offset; `labels`: on the labels alone."""
+    training: Training = "residual"
+    """What a candidate is trained on, where the generator does not say."""
     distillation: Literal["none", "adaptive", "born_again"] = "none"
     """Teacher of a candidate from the second round on: the ensemble so far, or the member that entered last."""
     distillation_weight: float = pydantic.Field(default=0.5, ge=0, le=1)
@@ -60,5 +61,9 @@ class AdaNetOptions(Config):
             raise ValueError("candidates trained on the residual add up; use weighting: sum or learned, not mean")
         if self.training == "labels" and self.weighting == "sum":
             raise ValueError("candidates trained on the labels do not add up; use weighting: mean or learned, not sum")
-        make_generator(self.generator, 0)  # refused here, before any work, if it cannot be made
+        generator = make_generator(self.generator, 0)  # refused here, before any work, if it cannot be made
+        pool = generator.candidates if isinstance(generator, Pool) else ()
+        are_mixed = any(c.training not in (None, self.training) for c in pool)
+        if are_mixed and (self.weighting != "learned" or self.ensemble == "solo"):
+            raise ValueError("candidates trained in both ways need weighting: learned, and not ensemble: solo")
         return self

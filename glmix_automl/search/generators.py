@@ -10,7 +10,7 @@ import pydantic
 from glmix_automl import config
 from glmix_automl.config import Config
 from glmix_automl.errors import ConfigError
-from glmix_automl.search.growth import Candidate, Generator, GrowthState
+from glmix_automl.search.growth import Candidate, Generator, GrowthState, Training
 from glmix_automl.search.strategy import Strategy
 from glmix_automl.seeds import derive
 from glmix_automl.trial import Result, Trial, Value
@@ -73,6 +73,8 @@ class PoolCandidate(Config):
     """Budget in passes over the training rows; none: the strategy's."""
     until: int | None = pydantic.Field(default=None, ge=1)
     """Rounds it takes part in, counted from the first; none: all."""
+    training: Training | None = None
+    """What it is trained on; none: as the strategy says."""
 
 
 class Pool(Config):
@@ -84,7 +86,7 @@ class Pool(Config):
     def propose(self, state: GrowthState) -> list[Candidate]:
         """All that take part in this round."""
         return [
-            Candidate(c.family, c.parameters, c.name, c.epochs)
+            Candidate(c.family, c.parameters, c.name, c.epochs, c.training)
             for c in self.candidates
             if c.until is None or state.round < c.until
         ]

@@ -15,6 +15,10 @@ Selection: TypeAlias = Literal["objective", "auc", "loss"]
 MIXTURE = "mixture"  # the family of trials that weigh trained coordinates anew
 
 
+Training: TypeAlias = Literal["residual", "labels"]
+"""`residual`: with the ensemble's score as offset; `labels`: on the labels alone."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A coordinate that a generator proposes to train.
@@ -24,12 +28,14 @@ class Candidate:
         parameters: hyperparameters; those common to all candidates need not be repeated.
         name: what the proposal is called on the leaderboard; the family, if empty.
         epochs: budget in passes over the training rows; as the strategy says, if None.
+        training: what it is trained on; as the strategy says, if None.
     """
 
     family: str
     parameters: Mapping[str, Value] = field(default_factory=dict)
     name: str = ""
     epochs: float | None = None
+    training: Training | None = None
 
 
 @dataclass(frozen=True)

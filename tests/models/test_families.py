@@ -1,5 +1,6 @@
 """Laws of every family of coordinates."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ),
     ("subnetwork", {"depth": 0, "embedding_width": 3, "bag_width": 3}),
     ("cross", {"depth": 2, "rank": 3, "embedding_width": 4, "bag_width": 2}),
+    ("subnetwork", {"depth": 1, "width": 4, "terms": 2}),
     ("factorisation", {"embedding_width": 4}),
     ("factorisation", {"embedding_width": 4, "pairs": "sides"}),
 ]
@@ -152,6 +154,31 @@ def test_products_across_sides_know_the_sides_of_large_and_small_vocabularies() 
     rows = {"a": large[ids[:, 0]], "b": small[ids[:, 1]], "c": small[5 + ids[:, 2]], "d": large[SMALL + 9 + ids[:, 3]]}
     expected = ((rows["a"] + rows["c"]) * (rows["b"] + rows["d"])).sum(axis=1)
     np.testing.assert_allclose(coordinate.score(from_block(block)), expected, rtol=1e-5)
+
+
+def test_rare_terms_are_as_if_unseen(small: Small) -> None:
+    schema, block = small
+    coordinate = FAMILIES["subnetwork"].build(schema, {"depth": 1, "width": 4, "terms": 2}, 1)
+    seen = [coordinate.prepare(from_block(block)) for block in (block, _without_rare(block, 2))]
+    assert max(int(tf.reduce_max(bag.ids)) for bag in seen[0].bags) <= 2 < max(int(bag.ids.max()) for bag in block.bags)
+    assert int(tf.reduce_max(seen[0].categoricals)) <= 2 < block.categoricals.max()
+    for one, other in zip(tf.nest.flatten(seen[0]), tf.nest.flatten(seen[1]), strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+    every = FAMILIES["subnetwork"].build(schema, {"depth": 1, "width": 4}, 1)
+    assert coordinate.size < every.size
+
+
+def _without_rare(block: Block, terms: int) -> Block:
+    """The block as if terms beyond the first `terms` had not been in the vocabularies."""
+    bags = []
+    for bag in block.bags:
+        rows = np.repeat(np.arange(len(block)), np.diff(bag.splits))
+        kept = bag.ids <= terms
+        splits = np.concatenate([[0], np.cumsum(np.bincount(rows[kept], minlength=len(block)))])
+        values = None if bag.values is None else bag.values[kept]
+        bags.append(dataclasses.replace(bag, ids=bag.ids[kept], values=values, splits=splits.astype(bag.splits.dtype)))
+    categoricals = np.where(block.categoricals <= terms, block.categoricals, 0)
+    return dataclasses.replace(block, categoricals=categoricals, bags=tuple(bags))
 
 
 def test_products_across_sides_need_both_sides(small: Small) -> None:

@@ -20,6 +20,8 @@ from tests.search.growth_world import World, done, play
 
 POOL = {"kind": "pool", "candidates": [{"family": "part", "parameters": {"depth": d}} for d in (1, 2, 3, 4)]}
 
+BOTH_WAYS = {"kind": "pool", "candidates": [{"family": "part"}, {"family": "part", "training": "labels"}]}
+
 
 def grow(seed: int = 0, **options: Any) -> AdaNet:
     options.setdefault("generator", POOL)
@@ -174,6 +176,19 @@ def test_offsets_stay_one_column_however_many_members_there_are() -> None:
     assert all(len(t.offset.members) == 1 for t in late)
 
 
+def test_a_candidate_may_be_trained_otherwise_than_the_rest() -> None:
+    pool = [{"family": "part", "parameters": {"depth": d}} for d in (1, 2)]
+    world, strategy = (
+        World(),
+        grow(generator={"kind": "pool", "candidates": [*pool, {**pool[1], "training": "labels"}]}),
+    )
+    play(strategy, world)
+    parts = [t for t in world.trials.values() if t.family == "part"]
+    assert [t.offset is None for t in parts[:3]] == [True, False, True]
+    mixtures = [t.members for t in world.trials.values() if t.family == "mixture"]
+    assert [m.weights[-1] for m in mixtures[:3]] == [1.0, 1.0, 0.0]
+
+
 def test_warm_start_begins_from_the_last_member_of_the_family() -> None:
     world, strategy = World(), grow(warm_start=True)
     play(strategy, world)
@@ -227,6 +242,7 @@ def test_a_generator_of_ones_own_is_a_class_by_its_dotted_name(monkeypatch: pyte
         ({"ensemble": "solo"}, "cannot stand alone"),
         ({"weighting": "mean"}, "add up"),
         ({"training": "labels", "weighting": "sum"}, "do not add up"),
+        ({"weighting": "sum", "generator": BOTH_WAYS}, "both ways need weighting: learned"),
         ({"generator": {"kind": "nowhere.Nothing"}}, "nowhere.Nothing"),
         ({"generator": {"kind": "pool"}}, "candidates"),
         ({"generator": {}}, "kind"),
