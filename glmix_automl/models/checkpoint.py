@@ -38,7 +38,7 @@ def save_coordinate(
     Raises:
         DataError: the place cannot be written.
     """
-    arrays = {name: weight.numpy() for name, weight in coordinate.weights.items()}
+    arrays = coordinate.arrays
     packed = io.BytesIO()
     np.savez(packed, **arrays)
     description = {
@@ -96,22 +96,5 @@ def load_coordinate(folder: Folder, schema: Schema) -> Coordinate:
     description = describe(folder)
     family = FAMILIES[description["family"]]
     coordinate = family.build(schema, description["parameters"], seed=0)
-    restore(coordinate, load_arrays(folder), folder.path(WEIGHTS))
+    coordinate.restore(load_arrays(folder), folder.path(WEIGHTS))
     return coordinate
-
-
-def restore(coordinate: Coordinate, arrays: Mapping[str, np.ndarray], where: str) -> None:
-    """Puts saved arrays in a coordinate.
-
-    Raises:
-        DataError: a weight is missing or of another shape; names `where`.
-    """
-    for name, weight in coordinate.weights.items():
-        array = arrays.get(name)
-        if array is None or array.shape != tuple(weight.shape):
-            found = "nothing" if array is None else f"shape {list(array.shape)}"
-            raise DataError(
-                f"{where}: weight {name!r} should have shape {list(weight.shape)}, found {found}: "
-                "it was trained on another dataset or with other parameters"
-            )
-        weight.assign(array)

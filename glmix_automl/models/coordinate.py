@@ -1,4 +1,4 @@
-"""The role of a coordinate trained by gradient steps: one term `h_k` of the model, of plain variables."""
+"""The role of a coordinate, one term `h_k` of the model, and of those trained by gradient steps on plain variables."""
 
 import abc
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import tensorflow as tf
 
+from glmix_automl.errors import DataError
 from glmix_automl.models.rows import Rows, bases, signature, take
 from glmix_automl.schema import Schema
 from glmix_automl.trial import Value
@@ -18,7 +19,48 @@ SCORE_ROWS = 16_384  # rows scored at once: bounds the memory of the hidden laye
 
 
 class Coordinate(abc.ABC):
-    """One term of the model. The offset is added by the loop, so `logits` never includes it.
+    """One term of the model: arrays that score rows. The offset is added by who trains, so scores never include it.
+
+    Attributes:
+        family: name of the family.
+        schema: of the dataset it takes.
+        parameters: all of them, resolved.
+    """
+
+    def __init__(self, family: str, schema: Schema, parameters: Mapping[str, Value]) -> None:
+        self.family = family
+        self.schema = schema
+        self.parameters = dict(parameters)
+
+    @property
+    @abc.abstractmethod
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Every trained array by name: what is saved."""
+
+    @abc.abstractmethod
+    def restore(self, arrays: Mapping[str, np.ndarray], where: str) -> None:
+        """Takes on saved arrays.
+
+        Raises:
+            DataError: one is missing or does not fit; names `where`.
+        """
+
+    @abc.abstractmethod
+    def score(self, rows: Rows) -> np.ndarray:
+        """Score of each row, without the offset: float32 [rows]."""
+
+    def prepare(self, rows: Rows) -> Rows:
+        """Rows in the form that training takes; called once for many steps."""
+        return rows
+
+    @property
+    def size(self) -> int:
+        """Number of trained weights."""
+        return sum(array.size for array in self.arrays.values())
+
+
+class Differentiable(Coordinate):
+    """A coordinate trained by gradient steps.
 
     What decides the graph (depth, width, ...) is fixed when it is made; what does not (`hyper`: rates, strengths) is
     passed to the graph as numbers, so that one traced loop serves every trial of the same `structure`.
@@ -27,17 +69,12 @@ class Coordinate(abc.ABC):
     the rows of the batch times the mean weight of the training rows.
 
     Attributes:
-        family: name of the family.
-        schema: of the dataset it takes.
-        parameters: all of them, resolved.
         dense: weights updated whole at each step.
         tables: weights updated by the rows a batch touches.
     """
 
     def __init__(self, family: str, schema: Schema, parameters: Mapping[str, Value]) -> None:
-        self.family = family
-        self.schema = schema
-        self.parameters = dict(parameters)
+        super().__init__(family, schema, parameters)
         self.dense: list[tf.Variable] = []
         self.tables: list[tf.Variable] = []
         self._scoring: Any = None
@@ -66,26 +103,34 @@ class Coordinate(abc.ABC):
             noise: int32 [2], seed of dropout for this step.
         """
 
-    def prepare(self, rows: Rows) -> Rows:
-        """Rows in the form that `logits` and `gradients` take; called once for many steps."""
-        return rows
-
     def hyper(self, total_weight: float) -> dict[str, float]:
         """Numbers that the graph takes as inputs; `total_weight` is the sum of the training rows' weights."""
         return {}
 
     @property
     def weights(self) -> dict[str, tf.Variable]:
-        """Every trained array by name."""
+        """Every trained variable by name."""
         return {variable.name.split(":")[0]: variable for variable in (*self.dense, *self.tables)}
 
     @property
-    def size(self) -> int:
-        """Number of trained weights."""
-        return sum(int(np.prod(v.shape)) for v in self.weights.values())
+    def arrays(self) -> dict[str, np.ndarray]:
+        """See `Coordinate`."""
+        return {name: weight.numpy() for name, weight in self.weights.items()}
+
+    def restore(self, arrays: Mapping[str, np.ndarray], where: str) -> None:
+        """See `Coordinate`; each weight has its shape from the schema and the parameters."""
+        for name, weight in self.weights.items():
+            array = arrays.get(name)
+            if array is None or array.shape != tuple(weight.shape):
+                found = "nothing" if array is None else f"shape {list(array.shape)}"
+                raise DataError(
+                    f"{where}: weight {name!r} should have shape {list(weight.shape)}, found {found}: "
+                    "it was trained on another dataset or with other parameters"
+                )
+            weight.assign(array)
 
     def score(self, rows: Rows) -> np.ndarray:
-        """Score of each row, without the offset: float32 [rows]."""
+        """See `Coordinate`."""
         if self._scoring is None:
             self._scoring = tf.function(self._score, input_signature=[signature(self.schema)], autograph=False)
         return self._scoring(rows).numpy()

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from glmix_automl.models.coordinate import Coordinate, Gradient, Hyper, variable, wide_table
+from glmix_automl.models.coordinate import Differentiable, Gradient, Hyper, variable, wide_table
 from glmix_automl.models.family import TRAINING, Parameter, resolve
 from glmix_automl.models.rows import Rows
 from glmix_automl.schema import Schema
@@ -16,7 +16,7 @@ from glmix_automl.trial import Value
 DENSE_IDS = 1 << 16
 
 
-class Logistic(Coordinate):
+class Logistic(Differentiable):
     """Weights: `linear` [numerics + 1], the bias last; `table` [ids of all features].
 
     The gradient is written out: it is a matrix product and a segment sum, and half the nodes of a recorded one.
@@ -56,7 +56,7 @@ class Logistic(Coordinate):
         return {name: float(self.parameters[name] or 0.0) / total_weight for name in ("l1", "l2")}
 
     def logits(self, batch: Rows) -> tf.Tensor:
-        """See `Coordinate`."""
+        """See `Differentiable`."""
         linear = self.linear.read_value()
         score = tf.linalg.matvec(batch.numerics, linear[:-1]) + linear[-1]
         if len(self._columns):
@@ -67,7 +67,7 @@ class Logistic(Coordinate):
         return score
 
     def gradients(self, batch: Rows, scale: tf.Tensor, hyper: Hyper, noise: tf.Tensor) -> list[Gradient]:
-        """See `Coordinate`; the derivative of the loss by the score is `weight * (p - label)`."""
+        """See `Differentiable`; the derivative of the loss by the score is `weight * (p - label)`."""
         residual = (tf.sigmoid(self.logits(batch) + batch.offset) - batch.label) * (batch.weight / scale)
         linear, table = self.pull_back(batch, residual)
         if not (self.parameters["l1"] or self.parameters["l2"]):

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from glmix_automl import seeds
 from glmix_automl.errors import TrialError
-from glmix_automl.models.coordinate import Coordinate, Gradient, Hyper
+from glmix_automl.models.coordinate import Differentiable, Gradient, Hyper
 from glmix_automl.models.embedding import Embedding
 from glmix_automl.models.family import TRAINING, Parameter
 from glmix_automl.models.rows import Rows
@@ -50,7 +50,7 @@ REGULARISATION = {
 }
 
 
-class Network(Coordinate):
+class Network(Differentiable):
     """What every subnetwork has: embeddings, a gradient recorded by a tape, decay of its kernels.
 
     A kind says what it does with its inputs in `forward`.
@@ -75,7 +75,7 @@ class Network(Coordinate):
         return (self.family, fixed, *(bool(self.parameters.get(k)) for k in NUMBERS))
 
     def hyper(self, total_weight: float) -> dict[str, float]:
-        """See `Coordinate`."""
+        """See `Differentiable`."""
         return {k: float(self.parameters.get(k) or 0.0) for k in NUMBERS}
 
     def reset(self, parameters: Mapping[str, Value], seed: int) -> None:
@@ -99,7 +99,7 @@ class Network(Coordinate):
         raise NotImplementedError
 
     def logits(self, batch: Rows) -> tf.Tensor:
-        """See `Coordinate`."""
+        """See `Differentiable`."""
         found = [rows for _, _, rows in self._embedding.gather(batch)]
         return self._forward(batch, found, lambda x: x)
 
@@ -107,7 +107,7 @@ class Network(Coordinate):
         return self.forward(batch.numerics[:, : self._numerics], self._embedding.features(batch, found), drop)
 
     def gradients(self, batch: Rows, scale: tf.Tensor, hyper: Hyper, noise: tf.Tensor) -> list[Gradient]:
-        """See `Coordinate`; tables get one slice per lookup, so the cost goes by the ids in the batch."""
+        """See `Differentiable`; tables get one slice per lookup, so the cost goes by the ids in the batch."""
         lookups = self._embedding.gather(batch)
         found = [rows for _, _, rows in lookups]
         weights = [weight.read_value() for weight in self.dense]

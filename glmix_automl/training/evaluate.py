@@ -12,8 +12,8 @@ import tensorflow as tf
 from glmix_automl.dataset import Dataset
 from glmix_automl.layout import TRIALS, Folder
 from glmix_automl.models import FAMILIES
-from glmix_automl.models.checkpoint import MOMENTS, describe, load_arrays, restore, save_coordinate
-from glmix_automl.models.coordinate import Coordinate
+from glmix_automl.models.checkpoint import MOMENTS, describe, load_arrays, save_coordinate
+from glmix_automl.models.coordinate import Differentiable
 from glmix_automl.models.logistic import Logistic
 from glmix_automl.training import mixture_trial
 from glmix_automl.training.fit import Budget, Fit, Moment, Trainer
@@ -125,7 +125,7 @@ class Evaluator:
     def _fit(self, trial: Trial, loop: Loop, size: tuple[int, float], done: float, watch: Watch) -> Fit:
         offset = self._splits.offset("validation", trial.offset)
 
-        def validate(coordinate: Coordinate) -> Point:
+        def validate(coordinate: Differentiable) -> Point:
             return self._splits.held("validation").point(self._splits.score(coordinate, "validation") + offset)
 
         source = self._splits.source(trial, loop.coordinate, size[0])
@@ -160,6 +160,7 @@ class Evaluator:
     def _loop(self, trial: Trial, parameters: Mapping[str, Any], rows: int) -> Loop:
         """A traced loop for the trial's structure, begun with its parameters and seed."""
         coordinate = FAMILIES[trial.family].build(self._splits.dataset.schema, parameters, trial.seed)
+        assert isinstance(coordinate, Differentiable)
         batch = min(int(parameters["batch_size"]), self._splits.smallest_block(rows))
         key = (coordinate.structure, batch)
         if key in self._loops:
@@ -183,7 +184,7 @@ class Evaluator:
         place = self._place(trial.parent)
         parent, arrays = describe(place), load_arrays(place)
         if parent["family"] == trial.family and parent["parameters"] == coordinate.parameters:
-            restore(coordinate, arrays, place.uri)
+            coordinate.restore(arrays, place.uri)
             training = parent["training"]
             if training["fraction"] != trial.fraction or training["epochs"] >= trial.epochs:
                 return 0.0

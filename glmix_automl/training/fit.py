@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from glmix_automl.errors import TrialError
-from glmix_automl.models.coordinate import Coordinate
+from glmix_automl.models.coordinate import Differentiable
 from glmix_automl.seeds import derive, generator
 from glmix_automl.training.anytime import SLICE_SECONDS, average
 from glmix_automl.training.loop import Loop
@@ -74,7 +74,7 @@ class Trainer:
         source: Source,
         total_rows: int,
         total_weight: float,
-        validate: Callable[[Coordinate], Point],
+        validate: Callable[[Differentiable], Point],
         watch: Callable[[Moment], bool],
         collective: Collective,
         seed: int,
@@ -214,7 +214,7 @@ def _number(parameters: Mapping[str, Value], name: str) -> float:
 class _Best:
     """The weights of the best validation so far."""
 
-    def __init__(self, coordinate: Coordinate) -> None:
+    def __init__(self, coordinate: Differentiable) -> None:
         self._coordinate = coordinate
         self.point: Point | None = None
         self._weights: dict[str, np.ndarray] | None = None

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from glmix_automl.models.coordinate import Coordinate
+from glmix_automl.models.coordinate import Differentiable
 from glmix_automl.models.rows import Rows, signature, take
 from glmix_automl.training.optimiser import Optimiser, adam_rates
 from glmix_automl.trial import Value
@@ -22,7 +22,7 @@ class Loop:
         batch: rows of a step.
     """
 
-    def __init__(self, coordinate: Coordinate, batch: int, collective: Collective, synchronous: bool) -> None:
+    def __init__(self, coordinate: Differentiable, batch: int, collective: Collective, synchronous: bool) -> None:
         self.coordinate = coordinate
         self.optimiser = Optimiser(coordinate)
         self.batch = batch
@@ -67,7 +67,7 @@ class Loop:
             rates: float [steps] each: of the dense weights, of the tables.
             first: steps taken before these, for Adam's correction and for dropout.
             scale: what the sum of a batch's weighted losses is divided by.
-            hyper: `Coordinate.hyper`.
+            hyper: `Differentiable.hyper`.
             seed: of dropout.
             until: seconds since the epoch.
         """

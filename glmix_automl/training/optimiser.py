@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from glmix_automl.models.coordinate import Coordinate, Gradient
+from glmix_automl.models.coordinate import Differentiable, Gradient
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 ACCUMULATOR = 1e-12  # where Adagrad's sums of squares begin: below any gradient, as those of a mean over rows are small
@@ -18,7 +18,7 @@ class Optimiser:
     read or written.
     """
 
-    def __init__(self, coordinate: Coordinate) -> None:
+    def __init__(self, coordinate: Differentiable) -> None:
         self._dense = [(weight, _like(weight), _like(weight)) for weight in coordinate.dense]
         self._tables = [(table, _like(table)) for table in coordinate.tables]
         self.reset()
@@ -48,7 +48,7 @@ class Optimiser:
             moment.assign(arrays[f"moment_{place}"])
 
     def apply(self, gradients: list[Gradient], rate: tf.Tensor, table_rate: tf.Tensor) -> list[tf.Operation]:
-        """The update by gradients of `Coordinate.dense` and then `.tables`; `rate` as `adam_rates` gives it."""
+        """The update by gradients of `Differentiable.dense` and then `.tables`; `rate` as `adam_rates` gives it."""
         nothing = tf.constant(0.0)
         dense, tables = gradients[: len(self._dense)], gradients[len(self._dense) :]
         updates = [
