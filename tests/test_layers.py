@@ -38,6 +38,7 @@ HOMES = {
     "horovod": {"workers"},
     "mlflow": {"study/tracking", "serving", "cli"},
     "matplotlib": {"prepare/report", "study/report", "study/charts"},
+    "lightgbm": {"training/boosting"},
     "pandas": {"study", "serving", "prepare", "generate", "api"},
 }
 MODULES = sorted(

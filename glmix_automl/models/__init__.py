@@ -13,6 +13,7 @@ class _Families(Mapping[str, ModelFamily]):
         "subnetwork": "glmix_automl.models.subnetwork",
         "cross": "glmix_automl.models.cross",
         "factorisation": "glmix_automl.models.factorisation",
+        "trees": "glmix_automl.models.trees",
     }
 
     def __getitem__(self, name: str) -> ModelFamily:

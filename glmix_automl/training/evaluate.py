@@ -10,12 +10,15 @@ import numpy as np
 import tensorflow as tf
 
 from glmix_automl.dataset import Dataset
+from glmix_automl.errors import TrialError
 from glmix_automl.layout import TRIALS, Folder
 from glmix_automl.models import FAMILIES
 from glmix_automl.models.checkpoint import MOMENTS, describe, load_arrays, save_coordinate
-from glmix_automl.models.coordinate import Differentiable
+from glmix_automl.models.coordinate import Coordinate, Differentiable
 from glmix_automl.models.logistic import Logistic
+from glmix_automl.models.trees import Trees
 from glmix_automl.training import mixture_trial
+from glmix_automl.training.boosting import boost
 from glmix_automl.training.fit import Budget, Fit, Moment, Trainer
 from glmix_automl.training.full_batch import fit_exactly
 from glmix_automl.training.loop import Loop
@@ -55,7 +58,7 @@ class Evaluator:
             dataset: URI of the dataset's folder.
             study: URI of the study's folder.
             seed: of the study; decides how training rows are shuffled and which members a fraction holds.
-            threads: TensorFlow's, cores / (slots * ranks); as TensorFlow chooses if None.
+            threads: TensorFlow's and LightGBM's, cores / (slots * ranks); as they choose if None.
             trial_seconds: wall-clock limit of a trial's training, or None.
             averaging: `synchronous` or `anytime`, between the ranks of a world.
             block_rows: for data larger than memory: rows of a block streamed from disk at each pass, instead of
@@ -66,7 +69,7 @@ class Evaluator:
         """
         _use_threads(threads)
         self._dataset, self._study = Dataset.open(dataset), Folder(study)
-        self._seed, self._block_rows = seed, block_rows
+        self._seed, self._block_rows, self._threads = seed, block_rows, threads
         self._seconds = math.inf if trial_seconds is None else trial_seconds
         self._averaging = averaging
         self._collective: Collective = current()
@@ -86,22 +89,24 @@ class Evaluator:
             return self._weigh(trial, started)
         family = FAMILIES[trial.family]
         parameters = family.resolve(trial.parameters)
-        rows, weight = self._splits.size(trial.fraction)
-        loop = self._loop(trial, parameters, rows)
-        done = self._begin(trial, loop)
+        coordinate = family.build(self._splits.dataset.schema, parameters, trial.seed)
         curve: list[Progress] = []
-        fit = self._fit(trial, loop, (rows, weight), done, self._watcher(trial, report, curve, started))
+        watch = self._watcher(trial, report, curve, started)
+        moments = None
+        if isinstance(coordinate, Differentiable):
+            loop = self._loop(trial, coordinate)
+            fit = self._fit(trial, loop, self._begin(trial, loop), watch)
+            coordinate, moments = loop.coordinate, loop.optimiser.saved(MOMENTS_KEPT)
+        else:
+            fit = self._boost(trial, coordinate, watch)
         scoring = time.perf_counter()
-        scores = {split: self._splits.score(loop.coordinate, split) for split in self._splits.names}
+        scores = {split: self._splits.score(coordinate, split) for split in self._splits.names}
         metrics = self._measure(trial, scores)
-        metrics |= {"parameters": float(loop.coordinate.size), "complexity": family.complexity(parameters)}
+        metrics |= {"parameters": float(coordinate.size), "complexity": family.complexity(parameters)}
         if self._collective.rank == 0:
             training = {"epochs": fit.epochs, "fraction": trial.fraction, "seed": trial.seed, "steps": fit.steps}
-            metrics["bytes"] = float(
-                save_coordinate(
-                    self._place(trial.number), loop.coordinate, training, loop.optimiser.saved(MOMENTS_KEPT)
-                )
-            )
+            place = self._place(trial.number)
+            metrics["bytes"] = float(save_coordinate(place, coordinate, training, moments))
         now = time.perf_counter()
         costs = Costs(fit.steps, fit.rows, fit.train_seconds, fit.eval_seconds + now - scoring, now - started)
         return _result(trial, fit.state, metrics, tuple(curve), costs)
@@ -122,10 +127,11 @@ class Evaluator:
         costs = Costs(steps, 0, fitted - started, now - fitted, now - started)
         return _result(trial, State.FINISHED, metrics, (), costs)
 
-    def _fit(self, trial: Trial, loop: Loop, size: tuple[int, float], done: float, watch: Watch) -> Fit:
+    def _fit(self, trial: Trial, loop: Loop, done: float, watch: Watch) -> Fit:
+        size = self._splits.size(trial.fraction)
         offset = self._splits.offset("validation", trial.offset)
 
-        def validate(coordinate: Differentiable) -> Point:
+        def validate(coordinate: Coordinate) -> Point:
             return self._splits.held("validation").point(self._splits.score(coordinate, "validation") + offset)
 
         source = self._splits.source(trial, loop.coordinate, size[0])
@@ -134,6 +140,20 @@ class Evaluator:
             return fit_exactly(*args, seconds=self._seconds)
         trainer = Trainer(loop, source, *size, validate, watch, self._collective, trial.seed, self._averaging)
         return trainer.fit(Budget(trial.epochs, done, self._seconds))
+
+    def _boost(self, trial: Trial, coordinate: Coordinate, watch: Watch) -> Fit:
+        """Grows trees: the one kind of coordinate that is not differentiable."""
+        assert isinstance(coordinate, Trees)
+        rows, _ = self._splits.size(trial.fraction)
+        source = self._splits.source(trial, coordinate, rows)
+        if self._collective.size > 1 or source.blocks > 1:
+            raise TrialError(
+                "family trees: all training rows must be in the memory of one process: set ranks to 1 and raise "
+                "memory_mb, or leave it out"
+            )
+        validation = self._splits.resident("validation").with_offset(self._splits.offset("validation", trial.offset))
+        budget = Budget(trial.epochs, seconds=self._seconds)
+        return boost(coordinate, source.rows(0, 0)[0], validation.rows, budget, watch, trial.seed, self._threads)
 
     def _watcher(self, trial: Trial, report: Report, curve: list[Progress], started: float) -> Watch:
         def watch(moment: Moment) -> bool:
@@ -157,14 +177,13 @@ class Evaluator:
                 metrics |= found if split == "validation" else {f"{split}_{k}": v for k, v in found.items()}
         return metrics
 
-    def _loop(self, trial: Trial, parameters: Mapping[str, Any], rows: int) -> Loop:
-        """A traced loop for the trial's structure, begun with its parameters and seed."""
-        coordinate = FAMILIES[trial.family].build(self._splits.dataset.schema, parameters, trial.seed)
-        assert isinstance(coordinate, Differentiable)
-        batch = min(int(parameters["batch_size"]), self._splits.smallest_block(rows))
+    def _loop(self, trial: Trial, coordinate: Differentiable) -> Loop:
+        """A traced loop for the coordinate's structure, begun with its parameters and the trial's seed."""
+        rows, _ = self._splits.size(trial.fraction)
+        batch = min(int(coordinate.parameters["batch_size"] or 1), self._splits.smallest_block(rows))
         key = (coordinate.structure, batch)
         if key in self._loops:
-            self._loops[key].begin(parameters, trial.seed)
+            self._loops[key].begin(coordinate.parameters, trial.seed)
         else:
             self._loops[key] = Loop(coordinate, batch, self._collective, self._averaging == "synchronous")
         self._loops.move_to_end(key)

@@ -12,9 +12,10 @@ from glmix_automl.errors import DataError, TrialError
 from glmix_automl.layout import COORDINATE, WEIGHTS, Folder
 from glmix_automl.models import FAMILIES
 from glmix_automl.models.checkpoint import load_coordinate, save_coordinate
-from glmix_automl.models.coordinate import Coordinate
+from glmix_automl.models.coordinate import Coordinate, Differentiable
 from glmix_automl.models.embedding import SMALL
 from glmix_automl.models.rows import from_block, take
+from glmix_automl.models.trees import Trees
 from glmix_automl.schema import Categorical, Schema, Vocabulary
 
 CASES: list[tuple[str, dict[str, Any]]] = [
@@ -28,14 +29,32 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("subnetwork", {"depth": 1, "width": 4, "terms": 2}),
     ("factorisation", {"embedding_width": 4}),
     ("factorisation", {"embedding_width": 4, "pairs": "sides"}),
+    ("trees", {"leaves": 4}),
 ]
 every_case = pytest.mark.parametrize(
     ("family", "parameters"), CASES, ids=[f"{f}-{k}" for k, (f, _) in enumerate(CASES)]
 )
+stepped = [case for case in CASES if "batch_size" in FAMILIES[case[0]].parameters]
+every_stepped_case = pytest.mark.parametrize(
+    ("family", "parameters"), stepped, ids=[f"{f}-{k}" for k, (f, _) in enumerate(stepped)]
+)
 Small = tuple[Schema, Block]
 
 
-def loss_and_gradients(coordinate: Coordinate, block: Block) -> tuple[float, list[Any]]:
+def trained(family: str, parameters: dict[str, Any], schema: Schema) -> Coordinate:
+    """A coordinate with something in it to save and to score."""
+    coordinate = FAMILIES[family].build(schema, parameters, seed=3)
+    if isinstance(coordinate, Trees):
+        one_of_each = {"splits": [3, 0, 1], "column": [0, 3, 20, 1], "threshold": [0.1, 4.5, 0.5, -0.2]}
+        ends = {"left": [1, -1, -3, -1], "right": [2, -2, -4, -2], "leaf": [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4]}
+        coordinate.plant({**one_of_each, **ends, "bias": [0.05]})
+    elif isinstance(coordinate, Differentiable):
+        for weight in coordinate.weights.values():
+            weight.assign_add(tf.random.stateless_normal(weight.shape, [1, 2]) * 0.1)
+    return coordinate
+
+
+def loss_and_gradients(coordinate: Differentiable, block: Block) -> tuple[float, list[Any]]:
     rows = coordinate.prepare(from_block(block))
     hyper = {
         name: tf.constant(value, tf.float32) for name, value in coordinate.hyper(float(block.weight.sum())).items()
@@ -45,7 +64,7 @@ def loss_and_gradients(coordinate: Coordinate, block: Block) -> tuple[float, lis
     return float(tf.reduce_sum(losses * rows.weight) / len(block)), gradients
 
 
-@every_case
+@every_stepped_case
 def test_gradients_are_those_of_the_loss(family: str, parameters: dict[str, Any], small: Small) -> None:
     schema, block = small
     plain = {k: v for k, v in parameters.items() if k not in ("l2", "weight_decay")}
@@ -73,9 +92,7 @@ def test_a_saved_coordinate_scores_the_same_bits(
     family: str, parameters: dict[str, Any], small: Small, tmp_path: Any
 ) -> None:
     schema, block = small
-    coordinate = FAMILIES[family].build(schema, parameters, seed=3)
-    for weight in coordinate.weights.values():
-        weight.assign_add(tf.random.stateless_normal(weight.shape, [1, 2]) * 0.1)
+    coordinate = trained(family, parameters, schema)
     folder = Folder(str(tmp_path))
     save_coordinate(folder, coordinate)
     rows = from_block(block)
@@ -87,14 +104,15 @@ def test_equal_seeds_give_equal_coordinates(family: str, parameters: dict[str, A
     first, second, other = (FAMILIES[family].build(small[0], parameters, seed) for seed in (3, 3, 4))
     rows = from_block(small[1])
     assert np.array_equal(first.score(rows), second.score(rows))
-    assert family == "logistic" or not np.array_equal(first.score(rows), other.score(rows))
-    other.reset(other.parameters, 3)
+    assert family in ("logistic", "trees") or not np.array_equal(first.score(rows), other.score(rows))
+    if isinstance(other, Differentiable):
+        other.reset(other.parameters, 3)
     assert np.array_equal(first.score(rows), other.score(rows))
 
 
 @every_case
 def test_scores_do_not_depend_on_the_rows_beside(family: str, parameters: dict[str, Any], small: Small) -> None:
-    coordinate = FAMILIES[family].build(small[0], parameters, seed=3)
+    coordinate = trained(family, parameters, small[0])
     rows = from_block(small[1])
     part = coordinate.score(take(rows, tf.constant(100), 50))
     assert coordinate.score(rows)[100:150] == pytest.approx(part, abs=1e-6)
@@ -109,11 +127,15 @@ def test_bad_parameters_are_refused_by_name(family: str, small: Small) -> None:
         FAMILIES[family].build(small[0], {"rate": 1}, 0)
     with pytest.raises(TrialError, match="learning_rate: expected 1e-08 to 10, got -1"):
         FAMILIES[family].resolve({"learning_rate": -1})
+    assert FAMILIES[family].complexity({}) >= 1
+
+
+@pytest.mark.parametrize("family", sorted({family for family, _ in stepped}))
+def test_bad_parameters_of_the_loop_are_refused_by_name(family: str) -> None:
     with pytest.raises(TrialError, match=r"batch_size: expected a whole number, got 1\.5"):
         FAMILIES[family].resolve({"batch_size": 1.5})
     with pytest.raises(TrialError, match="schedule: expected one of constant, cosine, linear, got 'step'"):
         FAMILIES[family].resolve({"schedule": "step"})
-    assert FAMILIES[family].complexity({}) >= 1
 
 
 def test_an_unknown_family_is_named() -> None:
@@ -185,6 +207,21 @@ def test_products_across_sides_need_both_sides(small: Small) -> None:
     schema = small[0].model_copy(update={"features": small[0].numerics})
     with pytest.raises(TrialError, match="needs features of both sides"):
         FAMILIES["factorisation"].build(schema, {"pairs": "sides"}, 0)
+
+
+def test_trees_scores_are_the_sum_of_their_leaves(small: Small) -> None:
+    schema, block = small
+    coordinate = trained("trees", {}, schema)
+    found = coordinate.score(from_block(block))
+    bag = block.bags[1]  # columns: 3 numerics, 2 categoricals, 13 terms, 13 terms of the weighted bag
+    for row in range(50):
+        entries = slice(bag.splits[row], bag.splits[row + 1])
+        term = float((bag.values[entries] * (bag.ids[entries] == 20 - 18)).sum()) if bag.values is not None else 0.0
+        below = (0.1, 0.2)[block.categoricals[row, 0] > 4], (0.4, 0.8)[term > 0.5]
+        expected = (
+            0.05 + below[int(block.numerics[row, 0] > 0.1)] + 1.6 + (3.2, 6.4)[int(block.numerics[row, 1] > -0.2)]
+        )
+        assert found[row] == pytest.approx(expected, abs=1e-6)
 
 
 def test_logistic_scores_are_the_sum_of_their_terms(small: Small) -> None:
