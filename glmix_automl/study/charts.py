@@ -1,8 +1,10 @@
-"""The charts of a study: AUC against cost, grown models, parameter importance and coordinates, worker timeline."""
+"""The charts of a study: AUC against cost, costs by rung, grown models, parameter importance, worker timeline."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+
+import numpy as np
 
 from glmix_automl.search.growth import MIXTURE
 from glmix_automl.search.structure import Grown, structure
@@ -17,6 +19,7 @@ NORMAL_95 = 1.96
 LAYER = 14.0  # pixels of a layer of a tower
 MOST_LAYERS = 8
 SHORTEST_TICK_WIDTH = 90  # pixels between parallel axes
+QUARTER = 30  # moments per quarter of the time at which costs by rung are drawn
 
 
 def entries(history: History) -> list[str]:
@@ -93,6 +96,59 @@ def _families(history: History) -> list[str]:
     return [family for family in dict.fromkeys(t.family for t in history.trials.values()) if family != MIXTURE]
 
 
+def cost_by_rung(history: History) -> str:
+    """Worker-seconds that each rung has used up to each moment of the study, per entry with rungs; area and table."""
+    ran = _ran(history)
+    parts = []
+    for entry in entries(history):
+        by_rung: dict[int, list[Result]] = {}
+        for result in ran:
+            trial = history.trials[result.number]
+            if trial.strategy == entry and "rung" in trial.tags:
+                by_rung.setdefault(int(trial.tags["rung"]), []).append(result)
+        if by_rung:
+            moments = np.linspace(min(r.started for r in ran), max(r.ended for r in ran), 4 * QUARTER + 1)
+            used = {rung: _used(by_rung[rung], moments) for rung in sorted(by_rung)}
+            table = _rung_table({rung: history.trials[by_rung[rung][0].number] for rung in used}, by_rung, used)
+            parts.append(f"<h3>{escape(entry)}</h3>" + _rung_areas(moments - moments[0], used) + table)
+    return "".join(parts)
+
+
+def _rung_areas(seconds: np.ndarray, used: Mapping[int, np.ndarray]) -> str:
+    drawing = Drawing(WIDTH, 260, top=20)
+    left, top, right, bottom = drawing.inner
+    levels = np.cumsum([np.zeros(len(seconds)), *used.values()], axis=0)
+    x, y = Scale(0, seconds[-1], left, right), Scale(0, max(levels[-1, -1], 1e-9), bottom, top)
+    axes(drawing, x, y, "seconds since the study's first trial began", "worker-seconds used, rung upon rung")
+    edges = [[(x(at), y(total)) for at, total in zip(seconds, level, strict=True)] for level in levels]
+    for place, (rung, own) in enumerate(used.items()):
+        drawing.area([*edges[place + 1], *reversed(edges[place])], color(place), 0.5)
+        drawing.path(edges[place + 1], color(place), 1.5, title=f"rung {rung}: {own[-1]:.1f} worker-seconds")
+    return legend([f"rung {rung}" for rung in used]) + drawing.svg("Worker-seconds used by each rung over time")
+
+
+def _rung_table(
+    example: Mapping[int, Trial], results: Mapping[int, Sequence[Result]], used: Mapping[int, np.ndarray]
+) -> str:
+    quarters = [f"by {share} % of the time, s" for share in (25, 50, 75, 100)]
+    whole = sum(float(own[-1]) for own in used.values())
+    rows = [
+        (rung, f"{example[rung].epochs:g}", f"{example[rung].fraction:g}", len(results[rung]),
+         *(f"{seconds:.1f}" for seconds in own[QUARTER::QUARTER]), f"{own[-1] / whole:.0%}")
+        for rung, own in used.items()
+    ]  # fmt: skip
+    return _table(("rung", "epochs", "fraction", "trials", *quarters, "share"), rows)
+
+
+def _used(results: Sequence[Result], moments: np.ndarray) -> np.ndarray:
+    """Worker-seconds of trials up to each moment, [moments]; a trial uses its own evenly from its start to its end."""
+    total = np.zeros(len(moments))
+    for result in results:
+        seconds = max(result.ended - result.started, 1e-9)
+        total += result.costs.worker_seconds * np.clip((moments - result.started) / seconds, 0, 1)
+    return total
+
+
 def grown_models(history: History) -> str:
     """What growth found, per entry: each member as a tower of its layers, above it the AUC after its entry; a table."""
     parts = []
@@ -136,16 +192,24 @@ def _layers(member: Grown) -> int:
 
 def _members(members: Sequence[Grown]) -> str:
     heads = ("round", "trial", "member", "depth", "width", "weight", "own AUC", "AUC after", "training, s")
-    rows = [
-        (m.round, m.trial, m.name, m.depth, m.width, f"{m.weight:+.4f}", f"{m.own_auc:.5f}", f"{m.auc:.5f}",
-         f"{m.train_seconds:.1f}")
-        for m in members
-    ]  # fmt: skip
-    head = "".join(f'<th class="{"" if h == "member" else "r"}">{h}</th>' for h in heads)
+    return _table(
+        heads,
+        [
+            (m.round, m.trial, m.name, m.depth, m.width, f"{m.weight:+.4f}", f"{m.own_auc:.5f}", f"{m.auc:.5f}",
+             f"{m.train_seconds:.1f}")
+            for m in members
+        ],
+    )  # fmt: skip
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Rows under heads, to the right but for `member`; what is None is left empty."""
+    kinds = ["" if head == "member" else "r" for head in heads]
+    head = "".join(f'<th class="{kind}">{head}</th>' for kind, head in zip(kinds, heads, strict=True))
     body = "".join(
         "<tr>" + "".join(
-            f'<td class="{"" if h == "member" else "r"}">{"" if v is None else escape(str(v))}</td>'
-            for h, v in zip(heads, row, strict=True)
+            f'<td class="{kind}">{"" if value is None else escape(str(value))}</td>'
+            for kind, value in zip(kinds, row, strict=True)
         ) + "</tr>"
         for row in rows
     )  # fmt: skip
@@ -234,7 +298,7 @@ def _bars(found: dict[str, float]) -> str:
 
 def worker_timeline(history: History) -> str:
     """What each worker did when, and the share of time it was busy."""
-    results = [result for result in history.results.values() if result.worker and result.ended > result.started]
+    results = _ran(history)
     if not results:
         return _nothing("No trial has run yet.")
     workers = sorted({result.worker for result in results})
@@ -264,11 +328,16 @@ def worker_timeline(history: History) -> str:
 
 def utilisation(history: History) -> float | None:
     """Share of the time between the first trial's start and the last one's end that workers were busy."""
-    results = [result for result in history.results.values() if result.worker and result.ended > result.started]
+    results = _ran(history)
     if not results:
         return None
     span = max(r.ended for r in results) - min(r.started for r in results)
     return sum(r.ended - r.started for r in results) / (span * len({r.worker for r in results}))
+
+
+def _ran(history: History) -> list[Result]:
+    """Results of the trials that a worker has spent time on."""
+    return [result for result in history.results.values() if result.worker and result.ended > result.started]
 
 
 def _nothing(words: str) -> str:

@@ -59,15 +59,16 @@ def report(name: str, record: StudyRecord, history: History, board: Leaderboard,
 
 
 def drawings(history: History) -> dict[str, str]:
-    """Every chart by its name, as HTML with inline SVG."""
-    grown = charts.grown_models(history)
-    return {
+    """Every chart that has something to show by its name, as HTML with inline SVG."""
+    found = {
         "AUC against cost": charts.auc_against_cost(history),
-        **({"Grown models": grown} if grown else {}),
+        "Cost by rung": charts.cost_by_rung(history),
+        "Grown models": charts.grown_models(history),
         "Worker timeline": charts.worker_timeline(history),
         "Parameter importance": charts.parameter_importance(history),
         "Parallel coordinates": charts.parallel_coordinates(history),
     }
+    return {name: drawing for name, drawing in found.items() if drawing}
 
 
 def write(folder: Folder, page: str, history: History) -> None:
