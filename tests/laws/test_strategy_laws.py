@@ -83,8 +83,6 @@ def maker(case: str) -> Callable[[int], Strategy]:
         make = maker(inner)
         return lambda seed: Ordered(make(seed), lag)
     name, options = CASES[case]
-    if name == "optuna":
-        pytest.importorskip("optuna")
     kind = STRATEGIES[name]
     return lambda seed: kind.make(kind.options.model_validate(options), seed)
 
