@@ -16,7 +16,7 @@ from glmix_automl.models.rows import Rows
 from glmix_automl.schema import Schema
 from glmix_automl.trial import Value
 
-CELLS = 1 << 22  # (row, split) pairs decided at once: bounds the memory of scoring
+SCORE_ROWS = 1 << 12  # rows scored at once, a multiple of 64: bounds the memory of their columns
 
 KINDS = {
     "splits": np.int32,
@@ -80,66 +80,69 @@ class Trees(Coordinate):
 
     def score(self, rows: Rows) -> np.ndarray:
         """See `Coordinate`."""
-        plan, columns = self._plan, self.matrix(rows)[:, self._plan.used]
-        scores = np.empty(columns.shape[0], np.float32)
-        step = max(1, CELLS // max(len(plan.threshold), 1))
-        for start in range(0, len(scores), step):
-            values = np.ascontiguousarray(columns[start : start + step].toarray().T)
-            scores[start : start + step] = plan.score(values)
-        return scores
+        columns = self.matrix(rows)[:, self._plan.used]
+        parts = [np.empty(0)]
+        for start in range(0, columns.shape[0], SCORE_ROWS):
+            part = columns[start : start + SCORE_ROWS]
+            part.resize(-(-part.shape[0] // 64) * 64, part.shape[1])
+            parts.append(self._plan.score(part.T.toarray(order="C")))
+        return np.concatenate(parts)[: columns.shape[0]].astype(np.float32)
 
 
 class _Plan:
-    """All trees decided together, splits by height: those above leaves first, then those above these, up to the roots.
+    """All trees decided together, for 64 rows with one operation on their bits, whichever way each of them goes.
 
-    A table has a row per split, the number of the leaf below it that a row of data ends in, and a row per number of a
-    leaf, the number itself. So a split picks one of two rows of the table, and its cost is that of a few bit operations
-    on small integers, whichever way the data goes.
+    A table has a row of bits per split and per leaf, which say what data reaches it, and one of zeros. The bits of a
+    split's children follow from its own and from what goes left there; they are set level by level from the roots down.
+    Then one leaf per tree has a row's bit, and its number is put together from the bits of its binary digits.
     """
 
     def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
-        splits, count = arrays["splits"].astype(np.int64), len(arrays["column"])
-        begin = np.cumsum(splits) - splits
-        shift = np.repeat(begin, splits)
-        children = [np.where(arrays[side] < 0, arrays[side], arrays[side] + shift) for side in ("left", "right")]
-        height, order = _by_height(children)
-        place = np.empty(count, np.int64)
-        place[order] = np.arange(count)
-        self.used, column = np.unique(arrays["column"], return_inverse=True)
-        self.threshold = arrays["threshold"][order, None]
-        self._column = column[order]
-        rows = [np.where(child < 0, count - 1 - child, np.append(place, 0)[child]) for child in children]
-        self._left, self._right = (row[order] for row in rows)
-        self._levels = np.append(np.flatnonzero(np.diff(height[order], prepend=0)), count)
-        self._numbers = np.arange(int(splits.max(initial=0)) + 1)
-        self._kind = np.min_scalar_type(len(self._numbers) - 1)
-        self._roots = np.full(len(splits), count)
-        self._roots[splits > 0] = place[begin[splits > 0]]
-        self._leaf, self._bias = arrays["leaf"], float(arrays["bias"][0])
-        self._first_leaf = (begin + np.arange(len(splits)))[:, None]
+        splits, count, leaves = arrays["splits"].astype(np.int64), len(arrays["column"]), len(arrays["leaf"])
+        begin, trees = np.cumsum(splits) - splits, np.arange(len(splits))
+        self._first_leaf, of_split = (begin + trees)[:, None], np.repeat(trees, splits)
+
+        def row(child: np.ndarray) -> np.ndarray:
+            return np.where(child < 0, count - 1 - child + begin[of_split] + of_split, child + begin[of_split])
+
+        self._left, self._right = row(arrays["left"]), row(arrays["right"])
+        self._roots = np.where(splits > 0, begin, count + begin + trees)
+        self._levels, level = [], self._roots[splits > 0]
+        while len(level):
+            self._levels.append(level)
+            below = np.concatenate([self._left[level], self._right[level]])
+            level = below[below < count]
+        self._threshold, self._order = arrays["threshold"][:, None], np.argsort(arrays["column"], kind="stable")
+        self.used, starts = np.unique(arrays["column"][self._order], return_index=True)
+        self._by_column = np.split(self._order, starts[1:]) if count else []
+        self._leaf, self._bias, self._shape = arrays["leaf"], float(arrays["bias"][0]), (count, count + leaves + 1)
+        of_leaf = np.repeat(trees, splits + 1)
+        number = np.arange(leaves) - self._first_leaf[of_leaf, 0]
+        self._digits = []
+        for digit in range(int(splits.max(initial=0)).bit_length()):
+            chosen = np.flatnonzero(number >> digit & 1)
+            starts = np.searchsorted(of_leaf[chosen], trees)
+            # A row of zeros before those of each tree, as small trees have no leaf with this digit.
+            self._digits.append((np.insert(chosen + count, starts, count + leaves), starts + trees))
 
     def score(self, values: np.ndarray) -> np.ndarray:
-        """Scores, float64 [rows], from the used columns, float32 [columns, rows]."""
-        count = len(self.threshold)
-        table = np.empty((count + len(self._numbers), values.shape[1]), self._kind)
-        table[count:] = self._numbers[:, None]
-        for start, end in zip(self._levels[:-1], self._levels[1:], strict=True):
-            level = slice(start, end)
-            goes_left = values[self._column[level]] <= self.threshold[level]
-            mask = np.negative(goes_left.view(np.uint8), dtype=self._kind)  # all bits, or none
-            right = table[self._right[level]]
-            table[level] = right ^ (mask & (table[self._left[level]] ^ right))
-        return self._bias + self._leaf[self._first_leaf + table[self._roots]].sum(axis=0)
-
-
-def _by_height(children: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Height of every split above the leaves, from 1, and the splits in that order; children lie after parents."""
-    height = np.zeros(len(children[0]) + 1, np.int64)  # the last one is a leaf's
-    while True:
-        above = 1 + np.maximum(*(height[np.maximum(child, -1)] for child in children))
-        if np.array_equal(above, height[:-1]):
-            return above, np.argsort(above, kind="stable")
-        height[:-1] = above
+        """Scores, float64 [rows], from the used columns, float32 [columns, rows]; rows are a multiple of 64."""
+        splits, table = self._shape
+        goes_left = np.empty((splits, values.shape[1] // 8), np.uint8)
+        for column, which in zip(values, self._by_column, strict=True):
+            goes_left[which] = np.packbits(column <= self._threshold[which], axis=1)
+        packed = goes_left.view(np.uint64)
+        reached = np.zeros((table, values.shape[1] // 64), np.uint64)
+        reached[self._roots] = ~np.uint64(0)
+        for level in self._levels:
+            left = reached[level] & packed[level]
+            reached[self._right[level]] = reached[level] ^ left
+            reached[self._left[level]] = left
+        number = np.zeros((len(self._roots), values.shape[1]), np.uint16)
+        for digit, (rows, starts) in enumerate(self._digits):
+            bits = np.bitwise_or.reduceat(reached[rows], starts, axis=0)
+            number |= np.unpackbits(bits.view(np.uint8), axis=1).astype(np.uint16) << digit
+        return self._bias + self._leaf[self._first_leaf + number].sum(axis=0)
 
 
 def _is_whole(arrays: Mapping[str, np.ndarray], columns: int) -> bool:

@@ -14,7 +14,7 @@ import glmix_automl
 from glmix_automl.layout import Folder
 from glmix_automl.schema import Numeric, Schema
 
-LIBRARIES = ("mlflow", "numpy", "pandas", "pyarrow", "pydantic", "pyyaml", "tensorflow")
+LIBRARIES = ("mlflow", "numpy", "pandas", "pyarrow", "pydantic", "pyyaml", "scipy", "tensorflow")
 
 
 def requirements() -> list[str]:

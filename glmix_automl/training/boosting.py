@@ -92,7 +92,7 @@ class _Grower:
         started = time.perf_counter()
         found = {name: value for _, name, value, _ in self._booster.eval_valid()}
         self.eval_seconds += time.perf_counter() - started
-        return Point(found["auc"], found["cross_entropy"])
+        return Point(float(found["auc"]), float(found["cross_entropy"]))
 
 
 def _booster(

@@ -23,8 +23,7 @@ from glmix_automl.search.adanet import AdaNet
 from glmix_automl.search.adanet_options import AdaNetOptions
 from glmix_automl.search.structure import structure
 from glmix_automl.serving.export import export
-from glmix_automl.serving.model import Model
-from glmix_automl.serving.pyfunc import Scorer, example
+from glmix_automl.serving.pyfunc import _load_pyfunc, example
 from glmix_automl.study.terms import Terms
 from glmix_automl.training.boosting import boost
 from glmix_automl.training.evaluate import Evaluator
@@ -270,6 +269,6 @@ def test_growth_takes_trees_into_a_model_that_scores_raw_rows(dataset: str, stud
     rows = rows[
         [all(len(set(row[b.name])) == len(row[b.name]) for b in data.schema.bags) for _, row in rows.iterrows()]
     ]
-    predicted = Scorer(Model(Folder(str(tmp_path / "model")))).predict(example(data.schema, rows))
+    predicted = _load_pyfunc(str(tmp_path / "model")).predict(example(data.schema, rows))
     own = scores(study, found.ensemble, "test")[: data.shards("test")[0].rows][rows.index]
     np.testing.assert_allclose(predicted.log_odds, own, atol=1e-4)
