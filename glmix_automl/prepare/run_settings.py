@@ -10,6 +10,8 @@ _RUN_SETTINGS = {
     "spark.sql.caseSensitive": "true",  # raw tables may have `Age` and `age`
     "spark.sql.ansi.enabled": "false",  # what cannot be read is null, counted and reported, not an exception
     "spark.sql.execution.arrow.maxRecordsPerBatch": "20000",
+    # No limit in bytes as well: it is checked by adding up all columns after every row.
+    "spark.sql.execution.arrow.maxBytesPerBatch": "2147483647",
     # The Java machine interprets methods of more bytes, for ever; beyond them Spark makes several.
     "spark.sql.codegen.hugeMethodLimit": "8000",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
