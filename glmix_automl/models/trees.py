@@ -107,18 +107,19 @@ class _Plan:
 
         self._left, self._right = row(arrays["left"]), row(arrays["right"])
         self._roots = np.where(splits > 0, begin, count + begin + trees)
-        self._levels, level = [], self._roots[splits > 0]
+        self._levels: list[np.ndarray] = []
+        level = self._roots[splits > 0]
         while len(level):
             self._levels.append(level)
             below = np.concatenate([self._left[level], self._right[level]])
             level = below[below < count]
-        self._threshold, self._order = arrays["threshold"][:, None], np.argsort(arrays["column"], kind="stable")
-        self.used, starts = np.unique(arrays["column"][self._order], return_index=True)
-        self._by_column = np.split(self._order, starts[1:]) if count else []
+        self._threshold, order = arrays["threshold"][:, None], np.argsort(arrays["column"], kind="stable")
+        self.used, starts = np.unique(arrays["column"][order], return_index=True)
+        self._by_column = np.split(order, starts[1:]) if count else []
         self._leaf, self._bias, self._shape = arrays["leaf"], float(arrays["bias"][0]), (count, count + leaves + 1)
         of_leaf = np.repeat(trees, splits + 1)
         number = np.arange(leaves) - self._first_leaf[of_leaf, 0]
-        self._digits = []
+        self._digits: list[tuple[np.ndarray, np.ndarray]] = []
         for digit in range(int(splits.max(initial=0)).bit_length()):
             chosen = np.flatnonzero(number >> digit & 1)
             starts = np.searchsorted(of_leaf[chosen], trees)
@@ -141,7 +142,7 @@ class _Plan:
         number = np.zeros((len(self._roots), values.shape[1]), np.uint16)
         for digit, (rows, starts) in enumerate(self._digits):
             bits = np.bitwise_or.reduceat(reached[rows], starts, axis=0)
-            number |= np.unpackbits(bits.view(np.uint8), axis=1).astype(np.uint16) << digit
+            number |= np.unpackbits(bits.view(np.uint8), axis=1).astype(np.uint16) << np.uint16(digit)
         return self._bias + self._leaf[self._first_leaf + number].sum(axis=0)
 
 
