@@ -6,8 +6,9 @@
     python benchmarks/adanet.py rounds DATASET CONF        # seconds of the same candidates, round by round
     python benchmarks/adanet.py equal DATASET CONF         # one tower, an ensemble, growth: equal parameters
 
-DATASET is a prepared dataset; CONF a search configuration whose race has an entry `adanet` and one `grid`. Trials run
-one after the other in this process; slots are those of a virtual clock on which a trial takes the seconds it took here.
+DATASET is a prepared dataset; CONF a search configuration whose race has an entry `adanet` and one `grid`, such as
+`conf/search/pymk.yaml`; their budgets do not count here. Trials run one after the other in this process; slots are
+those of a virtual clock on which a trial takes the seconds it took here.
 """
 
 import argparse
@@ -220,8 +221,13 @@ def equal(arguments: argparse.Namespace) -> None:
         "one tower": {"generator": pool(96, 32), **always, "candidates": 1},
         "ensemble, uniform mean": {"generator": pool(64, 8), **always, "training": "labels", "weighting": "mean"},
         "growth, labels, learned weights": {"generator": pool(64, 8), **always, "training": "labels"},
-        "growth, residual": {"generator": pool(64, 8), **always},
-        "growth, residual, adaptive distillation": {"generator": pool(64, 8), **always, "distillation": "adaptive"},
+        "growth, residual": {"generator": pool(64, 8), **always, "training": "residual"},
+        "growth, residual, adaptive distillation": {
+            "generator": pool(64, 8),
+            **always,
+            "training": "residual",
+            "distillation": "adaptive",
+        },
     }
     print(f"{'model':<42} {'members':>7} {'weights':>9} {'train s':>8} {'validation':>10} {'test':>8}")
     for name, changes in rows.items():
