@@ -160,11 +160,11 @@ def report(sides: dict[str, Side], run: Run) -> None:
     for place, split in enumerate(("validation", "test")):
         goal = sides["original"].aucs[-1][place]
         reached = [
-            (run.ended[n], result)
+            run.ended[n]
             for n, result in run.results.items()
             if goal <= ((result.auc or 0.0), result.metrics.get("test_auc", 0.0))[place]
         ]
-        told = f"{min(reached)[0]:.1f} s" if reached else "not reached"
+        told = f"{min(reached):.1f} s" if reached else "not reached"
         print(f"the original's final {split} AUC {goal:.5f}: ours first reached it after {told}")
 
 
