@@ -83,32 +83,37 @@ class Embedding:
             table.assign(rng.standard_normal(table.shape, np.float32) * np.float32(0.1))
 
     def prepare(self, rows: Rows) -> Rows:
-        """The rows without the terms that are not told apart: id 0 in categoricals, no entry in bags."""
-        schema, known = self._schema, self._sizes
-        limits = np.array([known[f.name] for f in schema.categoricals], np.int32)
+        """Rows with the place of each term in its table for an id, categoricals in the order of the tables; terms that
+        are not told apart are unseen: id 0 in categoricals, no entry in bags.
+        """
+        if not self.tables:
+            return rows
+        schema, places = self._schema, [p for group in self._groups for p in group]
         categoricals = rows.categoricals
-        if any(known[f.name] < schema.size(f) for f in schema.categoricals):
+        if any(self._sizes[f.name] < schema.size(f) for f in schema.categoricals):
+            limits = np.array([self._sizes[f.name] for f in schema.categoricals], np.int32)
             categoricals = tf.where(categoricals < limits, categoricals, 0)
-        bags = [
-            _without_rare(bag, known[f.name]) if known[f.name] < schema.size(f) else bag
-            for f, bag in zip(schema.bags, rows.bags, strict=True)
-        ]
+        if places:
+            base = np.array([p.base for p in places], np.int32)
+            categoricals = tf.gather(categoricals, [p.column for p in places], axis=1) + base
+        bags = []
+        for feature, bag, place in zip(schema.bags, rows.bags, self.bags, strict=True):
+            size = self._sizes[feature.name]
+            kept = _without_rare(bag, size) if size < schema.size(feature) else bag
+            bags.append(kept._replace(ids=kept.ids + place.base))
         return rows._replace(categoricals=categoricals, bags=tuple(bags))
 
     def gather(self, batch: Rows) -> list[tuple[int, tf.Tensor, tf.Tensor]]:
-        """The rows a batch touches: per lookup the table, ids int32 [...], and rows float32 [..., width].
+        """The rows of the tables that a prepared batch touches: per lookup the table, ids int32 [...], and rows float32
+        [..., width].
 
         First the categoricals' lookups, one per table ([rows, features of the table]); then one per bag ([entries]).
         """
-        found = []
+        found, first = [], 0
         for group in self._groups:
-            columns = [p.column for p in group]
-            picked = batch.categoricals
-            if columns != list(range(picked.shape[1])):
-                picked = tf.gather(picked, columns, axis=1)
-            base = np.array([p.base for p in group], np.int32)
-            found.append((group[0].table, picked + base))
-        found += [(p.table, batch.bags[p.column].ids + p.base) for p in self.bags]
+            found.append((group[0].table, batch.categoricals[:, first : first + len(group)]))
+            first += len(group)
+        found += [(p.table, batch.bags[p.column].ids) for p in self.bags]
         return [(table, ids, tf.gather(self.tables[table], ids)) for table, ids in found]
 
     def features(self, batch: Rows, gathered: list[tf.Tensor]) -> list[tf.Tensor]:

@@ -91,7 +91,7 @@ class Network(Differentiable):
         self._embedding.reset(rng)
 
     def prepare(self, rows: Rows) -> Rows:
-        """See `Coordinate`; without the terms that it does not tell apart."""
+        """See `Coordinate`; ids become places in the tables, once and not at every step."""
         return self._embedding.prepare(rows)
 
     def forward(self, numerics: tf.Tensor, blocks: list[tf.Tensor], drop: Drop) -> tf.Tensor:
