@@ -1,4 +1,12 @@
-"""Optuna and DeepHyper behind our ask and tell, to be measured on the same problems in the same call."""
+"""Optuna and DeepHyper behind our ask and tell, to be measured on the same problems in the same call.
+
+DeepHyper pins other versions than our lock does, so the call is made in an environment of their own:
+
+    python -m venv /tmp/peers && /tmp/peers/bin/pip install deephyper optuna torch pydantic pyyaml threadpoolctl
+    PYTHONPATH=. /tmp/peers/bin/python benchmarks/tuning.py --strategies gp optuna-tpe optuna-gp deephyper-et
+
+(PyTorch is what Optuna's Gaussian process computes with.)
+"""
 
 import logging
 import warnings
@@ -45,7 +53,6 @@ class DeepHyper:
     """DeepHyper's CBO with its defaults, asked for one configuration at a time, as its evaluators do."""
 
     def __init__(self, space: Space, surrogate: str, seed: int) -> None:
-        from ConfigSpace import Categorical, EqualsCondition, InCondition  # noqa: F401
         from deephyper.hpo import CBO, HpProblem
 
         problem, self._space = HpProblem(), space
