@@ -102,28 +102,33 @@ class Bayes:
         self._told += sorted(self._results.keys() - set(self._told))
         wanted = min(n, self._options.trials - len(self._points))
         trials: list[Trial] = []
-        while len(trials) < wanted and not self._informed:
-            point = self._even()
-            if point is None:
+        while (left := min(wanted - len(trials), self._uninformed)) > 0:
+            points = self._even(left)
+            if not len(points):
                 break
-            trials.append(self._propose(point))
+            trials += [self._propose(point) for point in points]
         if len(trials) < wanted:
             trials += [self._propose(point) for point in self._choose(wanted - len(trials))]
         return trials
 
     @property
-    def _informed(self) -> bool:
-        """Whether the start is over: all of it asked, and two results (of this or earlier studies) to compare."""
+    def _uninformed(self) -> int:
+        """Points that still belong to the start; all, until there are two results (or earlier studies) to compare."""
         scored = sum(self._results[number].state.scored for number in self._told)
-        return len(self._points) >= self._start and scored + len(self._options.prior) >= 2
+        compared = scored + len(self._options.prior) >= 2
+        return (self._start if compared else self._options.trials) - len(self._points)
 
-    def _even(self) -> Unit | None:
-        """The next point of the start's design that is still new; independent draws once the design is used up."""
-        for point in self._design[len(self._points) :]:
-            if self._seen.new(point[None]):
-                return point
-        drawn = self._candidates.draw(np.empty((0, 0)), self._seen, generator(self._seed, "even", len(self._points)))
-        return drawn[0] if len(drawn) else None
+    def _even(self, n: int) -> Unit:
+        """At most `n` new points, [points, parameters]: the next of the start's design, then independent draws.
+
+        Drawn together: a large pool would wait for thousands of draws one by one. None only if the space is used up.
+        """
+        ahead = self._design[len(self._points) :]
+        if len(ahead) < n or not self._seen.new(ahead):
+            rng = generator(self._seed, "even", len(self._points))
+            drawn = self._candidates.draw(np.empty((0, 0)), self._seen, rng)
+            ahead = np.vstack([ahead, drawn[rng.permutation(len(drawn))]])  # a small space comes in order
+        return ahead[self._seen.new(ahead)[:n]]
 
     def _propose(self, point: Unit) -> Trial:
         number = len(self._points)

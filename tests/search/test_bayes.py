@@ -72,6 +72,15 @@ def test_a_finite_space_is_used_up_without_repeats() -> None:
     assert len({str(trial.parameters) for trial in trials}) == len(trials) == 8
 
 
+def test_a_large_pool_begins_with_different_points_all_over_the_space() -> None:
+    points = {tuple(trial.parameters.values()) for trial in make(trials=5000).ask(4000)}
+    assert len(points) == 4000
+    assert np.allclose(np.mean(list(points), axis=0), 0.5, atol=0.05)
+    table = {"x": {"type": "int", "low": 0, "high": 19}, "y": {"type": "int", "low": 0, "high": 19}}
+    corners = [trial.parameters for trial in make(space=table).ask(100)]
+    assert np.allclose(np.mean([list(corner.values()) for corner in corners], axis=0), 9.5, atol=2)
+
+
 def test_with_a_finite_space_the_best_comes_early() -> None:
     space = {"a": {"type": "int", "low": 0, "high": 30}, "b": {"type": "int", "low": 0, "high": 30}}
 
