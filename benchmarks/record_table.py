@@ -1,105 +1,114 @@
-"""Records a table of trained configurations on MovieLens-100K, for `tuning.py` to replay without training anything.
+"""Records a table of trained configurations, for `tuning.py` to replay without training anything.
 
-    python benchmarks/record_table.py --data path/to/data --output benchmarks/tables/ml100k_trees.csv
+    python benchmarks/record_table.py DATASET --epochs 1 --output benchmarks/tables/ml100k.csv
 
-Trees grown by gradient boosting (scikit-learn) on as-of histories, rating >= 4 as the label, split by time: rows 60,000
-to 80,000 train, the next 10,000 validate. Every combination of the levels below once: validation AUC after 1, 3, 9 and
-27 iterations, DeLong's variance of the last, and the processor seconds of the training. Only figures are kept, nothing
-of the data.
+Every combination of `LEVELS` once: a subnetwork trained by our engine on a prepared dataset, in this process and on one
+thread. Its curve is read at 1, 3, 9 and 27 of 27 even parts of the budget: the AUC of the best weights until then, as a
+trial that ends there hands in. Beside it DeLong's variance of the last, and the seconds in the training loop times the
+share of a core that the process had, so that other work on the machine hardly shows. Rows are appended as they come and
+a file that exists is continued. Only figures are kept, nothing of the data.
 """
 
 import argparse
+import csv
 import itertools
+import math
+import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-from scipy.stats import rankdata
-from sklearn.ensemble import HistGradientBoostingClassifier
+from glmix_automl.seeds import derive
+from glmix_automl.training.evaluate import Evaluator
+from glmix_automl.trial import Trial
 
-LEVELS = {
-    "learning_rate": [0.02, 0.034, 0.058, 0.1, 0.17, 0.29, 0.49, 0.83],
-    "leaves": [4, 8, 16, 32, 64, 128],
-    "features": [0.1, 0.3, 0.6, 1.0],
-    "leaf_rows": [5, 60, 720],
+LEVELS: dict[str, list[float]] = {  # what decides the structure comes first: a structure is traced once
+    "depth": [1, 2, 3, 4],
+    "width": [16, 48, 144],
+    "embedding_width": [4, 16],
+    "learning_rate": [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1],
+    "table_learning_rate": [0.01, 0.05, 0.25],
 }
-ITERATIONS = (1, 3, 9, 27)
+STRUCTURE = 3
+"""How many of the levels decide the structure."""
+PARTS = (1, 3, 9, 27)
+COLUMNS = (*LEVELS, *(f"auc_{part}" for part in PARTS), "auc_variance", "seconds")
 
 
-def histories(frame: pd.DataFrame, key: str) -> pd.DataFrame:
-    """Count and share of positives of each row's `key` before the row; rows are in time order."""
-    grouped = frame.groupby(key)["label"]
-    count = grouped.cumcount()
-    positives = grouped.cumsum() - frame["label"]
-    return pd.DataFrame({f"{key}_count": count, f"{key}_rate": (positives + 2.75) / (count + 5)})
+class Recorder:
+    """Trains configurations on a dataset.
+
+    Args:
+        dataset: folder of a prepared dataset.
+        study: folder for the files of a trial, each of which overwrites the one before.
+        epochs: full budget.
+    """
+
+    def __init__(self, dataset: str, study: str, epochs: float) -> None:
+        self._evaluator = Evaluator(dataset, study, threads=1)
+        self._epochs = epochs
+        self._structure: tuple[float, ...] = ()
+
+    def row(self, values: tuple[float, ...]) -> dict[str, float]:
+        """Trains a configuration; its row of the table."""
+        if values[:STRUCTURE] != self._structure:  # traced before the clock runs
+            self._evaluator(self._trial(values, self._epochs / PARTS[-1]), lambda progress: False)
+            self._structure = values[:STRUCTURE]
+        wall, processor = time.perf_counter(), time.process_time()
+        result = self._evaluator(self._trial(values, self._epochs), lambda progress: False)
+        share = min((time.process_time() - processor) / (time.perf_counter() - wall), 1.0)
+        best = list(itertools.accumulate((point.auc or 0.0 for point in result.curve), max))
+        return {
+            **dict(zip(LEVELS, values, strict=True)),
+            **{f"auc_{part}": round(best[part - 1], 6) for part in PARTS},
+            "auc_variance": float(f"{result.metrics['auc_variance']:.4g}"),
+            "seconds": round(result.costs.train_seconds * share, 3),
+        }
+
+    def _trial(self, values: tuple[float, ...], epochs: float) -> Trial:
+        parameters = {**dict(zip(LEVELS, values, strict=True)), "evaluations": PARTS[-1]}
+        parameters["bag_width"] = parameters["embedding_width"]
+        seed = derive(0, "table", repr(values))
+        return Trial(0, "table", "subnetwork", parameters, epochs=epochs, seed=seed)
 
 
-def movielens(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Features [100000, features] and labels of all rows, in time order."""
-    ratings = pd.read_csv(folder / "u.data", sep="\t", names=["user", "item", "rating", "time"])
-    ratings = ratings.sort_values(["time", "user", "item"], ignore_index=True)
-    ratings["label"] = (ratings["rating"] >= 4).astype(float)
-    users = pd.read_csv(folder / "u.user", sep="|", names=["user", "age", "gender", "occupation", "zip"])
-    users["gender"] = (users["gender"] == "F").astype(float)
-    users["occupation"] = users["occupation"].astype("category").cat.codes
-    genres = [f"genre{i}" for i in range(19)]
-    names = ["item", "title", "released", "video", "url", *genres]
-    items = pd.read_csv(folder / "u.item", sep="|", encoding="latin-1", names=names)
-    items["year"] = pd.to_datetime(items["released"], format="%d-%b-%Y", errors="coerce").dt.year
-    rows = ratings.merge(users.drop(columns="zip"), on="user", how="left")
-    rows = rows.merge(items[["item", "year", *genres]], on="item", how="left")
-    features = [
-        rows[["age", "gender", "occupation", "year", *genres]],
-        histories(rows, "user"),
-        histories(rows, "item"),
-    ]
-    return np.hstack([part.to_numpy(float) for part in features]), rows["label"].to_numpy()
+def continued(path: Path) -> list[tuple[float, ...]]:
+    """The configurations that a table holds already; a last line that was cut off is taken away, a new file begun."""
+    whole = path.read_text() if path.exists() else ""
+    kept = whole[: whole.rfind("\n") + 1] or ",".join(COLUMNS) + "\n"
+    if kept != whole:
+        path.write_text(kept)
+    head, *rows = csv.reader(kept.splitlines())
+    if tuple(head) != COLUMNS:
+        sys.exit(f"{path} has other columns than {', '.join(COLUMNS)}; name another file")
+    return [tuple(map(float, row[: len(LEVELS)])) for row in rows]
 
 
-def auc_and_variance(label: np.ndarray, score: np.ndarray) -> tuple[float, float]:
-    """AUC and DeLong's variance of it, by mid-ranks (Sun and Xu 2014)."""
-    positive, negative = score[label == 1], score[label == 0]
-    m, n = len(positive), len(negative)
-    ranks = rankdata(np.concatenate([positive, negative]))
-    above = (ranks[:m] - rankdata(positive)) / n
-    below = 1 - (ranks[m:] - rankdata(negative)) / m
-    return float(above.mean()), float(above.var(ddof=1) / m + below.var(ddof=1) / n)
-
-
-def record(features: np.ndarray, label: np.ndarray, levels: dict[str, float]) -> dict[str, float]:
-    """Trains one configuration; its row of the table."""
-    train, validation = slice(60_000, 80_000), slice(80_000, 90_000)
-    model = HistGradientBoostingClassifier(
-        learning_rate=levels["learning_rate"],
-        max_leaf_nodes=int(levels["leaves"]),
-        max_features=levels["features"],
-        min_samples_leaf=int(levels["leaf_rows"]),
-        max_iter=ITERATIONS[-1],
-        early_stopping=False,
-        random_state=0,
-    )
-    start = time.process_time()
-    model.fit(features[train], label[train])
-    seconds = time.process_time() - start
-    staged = list(itertools.islice(model.staged_decision_function(features[validation]), ITERATIONS[-1]))
-    found = [auc_and_variance(label[validation], staged[i - 1].ravel()) for i in ITERATIONS]
-    aucs = {f"auc_{i}": round(auc, 6) for i, (auc, _) in zip(ITERATIONS, found, strict=True)}
-    return {**levels, **aucs, "auc_variance": float(f"{found[-1][1]:.4g}"), "seconds": round(seconds, 3)}
+def missing(path: Path, most: int | None) -> Iterator[tuple[float, ...]]:
+    """The configurations still to record, in order."""
+    done = set(continued(path))
+    left = [values for values in itertools.product(*LEVELS.values()) if tuple(map(float, values)) not in done]
+    yield from left[:most]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Records a table of trained configurations.")
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds ml-100k/")
-    parser.add_argument("--output", type=Path, required=True, help="CSV to write")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", help="folder of a prepared dataset")
+    parser.add_argument("--epochs", type=float, required=True, help="full budget of a configuration")
+    parser.add_argument("--output", type=Path, required=True, help="CSV to write or to continue")
+    parser.add_argument("--most", type=int, help="record so many rows and stop")
     options = parser.parse_args()
-    features, label = movielens(options.data / "ml-100k")
-    rows = []
-    for values in itertools.product(*LEVELS.values()):
-        rows.append(record(features, label, dict(zip(LEVELS, values, strict=True))))
-        if len(rows) % 50 == 0:
-            print(f"{len(rows)} recorded, best AUC {max(row['auc_27'] for row in rows):.4f}", flush=True)
-    pd.DataFrame(rows).to_csv(options.output, index=False)
+    total, best = math.prod(map(len, LEVELS.values())), 0.0
+    with tempfile.TemporaryDirectory() as study:
+        recorder = Recorder(options.dataset, study, options.epochs)
+        for number, values in enumerate(missing(options.output, options.most), 1):
+            row = recorder.row(values)
+            with options.output.open("a", newline="") as file:
+                csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow(row)
+            best = max(best, row[f"auc_{PARTS[-1]}"])
+            if number % 20 == 0:
+                print(f"{number} more of {total} recorded, best AUC of them {best:.4f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ the best there is. The peers need packages of their own (see `peers.py`) and are
 not installed.
 
 `utilisation` keeps 2,000 workers busy with Hartmann trials whose seconds are log-normal (median 60, deviation 0.5 of
-the logarithm). What the strategy takes to be told and to propose passes on the pool's clock, and workers that come free
-meanwhile wait; what the study around it takes (journal, hand-over, MLflow) is not counted: see `controller.py` and
-`pool.py`. It is the busy share of slots x time, from an empty pool until the last trial is asked for.
+the logarithm). The processor seconds that the strategy takes to be told and to propose pass on the pool's clock, and
+workers that come free meanwhile wait; what the study around it takes (journal, hand-over, MLflow) is not counted: see
+`controller.py` and `pool.py`. It is the busy share of slots x time, from an empty pool until the last trial is asked.
 
 `speedup` is the time on the pool's clock until the best of the grid, on one worker over that on 2, 4, ... 128; there a
 strategy's own time is not counted.
@@ -191,11 +191,11 @@ def occupy(problem: Problem, strategy: Strategy, slots: int, trials: int) -> tup
     news: set[Future[Result]] = set()
     busy, seconds, longest, asked = 0.0, 0.0, 0.0, 0
     while asked < trials:
-        start = time.perf_counter()
+        start = time.process_time()
         for future in news:
             strategy.tell(future.result())
         drafted = strategy.ask(min(slots - len(running), trials - asked))
-        own = time.perf_counter() - start
+        own = time.process_time() - start
         seconds, longest, asked = seconds + own, max(longest, own), asked + len(drafted)
         news = passed(pool, running, own)
         running = (running - news) | {pool.submit(trial) for trial in drafted}
