@@ -3,6 +3,7 @@
 import csv
 import itertools
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,14 @@ from glmix_automl.space import Space
 from glmix_automl.trial import Costs, Result, State, Trial, Value
 
 TABLES = Path(__file__).parent / "tables"
+SPARSE = {
+    "depth": [0, 1, 3],
+    "width": [0, 2],
+    "embedding_width": [0, 1],
+    "learning_rate": [0, 2, 3, 5],
+    "table_learning_rate": [0, 1, 2],
+}
+"""The levels of `record_table.py`, counted from 0, that make the 144-point grid."""
 EPOCHS = 27.0
 """Full budget; tables and functions answer at 1, 3, 9 and 27."""
 
@@ -158,6 +167,8 @@ def table(path: Path, sparse: Mapping[str, list[int]]) -> Problem:
     names = list(rows[0])[: list(rows[0]).index(budgets[0])]
     levels = {name: sorted({row[name] for row in rows}) for name in names}
     found = {tuple(levels[name].index(row[name]) for name in names): row for row in rows}
+    if len(found) < math.prod(map(len, levels.values())):
+        sys.exit(f"{path} is not complete; record_table.py continues it")
     space = Space.model_validate({name: {"type": "int", "low": 0, "high": len(levels[name]) - 1} for name in names})
 
     def row(p: Mapping[str, Value]) -> dict[str, float]:
@@ -177,8 +188,5 @@ def table(path: Path, sparse: Mapping[str, list[int]]) -> Problem:
 def problems() -> dict[str, Problem]:
     """Every problem there is, by name."""
     found = [branin(), hartmann6(), mixed()]
-    trees = TABLES / "ml100k_trees.csv"
-    if trees.exists():
-        sparse = {"learning_rate": [0, 2, 5, 7], "leaves": [0, 2, 4], "features": [0, 1, 2, 3], "leaf_rows": [0, 1, 2]}
-        found.append(table(trees, sparse))
+    found += [table(path, SPARSE) for path in sorted(TABLES.glob("*.csv"))]
     return {problem.name: problem for problem in found}

@@ -1,4 +1,4 @@
-"""An executor of a standalone Spark cluster killed in mid-trial: one attempt is lost, and nothing is left behind."""
+"""Workers on a standalone Spark cluster: an executor killed in mid-trial, a world of two ranks."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ from tests.spark_cluster import JAVA, ROOT, environment
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(700)]
 
-DRIVER = """
+BEGIN = """
 import json, sys, time
 import psutil
 from pyspark import SparkConf, SparkContext
@@ -28,6 +28,11 @@ settings = {
     "spark.driver.extraJavaOptions": java, "spark.executor.extraJavaOptions": java,
 }
 context = SparkContext(conf=SparkConf().setMaster(master).setAppName("fault").setAll(settings.items()))
+"""
+
+KILLING = (
+    BEGIN
+    + """
 pool = spark_pool(context, Recipe("tests.workers.tasks.Light", {"marks": marks}), 2, logs=marks + ".logs")
 
 def until(condition):
@@ -50,12 +55,24 @@ pool.shutdown()
 context.stop()
 print(json.dumps({"executors": len(executors), "results": [r.to_json() for r in results]}))
 """
+)
+
+WORLD = (
+    BEGIN
+    + """
+pool = spark_pool(context, Recipe("tests.workers.tasks.Ranked", {"marks": marks}), 1, 2, logs=marks + ".logs")
+results = [pool.submit(Trial(n, "t", "f", {"do": "sum"})).result(240) for n in range(2)]
+pool.shutdown()
+context.stop()
+print(json.dumps([r.to_json() for r in results]))
+"""
+)
 
 
 def test_a_killed_executor_costs_one_attempt_and_leaves_nothing(cluster: str, tmp_path: Path) -> None:
     marks = tmp_path / "marks"
     marks.mkdir()
-    command = [sys.executable, "-c", DRIVER, cluster, str(marks), str(ROOT), JAVA]
+    command = [sys.executable, "-c", KILLING, cluster, str(marks), str(ROOT), JAVA]
     driver = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=560)
     assert driver.returncode == 0, driver.stderr[-3000:]
     outcome = json.loads(driver.stdout.splitlines()[-1])
@@ -65,3 +82,15 @@ def test_a_killed_executor_costs_one_attempt_and_leaves_nothing(cluster: str, tm
     workers = [int(mark.name) for mark in marks.iterdir()]
     assert len(workers) >= 3, "two, and the one that came for the lost one"
     assert not [pid for pid in workers if psutil.pid_exists(pid)]
+
+
+@pytest.mark.slow
+def test_a_world_has_ranks_on_two_executors(cluster: str, tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    command = [sys.executable, "-c", WORLD, cluster, str(marks), str(ROOT), JAVA]
+    driver = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=560)
+    assert driver.returncode == 0, driver.stderr[-3000:]
+    results = json.loads(driver.stdout.splitlines()[-1])
+    assert [(r["metrics"]["size"], r["metrics"]["sum"]) for r in results] == [(2, 3)] * 2
+    assert not [int(mark.name) for mark in marks.iterdir() if psutil.pid_exists(int(mark.name))]
