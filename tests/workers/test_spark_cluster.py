@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -69,28 +70,25 @@ print(json.dumps([r.to_json() for r in results]))
 )
 
 
-def test_a_killed_executor_costs_one_attempt_and_leaves_nothing(cluster: str, tmp_path: Path) -> None:
-    marks = tmp_path / "marks"
+def outcome(program: str, cluster: str, marks: Path) -> Any:
+    """What a driver prints last; its workers leave files named by their processes in `marks`."""
     marks.mkdir()
-    command = [sys.executable, "-c", KILLING, cluster, str(marks), str(ROOT), JAVA]
+    command = [sys.executable, "-c", program, cluster, str(marks), str(ROOT), JAVA]
     driver = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=560)
     assert driver.returncode == 0, driver.stderr[-3000:]
-    outcome = json.loads(driver.stdout.splitlines()[-1])
-    assert outcome["executors"] == 2
-    assert [r["state"] for r in outcome["results"]] == ["finished"] * 6
-    assert sorted(r["attempts"] for r in outcome["results"]) == [1, 1, 1, 1, 1, 2]
-    workers = [int(mark.name) for mark in marks.iterdir()]
-    assert len(workers) >= 3, "two, and the one that came for the lost one"
-    assert not [pid for pid in workers if psutil.pid_exists(pid)]
+    assert not [mark for mark in marks.iterdir() if psutil.pid_exists(int(mark.name))]
+    return json.loads(driver.stdout.splitlines()[-1])
+
+
+def test_a_killed_executor_costs_one_attempt_and_leaves_nothing(cluster: str, tmp_path: Path) -> None:
+    found = outcome(KILLING, cluster, tmp_path / "marks")
+    assert found["executors"] == 2
+    assert [r["state"] for r in found["results"]] == ["finished"] * 6
+    assert sorted(r["attempts"] for r in found["results"]) == [1, 1, 1, 1, 1, 2]
+    assert len(list((tmp_path / "marks").iterdir())) >= 3, "two, and the one that came for the lost one"
 
 
 @pytest.mark.slow
 def test_a_world_has_ranks_on_two_executors(cluster: str, tmp_path: Path) -> None:
-    marks = tmp_path / "marks"
-    marks.mkdir()
-    command = [sys.executable, "-c", WORLD, cluster, str(marks), str(ROOT), JAVA]
-    driver = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=560)
-    assert driver.returncode == 0, driver.stderr[-3000:]
-    results = json.loads(driver.stdout.splitlines()[-1])
+    results = outcome(WORLD, cluster, tmp_path / "marks")
     assert [(r["metrics"]["size"], r["metrics"]["sum"]) for r in results] == [(2, 3)] * 2
-    assert not [int(mark.name) for mark in marks.iterdir() if psutil.pid_exists(int(mark.name))]
