@@ -185,7 +185,7 @@ def test_a_seed_repeats_and_a_promotion_is_the_long_trial(evaluate: Evaluator, s
 def test_a_stopped_trial_keeps_its_best_trees(evaluate: Evaluator, dataset: str, tmp_path: Path) -> None:
     result = evaluate(trial(0, epochs=50.0), lambda progress: progress.steps >= 7)
     assert (result.state, result.costs.steps) == (State.STOPPED, 7)
-    hurried = Evaluator(dataset, str(tmp_path / "hurried"), seed=1, trial_seconds=1e-3)
+    hurried = Evaluator(dataset, str(tmp_path / "hurried"), seed=1, trial_seconds=1e-6)
     result = hurried(trial(0, epochs=50.0), never)
     assert (result.state, result.costs.steps) == (State.STOPPED, 1)
     assert result.auc is not None
