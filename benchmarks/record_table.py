@@ -67,7 +67,7 @@ class Recorder:
         }
 
     def _trial(self, values: tuple[float, ...], epochs: float) -> Trial:
-        parameters = {**dict(zip(LEVELS, values, strict=True)), "evaluations": PARTS[-1]}
+        parameters = {**dict(zip(LEVELS, values, strict=True)), "evaluations": PARTS[-1], "accumulator": 0.0}
         parameters["bag_width"] = parameters["embedding_width"]
         seed = derive(0, "table", repr(values))
         return Trial(0, "table", "subnetwork", parameters, epochs=epochs, seed=seed)

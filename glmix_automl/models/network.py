@@ -41,6 +41,13 @@ EMBEDDING = {
     ),
     "embedding_width": Parameter(16, "of a categorical; 0 chooses by its number of ids", low=0, high=1024),
     "bag_width": Parameter(16, "of a bag's entries; 0 chooses by the number of ids", low=0, high=1024),
+    "accumulator": Parameter(
+        4.0,
+        "where Adagrad's sums of squares begin for embeddings, in squares of a row's loss gradient: the higher, the "
+        "more examples a term's row needs to move",
+        low=0.0,
+        high=1e12,
+    ),
     "embedding_l2": Parameter(0.0, "strength of 1/2 |row|^2 for each row a batch touches, per occurrence", low=0.0),
 }
 
@@ -71,7 +78,9 @@ class Network(Differentiable):
     @property
     def structure(self) -> tuple[Any, ...]:
         """Every parameter but those that are numbers to the graph."""
-        fixed = tuple(sorted((k, v) for k, v in self.parameters.items() if k not in {*TRAINING, *NUMBERS}))
+        fixed = tuple(
+            sorted((k, v) for k, v in self.parameters.items() if k not in {*TRAINING, *NUMBERS, "accumulator"})
+        )
         return (self.family, fixed, *(bool(self.parameters.get(k)) for k in NUMBERS))
 
     def hyper(self, total_weight: float) -> dict[str, float]:

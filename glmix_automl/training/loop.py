@@ -24,8 +24,8 @@ class Loop:
 
     def __init__(self, coordinate: Differentiable, batch: int, collective: Collective, synchronous: bool) -> None:
         self.coordinate = coordinate
-        self.optimiser = Optimiser(coordinate)
         self.batch = batch
+        self.optimiser = Optimiser(coordinate, self._accumulator(coordinate.parameters))
         self._collective = collective if synchronous and collective.size > 1 else None
         scalar, column = tf.TensorSpec([], tf.float32), tf.TensorSpec([None], tf.float32)
         self._run = tf.function(
@@ -46,7 +46,11 @@ class Loop:
     def begin(self, parameters: Mapping[str, Value], seed: int) -> None:
         """Draws fresh weights for another trial of the same structure."""
         self.coordinate.reset(parameters, seed)
-        self.optimiser.reset()
+        self.optimiser.reset(self._accumulator(parameters))
+
+    def _accumulator(self, parameters: Mapping[str, Value]) -> float:
+        # A row's loss counts by one over the batch in the loss of a step, so its gradient's square by that squared.
+        return float(parameters.get("accumulator") or 0.0) / self.batch**2
 
     def run(
         self,

@@ -8,7 +8,7 @@ import tensorflow as tf
 from glmix_automl.models.coordinate import Differentiable, Gradient
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
-ACCUMULATOR = 1e-12  # where Adagrad's sums of squares begin: below any gradient, as those of a mean over rows are small
+ACCUMULATOR = 1e-12  # least that Adagrad's sums of squares begin with: below any gradient of a mean over rows
 
 
 class Optimiser:
@@ -18,18 +18,22 @@ class Optimiser:
     read or written.
     """
 
-    def __init__(self, coordinate: Differentiable) -> None:
+    def __init__(self, coordinate: Differentiable, accumulator: float = 0.0) -> None:
         self._dense = [(weight, _like(weight), _like(weight)) for weight in coordinate.dense]
         self._tables = [(table, _like(table)) for table in coordinate.tables]
-        self.reset()
+        self.reset(accumulator)
 
-    def reset(self) -> None:
-        """Forgets all steps."""
+    def reset(self, accumulator: float = 0.0) -> None:
+        """Forgets all steps; Adagrad's sums of squares begin with `accumulator`.
+
+        Were they to begin with nothing, the first gradient of a row would move it by the whole rate however small it
+        is, and the rows of rare ids would hold what their few examples happened to be.
+        """
         for _, mean, square in self._dense:
             mean.assign(tf.zeros_like(mean))
             square.assign(tf.zeros_like(square))
         for _, squares in self._tables:
-            squares.assign(tf.fill(squares.shape, ACCUMULATOR))
+            squares.assign(tf.fill(squares.shape, np.float32(max(accumulator, ACCUMULATOR))))
 
     @property
     def moments(self) -> list[tf.Variable]:

@@ -162,6 +162,14 @@ def test_a_stopped_trial_keeps_its_best_weights(evaluate: Evaluator) -> None:
     assert result.auc == pytest.approx(max(p.auc for p in result.curve if p.auc is not None), abs=1e-12)
 
 
+def test_a_loops_first_trial_is_trained_as_those_after_it(evaluate: Evaluator, study: str) -> None:
+    other = {**SMALL, "accumulator": 1e4}
+    for number, parameters in enumerate((SMALL, other, SMALL)):
+        evaluate(trial(number, "subnetwork", parameters=parameters), never)
+    assert np.array_equal(scores(study, 0, "test"), scores(study, 2, "test"))
+    assert not np.array_equal(scores(study, 0, "test"), scores(study, 1, "test"))
+
+
 def test_a_time_limit_stops_training(dataset: str, study: str) -> None:
     result = Evaluator(dataset, study, seed=1, trial_seconds=1e-3)(trial(0, epochs=5000.0), never)
     assert result.state is State.STOPPED

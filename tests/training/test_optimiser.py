@@ -20,9 +20,9 @@ def slices(rows: int, ids: list[int], values: np.ndarray) -> tf.IndexedSlices:
     return tf.IndexedSlices(tf.constant(values, tf.float32), tf.constant(ids), tf.constant([rows, 2]))
 
 
-def stepped(rows: int, ids: list[int], values: np.ndarray, steps: int = 2) -> Any:
+def stepped(rows: int, ids: list[int], values: np.ndarray, steps: int = 2, accumulator: float = 0.0) -> Any:
     weights: Any = Weights(rows)
-    optimiser = Optimiser(weights)
+    optimiser = Optimiser(weights, accumulator)
     gradient = tf.constant([0.5, -0.1, 0.0])
     for step in range(steps):
         rate = tf.constant(adam_rates(np.array([0.1]), step)[0])
@@ -57,3 +57,10 @@ def test_both_ways_of_summing_give_the_same_bits() -> None:
     values = rng.normal(size=(20, 2))
     whole, touched = stepped(8, ids, values), stepped(50, ids, values)
     assert whole.tables[0].numpy().tobytes() == touched.tables[0].numpy()[:8].tobytes()
+
+
+def test_a_row_needs_examples_to_move_where_the_sums_do_not_begin_with_nothing() -> None:
+    values = np.array([[1.0, 2.0]])
+    moved = [1 - stepped(8, [3], values, steps, accumulator=100.0).tables[0].numpy()[3] for steps in (1, 2)]
+    assert np.allclose(moved[0], 0.2 * values[0] / np.sqrt(100 + values[0] ** 2), rtol=1e-4)
+    assert np.allclose(moved[1], 2 * moved[0], rtol=0.05)  # as by plain gradient steps
