@@ -75,6 +75,14 @@ class PoolCandidate(Config):
     """Rounds it takes part in, counted from the first; none: all."""
     training: Training | None = None
     """What it is trained on; none: as the strategy says."""
+    alone: bool = False
+    """Whether the others of its round wait until it has entered or failed to: a cheap beginning, on whose residual the
+    next is to be trained, is worth waiting for."""
+
+    @property
+    def candidate(self) -> Candidate:
+        """What is proposed."""
+        return Candidate(self.family, self.parameters, self.name, self.epochs, self.training)
 
 
 class Pool(Config):
@@ -84,12 +92,13 @@ class Pool(Config):
     """The list, in the order in which they are started."""
 
     def propose(self, state: GrowthState) -> list[Candidate]:
-        """All that take part in this round."""
-        return [
-            Candidate(c.family, c.parameters, c.name, c.epochs, c.training)
-            for c in self.candidates
-            if c.until is None or state.round < c.until
-        ]
+        """All that take part in this round; one that is to be alone first, and nothing while it is awaited."""
+        listed = [c for c in self.candidates if c.until is None or state.round < c.until]
+        missed = [r.candidate for r in state.reports if r.round == state.round and r.entered is False]
+        alone = [c.candidate for c in listed if c.alone and c.candidate not in missed]
+        if alone:
+            return [] if any(report.entered is None for report in state.reports) else alone[:1]
+        return [c.candidate for c in listed if not c.alone]
 
 
 class Tuned:

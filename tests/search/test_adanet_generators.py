@@ -1,5 +1,6 @@
 """What each generator proposes from what it is shown."""
 
+import dataclasses
 from typing import Any
 
 from glmix_automl.search.generators import make_generator
@@ -36,6 +37,19 @@ def test_a_pool_drops_who_takes_part_no_longer() -> None:
     generator = make_generator(pool, 0)
     assert [c.family for c in generator.propose(GrowthState())] == ["logistic", "cross"]
     assert generator.propose(GrowthState(round=1)) == [Candidate("cross", {}, "", 2.0)]
+
+
+def test_a_pool_waits_for_who_is_to_be_alone() -> None:
+    listed = [{"family": "logistic", "alone": True, "until": 2}, {"family": "cross"}]
+    generator = make_generator({"kind": "pool", "candidates": listed}, 0)
+    (alone,) = generator.propose(GrowthState())
+    assert alone.family == "logistic"
+    report = Report(alone, 0, 0)
+    assert generator.propose(GrowthState(reports=(report,))) == []
+    entered = dataclasses.replace(report, entered=True)
+    assert generator.propose(GrowthState(1, reports=(entered,))) == [alone]
+    missed = dataclasses.replace(report, trial=1, round=1, entered=False)
+    assert [c.family for c in generator.propose(GrowthState(1, reports=(entered, missed)))] == ["cross"]
 
 
 def test_tuned_tells_its_strategy_what_each_candidate_brought() -> None:
