@@ -3,6 +3,7 @@
 import math
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,8 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 """Case -> (name of the strategy, options)."""
 ORDERED = {
     "bayes told in order": ("random forest", 3),
+    "gain per second told in order": ("gaussian process", 3),
+    "multitask told in order": ("multitask", 2),
     "growth told in order": ("growth", 2),
     "grid in turn": ("grid", 0),
 }
@@ -117,7 +120,8 @@ def play(strategy: Strategy, slots: int, order: np.random.Generator, fails: bool
         if not out:
             return asks
         ended = out.pop(int(order.integers(len(out))))
-        strategy.tell(outcome(ended, fails))
+        result, seconds = outcome(ended, fails), float(order.exponential())
+        strategy.tell(replace(result, costs=replace(result.costs, worker_seconds=seconds)))
     raise AssertionError(f"no end after {LIMIT} asks")
 
 
