@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import pydantic
-from scipy.special import ndtr
+from scipy.special import erfcx, ndtr
 
 from glmix_automl.config import Config
 from glmix_automl.search.surrogate import Array
@@ -26,6 +26,20 @@ def expected_improvement(mean: Array, deviation: Array, best: float, exploration
     gain = mean - best - exploration
     z = gain / deviation
     return gain * ndtr(z) + deviation * np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
+
+
+def log_expected_improvement(mean: Array, deviation: Array, best: float, exploration: float) -> Array:
+    """Logarithm of the expected improvement, which keeps the order where that is too small for a number.
+
+    Ament et al. (2023, equation 9); its third case is left out, as no sum of terms is taken here.
+    """
+    spread = np.maximum(deviation, 1e-12)
+    z = (mean - best - exploration) / spread
+    near, far = np.maximum(z, -1.0), np.clip(z, -1e6, -1.0)
+    body = np.log(near * ndtr(near) + np.exp(-0.5 * near**2) / np.sqrt(2 * np.pi))
+    left = np.maximum(1 + far * np.sqrt(np.pi / 2) * erfcx(-far / np.sqrt(2)), 1e-15)
+    tail = -0.5 * far**2 - 0.5 * np.log(2 * np.pi) + np.log(left)
+    return np.asarray(np.log(spread) + np.where(z > -1, body, tail))
 
 
 def probability_of_improvement(mean: Array, deviation: Array, best: float, exploration: float) -> Array:

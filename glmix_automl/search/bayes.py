@@ -1,8 +1,9 @@
 """Asynchronous model-based search, AMBS (Balaprakash et al. 2018; DeepHyper): a surrogate proposes, nobody waits.
 
 A few even points first; from then on each proposal is the candidate that the acquisition likes best, given everything
-told and a lie for everything pending (constant liar, Ginsbourger et al. 2010), so a free slot is filled at once. With
-many pending each proposal also draws its own exploration (qUCB, Wilson et al. 2017; Egele et al. 2022).
+told and a lie for everything pending (constant liar, Ginsbourger et al. 2010), so a free slot is filled at once. What a
+Gaussian process expects to gain is divided by the seconds it would take (Snoek et al. 2012). With many pending each
+proposal draws its own exploration (qUCB, Wilson et al. 2017; Egele et al. 2022).
 """
 
 from typing import Annotated, Literal, TypeAlias
@@ -10,7 +11,7 @@ from typing import Annotated, Literal, TypeAlias
 import numpy as np
 import pydantic
 
-from glmix_automl.search.acquisition import ACQUISITIONS, Decay
+from glmix_automl.search.acquisition import ACQUISITIONS, Decay, log_expected_improvement
 from glmix_automl.search.acquisition import Name as AcquisitionName
 from glmix_automl.search.candidates import Candidates
 from glmix_automl.search.encoding import Encoding
@@ -19,7 +20,8 @@ from glmix_automl.search.forest import Forest
 from glmix_automl.search.gaussian_process import GaussianProcess
 from glmix_automl.search.objectives import Constraint, Goal, Goals
 from glmix_automl.search.random_search import Sampling, design
-from glmix_automl.search.surrogate import Surrogate
+from glmix_automl.search.seconds import expected_seconds
+from glmix_automl.search.surrogate import Array, Posterior, Surrogate
 from glmix_automl.search.transfer import Prior
 from glmix_automl.seeds import generator
 from glmix_automl.space import Unit
@@ -30,6 +32,8 @@ INCUMBENTS = 8
 """Best points whose neighbourhood is searched."""
 CROWD = 16
 """Pending trials from which each proposal draws its own exploration, if not told otherwise."""
+BOUND = 1.96
+"""Kappa of the confidence bound, if not told otherwise."""
 
 
 class BayesOptions(FullWork):
@@ -45,10 +49,15 @@ class BayesOptions(FullWork):
     """What learns. The Gaussian process needs the fewest trials; from `forest_from` told ones on, trees take over."""
     forest_from: int = pydantic.Field(default=300, ge=1)
     """Told trials from which extra trees replace a Gaussian process, whose price grows with their cube."""
-    acquisition: AcquisitionName = "confidence_bound"
-    """What a candidate is judged by."""
-    exploration: Annotated[float, pydantic.Field(ge=0)] = 1.96
-    """Kappa of the confidence bound; xi of the two improvements, in standard deviations of the values."""
+    acquisition: AcquisitionName | None = None
+    """What a candidate is judged by. By default the expected improvement where a Gaussian process says what is
+    expected, and the confidence bound of trees, in a crowd, and where there is more than the AUC to look at."""
+    exploration: Annotated[float, pydantic.Field(ge=0)] | None = None
+    """Kappa of the confidence bound, by default 1.96; xi of the two improvements, in standard deviations of the values,
+    by default 0."""
+    per_second: bool = True
+    """Divides the expected improvement by the worker-seconds expected of a candidate (Snoek et al. 2012), where the AUC
+    is all there is to look at."""
     decay: Decay | None = None
     """Lets exploration fall and begin anew; constant if left out."""
     liar: Literal["believe", "min", "mean", "max"] = "believe"
@@ -152,16 +161,22 @@ class Bayes:
         name = self._surrogate_for(len(primary.values))
         encoding = Encoding(self._space, absent=0.5 if name == "gaussian_process" else -1.0)
         encoded, pending = encoding(candidates), encoding(self._rows(sorted(self._pending)))
-        posteriors = {}
+        posteriors: dict[str, Posterior] = {}
         for metric, seen in observations.items():
             learner = self._learner(metric, name)
             learner.fit(encoding(seen.points), seen.values, seen.weights, rng)
             posteriors[metric] = learner.posterior(pending, seen.lie(options.liar), encoded)
         chosen: list[Unit] = []
         free = np.ones(len(candidates), bool)
+        acquisition = self._acquisition(name, len(posteriors))
+        seconds = self._seconds(encoding, encoded) if acquisition == "expected_improvement" else np.ones(len(encoded))
         for offset in range(min(n, len(candidates))):
-            exploration = self._exploration(number + offset, rng)
-            worth = self._goals.worth(posteriors, observations, ACQUISITIONS[options.acquisition], exploration, rng)
+            exploration = self._exploration(acquisition, number + offset, rng)
+            if acquisition == "expected_improvement" and len(posteriors) == 1:
+                moments = posteriors["auc"].moments()
+                worth = log_expected_improvement(*moments, primary.best, exploration) - np.log(seconds)
+            else:
+                worth = self._goals.worth(posteriors, observations, ACQUISITIONS[acquisition], exploration, rng)
             position = int(np.argmax(np.where(free, worth, -np.inf)))
             free[position] = False
             chosen.append(candidates[position])
@@ -170,12 +185,30 @@ class Bayes:
                     posterior.imagine(position)
         return chosen
 
-    def _exploration(self, trial: int, rng: np.random.Generator) -> float:
-        options = self._options
-        exploration = options.decay.at(options.exploration, trial) if options.decay else options.exploration
+    def _acquisition(self, name: SurrogateName, metrics: int) -> AcquisitionName:
+        if self._options.acquisition:
+            return self._options.acquisition
+        alone = metrics == 1 and len(self._pending) < CROWD
+        return "expected_improvement" if name == "gaussian_process" and alone else "confidence_bound"
+
+    def _seconds(self, encoding: Encoding, encoded: Array) -> Array:
+        """Worker-seconds expected of candidates, up to a factor, [candidates]."""
+        seconds = {i: self._results[i].costs.worker_seconds for i in self._told if self._results[i].state.scored}
+        known = [i for i, each in seconds.items() if each > 0]
+        if not self._options.per_second or not known:
+            return np.ones(len(encoded))
+        return expected_seconds(encoding(self._rows(known)), np.array([seconds[i] for i in known]), encoded)
+
+    def _exploration(self, acquisition: AcquisitionName, trial: int, rng: np.random.Generator) -> float:
+        options, bound = self._options, acquisition == "confidence_bound"
+        exploration = options.exploration
+        if exploration is None:
+            exploration = BOUND if bound else 0.0
+        if options.decay:
+            exploration = options.decay.at(exploration, trial)
         own = options.own_exploration
         if own is None:
-            own = len(self._pending) >= CROWD and options.acquisition == "confidence_bound"
+            own = bound and len(self._pending) >= CROWD
         return exploration * float(rng.exponential()) if own else exploration
 
     def _surrogate_for(self, told: int) -> SurrogateName:

@@ -10,7 +10,7 @@ from glmix_automl.config import parse
 from glmix_automl.errors import ConfigError
 from glmix_automl.search.bayes import Bayes, BayesOptions
 from glmix_automl.search.objectives import pareto_front
-from glmix_automl.trial import Result, State, Trial
+from glmix_automl.trial import Costs, Result, State, Trial
 
 SPACE = {"x": {"type": "float", "low": 0, "high": 1}, "y": {"type": "float", "low": 0, "high": 1}}
 SURROGATES = ["gaussian_process", "random_forest", "extra_trees"]
@@ -90,6 +90,23 @@ def test_with_a_finite_space_the_best_comes_early() -> None:
 
     trials = run(make(space=space, trials=40), auc)
     assert max(map(auc, trials)) == 0.8
+
+
+def test_of_two_regions_as_good_the_cheaper_is_tried_more() -> None:
+    def cheap(trial: Trial) -> bool:
+        return float(trial.parameters["x"] or 0) < 0.5
+
+    tried = []
+    for per_second in (False, True):
+        strategy, trials = make(trials=40, per_second=per_second), []
+        while asked := strategy.ask(1):
+            trials += asked
+            for trial in asked:
+                seconds = Costs(worker_seconds=10.0 ** (2 * float(trial.parameters["x"] or 0)))
+                even = 0.8 - 0.2 * (abs(float(trial.parameters["x"] or 0) - 0.5) - 0.3) ** 2
+                strategy.tell(Result(trial.number, State.FINISHED, even, costs=seconds))
+        tried.append(sum(map(cheap, trials[4:])))
+    assert tried[1] > tried[0]
 
 
 def test_constraints_hold_for_most_late_proposals() -> None:

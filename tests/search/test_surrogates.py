@@ -9,6 +9,7 @@ from sklearn.gaussian_process.kernels import Matern
 from glmix_automl.search import acquisition
 from glmix_automl.search.forest import Forest
 from glmix_automl.search.gaussian_process import JITTER, GaussianProcess, _cost, squared_differences
+from glmix_automl.search.seconds import expected_seconds
 from glmix_automl.search.surrogate import Array, Surrogate
 
 MAKERS = {
@@ -108,6 +109,25 @@ def test_expected_improvement_by_simulation() -> None:
     found = acquisition.expected_improvement(np.array([0.2]), np.array([0.5]), 0.4, 0.0)[0]
     # The mean of 400,000 draws has deviation 0.0004; five of them fail by chance less than once in a million seeds.
     assert found == pytest.approx(by_hand, abs=0.002)
+
+
+def test_the_logarithm_of_the_improvement_keeps_the_order_where_the_improvement_is_too_small() -> None:
+    mean, deviation = np.array([-3.0, 0.0, 0.3, 0.6]), np.array([0.5, 0.2, 0.4, 0.1])
+    found = acquisition.log_expected_improvement(mean, deviation, 0.4, 0.0)
+    np.testing.assert_allclose(np.exp(found), acquisition.expected_improvement(mean, deviation, 0.4, 0.0), rtol=1e-6)
+    far = acquisition.log_expected_improvement(np.array([-80.0, -70.0, -60.0]), np.full(3, 1.0), 0.4, 0.0)
+    assert np.isfinite(far).all()
+    assert (np.diff(far) > 0).all()
+
+
+def test_seconds_follow_what_decides_them_and_nothing_else() -> None:
+    rng = np.random.default_rng(0)
+    columns, at = rng.random((40, 2)), np.array([[0.1, 0.5], [0.9, 0.5]])
+    decided = expected_seconds(columns, np.exp(3 * columns[:, 0]), at)
+    assert decided[1] / decided[0] == pytest.approx(np.exp(3 * 0.8), rel=0.1)
+    by_chance = expected_seconds(columns, np.exp(rng.normal(0, 0.5, 40)), at)
+    assert 0.6 < by_chance[1] / by_chance[0] < 1.6
+    assert (expected_seconds(columns[:2], np.array([1.0, 9.0]), at) == 1).all()
 
 
 def test_exploration_decays_within_a_period_and_begins_anew() -> None:
