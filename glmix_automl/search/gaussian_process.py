@@ -127,6 +127,11 @@ def _threads() -> Any:
     return ThreadpoolController()
 
 
+def weight(doubt: Array) -> Array:
+    """The weight of results that differ by so much variance from what they stand for; values scaled to variance 1."""
+    return 1 / (1 + doubt / DISCREPANCY)
+
+
 def _doubt(weights: Array) -> Array:
     return DISCREPANCY * (1 / weights - 1)
 
@@ -174,11 +179,11 @@ class GaussianPosterior:
         """As `Posterior.moments`."""
         return self._mean, np.sqrt(np.maximum(self._variance, 1e-12))
 
-    def imagine(self, position: int) -> None:
-        """As `Posterior.imagine`, without a new factor."""
+    def imagine(self, position: int, doubt: float = 0.0) -> None:
+        """As `Posterior.imagine`, without a new factor; `doubt` is the variance that comes on top of the noise."""
         prior = self._process.between(self._candidates[position : position + 1], self._candidates)[0]
         covariance = prior - self._across[:, position] @ self._across
-        noisy = max(self._variance[position], 1e-12) + self._process.noise
+        noisy = max(self._variance[position], 1e-12) + self._process.noise + doubt
         if self._lie is not None:
             self._mean = self._mean + covariance / noisy * (self._lie - self._mean[position])
         root = covariance / math.sqrt(noisy)

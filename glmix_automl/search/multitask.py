@@ -13,13 +13,15 @@ import numpy as np
 import pydantic
 
 from glmix_automl.search.acquisition import expected_improvement
+from glmix_automl.search.calibration import Line, line
 from glmix_automl.search.candidates import Candidates
 from glmix_automl.search.encoding import Encoding
 from glmix_automl.search.entry import Seen
-from glmix_automl.search.gaussian_process import GaussianPosterior, GaussianProcess
-from glmix_automl.search.objectives import scaled
+from glmix_automl.search.gaussian_process import GaussianPosterior, GaussianProcess, weight
+from glmix_automl.search.objectives import clipped, scaled
 from glmix_automl.search.random_search import design
 from glmix_automl.search.rungs import Ascent, RungOptions
+from glmix_automl.search.seconds import expected_seconds
 from glmix_automl.search.surrogate import Array
 from glmix_automl.seeds import generator
 from glmix_automl.space import Unit
@@ -29,8 +31,6 @@ INCUMBENTS = 8
 """Best points whose neighbourhood is searched."""
 PROMOTABLE = 60
 """Most finished points, the best ones, that are looked at for a promotion."""
-RIDGE = 1.0
-"""Pull of the cost model's slopes towards 0."""
 
 
 class MultitaskOptions(RungOptions):
@@ -95,8 +95,9 @@ class Multitask:
         ascent, top = self._ascent, self._options.rungs - 1
         rng = generator(self._seed, "choose", len(ascent.points))
         numbers = sorted(ascent.results)
-        values = self._values(numbers)
-        self._process.fit(self._encoded(numbers), values, np.ones(len(values)), rng)
+        values, doubt = self._values(numbers)
+        rungs = [ascent.rungs[number] for number in numbers]
+        self._process.fit(self._encoded(numbers), values, weight(doubt)[rungs], rng)
         options = self._open(numbers, values, rng)
         if not options:
             return []
@@ -106,19 +107,19 @@ class Multitask:
         posterior = self._process.posterior(
             np.empty((0, rows[0].shape[1])), None, np.vstack([*rows, self._encoded(pending)])
         )
-        for position in range(len(pending)):
-            posterior.imagine(len(points) * (top + 1) + position)
+        for position, number in enumerate(pending):
+            posterior.imagine(len(points) * (top + 1) + position, doubt[ascent.rungs[number]])
         full = [value for number, value in zip(numbers, values, strict=True) if ascent.rungs[number] == top]
         cost = self._cost(numbers, options)
         trials: list[Trial] = []
         while len(trials) < n:
-            worth = self._gain(posterior, len(points), max(full, default=float(np.median(values)))) / cost
+            worth = self._gain(posterior, doubt, len(points), max(full, default=float(np.median(values)))) / cost
             rung, position = divmod(int(np.argmax(worth)), len(points))
             if not np.isfinite(cost[rung, position]):
                 break
             trials.append(self._take(options[position], rung))
             cost[:, position] = np.inf
-            posterior.imagine(rung * len(points) + position)
+            posterior.imagine(rung * len(points) + position, doubt[rung])
         return trials
 
     def _take(self, option: _Option, rung: int) -> Trial:
@@ -144,7 +145,7 @@ class Multitask:
         ]
         return fresh + finished[:PROMOTABLE]
 
-    def _gain(self, posterior: GaussianPosterior, points: int, best_full: float) -> Array:
+    def _gain(self, posterior: GaussianPosterior, doubt: Array, points: int, best_full: float) -> Array:
         """Expected gain at the full budget of trying each point on each rung, [rungs, points]."""
         top = self._options.rungs - 1
         mean, deviation = posterior.moments()
@@ -155,33 +156,37 @@ class Multitask:
         for rung in range(top):
             part = np.arange(points) + rung * points
             shared = posterior.covariance(part, whole)
-            revealed = np.abs(shared) / np.sqrt(deviation[part] ** 2 + self._process.noise)
+            revealed = np.abs(shared) / np.sqrt(deviation[part] ** 2 + self._process.noise + doubt[rung])
             gain[rung] = expected_improvement(mean[whole], np.maximum(revealed, 1e-9), known, 0.0)
         return np.maximum(gain, 0.0) + 1e-300
 
-    def _values(self, numbers: list[int]) -> Array:
-        """Scaled AUCs, each moved by what its rung is usually below the full budget, [numbers]."""
+    def _values(self, numbers: list[int]) -> tuple[Array, Array]:
+        """What each AUC says of the full one, scaled [numbers]; the doubt about it per rung, a variance [rungs]."""
         ascent = self._ascent
         rungs = np.array([ascent.rungs[number] for number in numbers])
         aucs = np.array([float(r.auc) if (r := ascent.results[n]).auc is not None else np.nan for n in numbers])
-        moved = aucs + self._shifts(numbers, aucs)[rungs]
-        return scaled(np.where(np.isnan(moved), np.nanmin(moved), moved))
+        lines = self._lines(numbers, aucs)
+        full = np.array([lines[rung].full(auc) for rung, auc in zip(rungs, aucs, strict=True)])
+        full = np.where(np.isnan(full), np.nanmin(full), full)
+        values, unit = scaled(full), float(np.std(clipped(full))) or 1.0
+        return values, np.array([each.variance for each in lines]) / unit**2
 
-    def _shifts(self, numbers: list[int], aucs: Array) -> Array:
-        """What a rung's AUC gains up to the full budget, the median over points tried on both ends, [rungs]."""
+    def _lines(self, numbers: list[int], aucs: Array) -> list[Line]:
+        """What the AUCs of each rung say of the full one, learnt from points tried on several, [rungs]."""
         by_point: dict[bytes, dict[int, float]] = {}
         for number, auc in zip(numbers, aucs, strict=True):
             if np.isfinite(auc):
                 by_point.setdefault(self._ascent.points[number].tobytes(), {})[self._ascent.rungs[number]] = auc
-        shifts = np.zeros(self._options.rungs)
+        lines = [Line()] * self._options.rungs
         for low in reversed(range(self._options.rungs - 1)):
-            gains = []
+            pairs = []
             for found in by_point.values():
-                above = [rung for rung in found if rung > low]
-                if low in found and above:
-                    gains.append(found[min(above)] - found[low] + shifts[min(above)])
-            shifts[low] = np.median(gains) if gains else shifts[low + 1]
-        return shifts
+                above = min((rung for rung in found if rung > low), default=None)
+                if low in found and above is not None:
+                    pairs.append((found[low], lines[above].full(found[above])))
+            own = np.array([found[low] for found in by_point.values() if low in found])
+            lines[low] = line(own, pairs, lines[low + 1])
+        return lines
 
     def _encoded(self, numbers: list[int]) -> Array:
         """Encoded points of trials with their rungs, [numbers, columns]."""
@@ -197,18 +202,15 @@ class Multitask:
         budgets = np.array(self._options.budgets)
         rates, rows = [], []
         for number in numbers:
-            seconds = self._ascent.results[number].costs.worker_seconds
-            if seconds > 0:
-                rates.append(np.log(seconds / self._work(number)))
+            result = self._ascent.results[number]
+            if result.costs.worker_seconds > 0 and result.state.scored:
+                rates.append(result.costs.worker_seconds / self._work(number))
                 rows.append(number)
         points = self._encoding(np.array([option.point for option in options]))
         speed = np.ones(len(options))
         if rows:
             known = self._encoding(np.array([self._ascent.points[number] for number in rows]))
-            centre, level = known.mean(0), float(np.mean(rates))
-            inner = (known - centre).T @ (known - centre) + RIDGE * np.eye(known.shape[1])
-            slopes = np.linalg.solve(inner, (known - centre).T @ (np.array(rates) - level))
-            speed = np.exp(level + np.clip((points - centre) @ slopes, -3, 3))
+            speed = expected_seconds(known, np.array(rates), points)
         cost = budgets[:, None] * speed[None]
         for position, option in enumerate(options):
             if option.lower is not None:

@@ -184,9 +184,14 @@ def scaled(values: Array) -> Array:
     """Values with mean 0 and deviation 1, after the tail of bad ones is cut (`CLIP`)."""
     if not len(values):
         return values
-    median, best = np.median(values), np.max(values)
-    cut = np.maximum(values, median - CLIP * (best - median)) if best > median else values
+    cut = clipped(values)
     return (cut - cut.mean()) / (cut.std() or 1.0)
+
+
+def clipped(values: Array) -> Array:
+    """Values without the tail of bad ones (`CLIP`)."""
+    median, best = np.median(values), np.max(values)
+    return np.maximum(values, median - CLIP * (best - median)) if best > median else values
 
 
 def pareto_front(values: Array) -> "np.ndarray":

@@ -1,7 +1,9 @@
 """Multitask search: cheap trials first, promotions from checkpoints, and the full budget spent where it is worth it."""
 
 import numpy as np
+import pytest
 
+from glmix_automl.search.calibration import Line, line
 from glmix_automl.search.multitask import Multitask, MultitaskOptions
 from glmix_automl.trial import Costs, Result, State, Trial
 
@@ -58,7 +60,7 @@ def test_fractions_are_a_fidelity_too() -> None:
     assert max(full) > 0.7995 - 0.05 * 26 / 27
 
 
-def test_the_shift_between_budgets_is_learnt_from_points_tried_on_both() -> None:
+def test_a_line_between_budgets_is_learnt_from_points_tried_on_both() -> None:
     work = {"family": "f", "space": SPACE, "epochs": 9, "rungs": 2, "trials": 40, "start": 6}
     strategy = Multitask(MultitaskOptions.model_validate(work), 0)
     for trial in strategy.ask(6):
@@ -67,6 +69,39 @@ def test_the_shift_between_budgets_is_learnt_from_points_tried_on_both() -> None
     promoted = strategy._ascent.promote(5, 1)
     strategy.tell(Result(promoted.number, State.FINISHED, 0.75))
     strategy._ascent.take_note()
-    numbers = list(range(7))
-    aucs = np.array([0.6 + 0.01 * n for n in range(6)] + [0.75])
-    np.testing.assert_allclose(strategy._shifts(numbers, aucs), [0.1, 0.0])
+    low, top = strategy._lines(list(range(7)), np.array([0.6 + 0.01 * n for n in range(6)] + [0.75]))
+    assert low.full(0.65) == pytest.approx(0.75)
+    assert low.full(0.61) == pytest.approx(0.71)  # as far below the worst promoted point as here
+    assert top.full(0.75) == 0.75
+    assert top.variance == 0 < low.variance
+
+
+def test_a_budget_that_ranks_by_chance_is_doubted_and_one_that_ranks_well_is_not() -> None:
+    rng = np.random.default_rng(0)
+    here = rng.normal(0.7, 0.01, 40)
+    noise = line(here, list(zip(here, rng.normal(0.75, 0.001, 40), strict=True)), Line())
+    true = line(here, list(zip(here, 0.1 + 0.5 * here + 0.3, strict=True)), Line())
+    assert noise.slope < 0.1
+    assert noise.full(0.6) < noise.full(float(here.min())) - 0.05  # what is far worse is not taken for as good
+    assert true.slope == pytest.approx(0.5, abs=0.02)
+    # The noise has a variance of 1e-6; a true line leaves what is expected before, shared among 41 points.
+    assert noise.variance > 1e-6 / 2
+    assert true.variance < noise.variance / 4
+
+
+def test_where_small_budgets_say_nothing_the_full_one_is_used() -> None:
+    def told(trial: Trial) -> float:
+        return auc(trial) if trial.epochs == 27 else 0.5 + 0.2 * (trial.seed % 1000) / 1000
+
+    shares = []
+    for say in (told, auc):
+        work = {"family": "f", "space": SPACE, "epochs": 27, "trials": 60}
+        strategy = Multitask(MultitaskOptions.model_validate(work), 0)
+        trials: list[Trial] = []
+        while asked := strategy.ask(2):
+            trials += asked
+            for trial in asked:
+                costs = Costs(worker_seconds=trial.epochs)
+                strategy.tell(Result(trial.number, State.FINISHED, say(trial), costs=costs))
+        shares.append(np.mean([trial.epochs == 27 for trial in trials]))
+    assert shares[0] > shares[1]
