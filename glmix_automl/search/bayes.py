@@ -46,9 +46,9 @@ class BayesOptions(FullWork):
     start_sampling: Sampling = "sobol"
     """How the start is spread."""
     surrogate: SurrogateName = "gaussian_process"
-    """What learns. The Gaussian process needs the fewest trials; from `forest_from` told ones on, trees take over."""
+    """What learns. The Gaussian process needs the fewest trials; from `forest_from` on, trees take over."""
     forest_from: int = pydantic.Field(default=300, ge=1)
-    """Told trials from which extra trees replace a Gaussian process, whose price grows with their cube."""
+    """Trials, told and pending, from which extra trees replace a Gaussian process: its price grows with their cube."""
     acquisition: AcquisitionName | None = None
     """What a candidate is judged by. By default the expected improvement where a Gaussian process says what is
     expected, and the confidence bound of trees, in a crowd, and where there is more than the AUC to look at."""
@@ -158,7 +158,7 @@ class Bayes:
         candidates = self._candidates.draw(primary.points[order], self._seen, rng)
         if not len(candidates):
             return []
-        name = self._surrogate_for(len(primary.values))
+        name = self._surrogate_for(len(primary.values) + len(self._pending))
         encoding = Encoding(self._space, absent=0.5 if name == "gaussian_process" else -1.0)
         encoded, pending = encoding(candidates), encoding(self._rows(sorted(self._pending)))
         posteriors: dict[str, Posterior] = {}
@@ -211,8 +211,8 @@ class Bayes:
             own = bound and len(self._pending) >= CROWD
         return exploration * float(rng.exponential()) if own else exploration
 
-    def _surrogate_for(self, told: int) -> SurrogateName:
-        if self._options.surrogate == "gaussian_process" and told >= self._options.forest_from:
+    def _surrogate_for(self, trials: int) -> SurrogateName:
+        if self._options.surrogate == "gaussian_process" and trials >= self._options.forest_from:
             return "extra_trees"
         return self._options.surrogate
 

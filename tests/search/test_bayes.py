@@ -66,6 +66,15 @@ def test_a_region_that_fails_is_left() -> None:
     assert sum(float(trial.parameters["x"] or 0) > 0.5 for trial in later) < len(later) / 4
 
 
+@pytest.mark.parametrize(("pending", "learner"), [(4, "gaussian_process"), (20, "extra_trees")])
+def test_trees_take_over_from_the_process_where_many_are_pending(pending: int, learner: str) -> None:
+    strategy = make(trials=100, forest_from=20)
+    for trial in strategy.ask(pending + 5)[:5]:
+        strategy.tell(Result(trial.number, State.FINISHED, bowl(trial)))
+    strategy.ask(1)
+    assert strategy._learners["auc"][0] == learner
+
+
 def test_a_finite_space_is_used_up_without_repeats() -> None:
     space = {"a": {"type": "int", "low": 1, "high": 4}, "b": {"type": "bool"}}
     trials = run(make(space=space, trials=50), lambda trial: 0.1 * float(trial.parameters["a"] or 0))
