@@ -21,6 +21,23 @@ CONFIGURATION = {
             "epochs": 2,
             "space": {"depth": {"choice": [1, 2]}, "learning_rate": {"choice": [0.001, 0.005]}},
         },
+        "growth": {
+            "strategy": "adanet",
+            "candidates": 2,
+            "generator": {
+                "kind": "pool",
+                "candidates": [
+                    {
+                        "family": "subnetwork",
+                        "parameters": {"learning_rate": 0.005},
+                        "epochs": 2,
+                        "until": 1,
+                        "alone": True,
+                    },
+                    {"family": "trees", "parameters": {"trees": 60, "leaves": 8}},
+                ],
+            },
+        },
         "broken": {"strategy": "fixed", "family": "no such family"},
     },
 }
