@@ -174,14 +174,25 @@ def race(arguments: argparse.Namespace) -> None:
 
 
 def straggler(arguments: argparse.Namespace) -> None:
-    """When growth reaches the barrier run's validation AUC, one slot being four times slower."""
+    """When growth reaches the barrier run's validation AUC, one slot being four times slower.
+
+    Both may have a candidate on every slot; the run without a barrier may go on to twice the candidates, as what is
+    compared is when it gets there.
+    """
     entry = config.load(arguments.conf, SearchSettings, [f"dataset={arguments.dataset}"]).race["adanet"]
 
     def factor(slot: int) -> float:
         return 4.0 if slot == 0 else 1.0
 
+    most = int(entry.options["candidates"])
     runs = {
-        barrier: play(made(entry, 0, barrier=barrier), arguments.dataset, 0, arguments.slots, factor)
+        barrier: play(
+            made(entry, 0, barrier=barrier, patience=arguments.slots, candidates=most if barrier else 2 * most),
+            arguments.dataset,
+            0,
+            arguments.slots,
+            factor,
+        )
         for barrier in (True, False)
     }
     wall = max(runs[True].ended.values())
