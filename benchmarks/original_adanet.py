@@ -52,7 +52,7 @@ from glmix_automl.search.adanet_options import AdaNetOptions
 
 SIDE = Path(__file__).with_name("original_adanet_side.py")
 CANDIDATES = [{"depth": 1, "width": 64}, {"depth": 2, "width": 64}]
-SHARED: dict[str, Any] = {"batch_size": 256, "learning_rate": 0.002, "table_learning_rate": 0.02}
+SHARED: dict[str, Any] = {"batch_size": 256, "learning_rate": 0.002, "table_learning_rate": 0.02, "accumulator": 0.0}
 WIDTHS = {"embedding_width": 16, "bag_width": 16}
 PENALTIES = {"complexity_penalty": 1e-4, "penalty": 1e-5}
 
