@@ -100,11 +100,17 @@ def _bag(bag: Any, order: np.ndarray | None) -> BagRows:
 
 
 def take(rows: Rows, start: tf.Tensor, size: tf.Tensor | int) -> Rows:
-    """Rows `start` to `start + size`, in graph. Slices along rows share the memory where TensorFlow can."""
+    """Rows `start` to `start + size`, in graph, without a copy where they begin at a multiple of 16.
+
+    TensorFlow shares the memory of an aligned slice of a vector, but of a matrix only if each row is aligned.
+    """
 
     def part(column: tf.Tensor) -> tf.Tensor:
-        rest = column.shape[1:].as_list()
-        return tf.slice(column, [start] + [0] * len(rest), [size, *rest])
+        if column.shape.rank == 1:
+            return tf.slice(column, [start], [size])
+        width = column.shape[1]
+        begin, length = (tf.cast(bound, tf.int64) * width for bound in (start, size))
+        return tf.reshape(tf.slice(tf.reshape(column, [-1]), [begin], [length]), [size, width])
 
     return Rows(
         part(rows.numerics),
