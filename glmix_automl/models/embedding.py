@@ -109,12 +109,10 @@ class Embedding:
 
         First the categoricals' lookups, one per table ([rows, features of the table]); then one per bag ([entries]).
         """
-        found, first = [], 0
-        for group in self._groups:
-            found.append((group[0].table, batch.categoricals[:, first : first + len(group)]))
-            first += len(group)
+        columns = tf.split(batch.categoricals, [len(group) for group in self._groups], axis=1) if self._groups else []
+        found = [(group[0].table, ids) for group, ids in zip(self._groups, columns, strict=True)]
         found += [(p.table, batch.bags[p.column].ids) for p in self.bags]
-        return [(table, ids, tf.gather(self.tables[table], ids)) for table, ids in found]
+        return [(table, ids, tf.gather_nd(self.tables[table], ids[..., None])) for table, ids in found]  # the faster
 
     def features(self, batch: Rows, gathered: list[tf.Tensor]) -> list[tf.Tensor]:
         """One float32 [rows, width] per feature block from the gathered rows: categoricals of a table side by side,

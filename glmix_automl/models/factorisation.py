@@ -10,7 +10,7 @@ import tensorflow as tf
 from glmix_automl.errors import TrialError
 from glmix_automl.models.coordinate import variable
 from glmix_automl.models.family import TRAINING, Parameter, resolve
-from glmix_automl.models.network import EMBEDDING, Drop, Network
+from glmix_automl.models.network import EMBEDDING, Drop, Network, product
 from glmix_automl.schema import Schema
 from glmix_automl.trial import Value
 
@@ -51,7 +51,7 @@ class Factorisation(Network):
         fields = [numerics[:, :, None] * self._rows]
         fields += [tf.reshape(block, [-1, block.shape[1] // self._factors, self._factors]) for block in blocks]
         stacked = tf.concat(fields, axis=1)
-        linear = tf.matmul(tf.concat([numerics, *blocks], axis=1), self._output)
+        linear = product([numerics, *blocks], self._output)
         pairs = tf.linalg.matvec(self._products(stacked), self._pairs)
         return tf.reshape(linear, [-1]) + pairs + self._bias
 

@@ -123,9 +123,8 @@ class Network(Differentiable):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([self.dense, found])
             score = self._forward(batch, found, self._dropout(hyper, noise))
-            losses = tf.nn.sigmoid_cross_entropy_with_logits(batch.label, score + batch.offset)
-            loss = tf.reduce_sum(losses * batch.weight) / scale
-        dense, sparse = tape.gradient(loss, [self.dense, found], unconnected_gradients="zero")
+        slope = (tf.sigmoid(score + batch.offset) - batch.label) * (batch.weight / scale)  # of the log loss
+        dense, sparse = tape.gradient(score, [self.dense, found], slope, unconnected_gradients="zero")
         if self.parameters["embedding_l2"]:
             sparse = [g + hyper["embedding_l2"] / scale * rows for g, rows in zip(sparse, found, strict=True)]
         if self.parameters.get("weight_decay"):
@@ -149,3 +148,24 @@ class Network(Differentiable):
             both = (ids[0], parts[0]) if len(ids) == 1 else (tf.concat(ids, 0), tf.concat(parts, 0))
             slices.append(tf.IndexedSlices(both[1], both[0], dense_shape=table.shape))
         return slices
+
+
+def product(parts: list[tf.Tensor], kernel: tf.Variable) -> tf.Tensor:
+    """Parts [rows, ...] side by side times a kernel [inputs, units]: float32 [rows, units].
+
+    The gradient towards a part is a product with the kernel's rows for it. A tape would compute that of all inputs,
+    numerics too, which need none (here the graph leaves theirs out), and copy each part's columns out of it.
+    """
+
+    @tf.custom_gradient
+    def multiplied(weights: tf.Tensor, *parts: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor]]]:
+        inputs = tf.concat(parts, axis=1) if len(parts) > 1 else parts[0]
+
+        def back(upstream: tf.Tensor) -> list[tf.Tensor]:
+            rows = tf.split(weights, [part.shape[1] for part in parts])
+            towards = [tf.matmul(upstream, row, transpose_b=True) for row in rows]
+            return [tf.matmul(inputs, upstream, transpose_a=True), *towards]
+
+        return tf.matmul(inputs, weights), back
+
+    return multiplied(tf.convert_to_tensor(kernel), *parts)

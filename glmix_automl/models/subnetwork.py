@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from glmix_automl.models.coordinate import variable
 from glmix_automl.models.family import TRAINING, Parameter, resolve
-from glmix_automl.models.network import ACTIVATIONS, EMBEDDING, REGULARISATION, Drop, Network
+from glmix_automl.models.network import ACTIVATIONS, EMBEDDING, REGULARISATION, Drop, Network, product
 from glmix_automl.schema import Schema
 from glmix_automl.trial import Value
 
@@ -29,10 +29,10 @@ class Subnetwork(Network):
 
     def forward(self, numerics: tf.Tensor, blocks: list[tf.Tensor], drop: Drop) -> tf.Tensor:
         """See `Network`."""
-        hidden = tf.concat([numerics, *blocks], axis=1)
+        hidden = [numerics, *blocks]
         for kernel, bias in zip(self._kernels[:-1], self._biases[:-1], strict=True):
-            hidden = drop(self._activation(tf.nn.bias_add(tf.matmul(hidden, kernel), bias)))
-        return tf.reshape(tf.matmul(hidden, self._kernels[-1]), [-1]) + self._biases[-1]
+            hidden = [drop(self._activation(tf.nn.bias_add(product(hidden, kernel), bias)))]
+        return tf.reshape(tf.nn.bias_add(product(hidden, self._kernels[-1]), self._biases[-1]), [-1])
 
 
 @dataclass(frozen=True)
