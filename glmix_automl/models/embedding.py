@@ -12,6 +12,9 @@ from glmix_automl.schema import Bag, Categorical, Schema
 SMALL = 512
 """Most ids of a vocabulary in the table of small ones: about the rows of a small batch."""
 
+POOLING = {"mean": 1.0, "sqrt": 0.5, "sum": 0.0}
+"""Power of the entries' mass that the sum over a bag is divided by."""
+
 
 def automatic_width(ids: int) -> int:
     """A width for a vocabulary: `2 * ids ** 0.4` rounded up to a multiple of 4, 4 to 32."""
@@ -39,17 +42,21 @@ class Embedding:
         order: the embedded features in the order of those columns.
     """
 
-    def __init__(self, schema: Schema, width: int, bag_width: int, terms: int = 0, used: bool = True) -> None:
+    def __init__(
+        self, schema: Schema, width: int, bag_width: int, pooling: str = "mean", terms: int = 0, used: bool = True
+    ) -> None:
         """Makes the tables.
 
         Args:
             schema: of the dataset.
             width: of a categorical's embedding; 0 chooses by the size of its vocabulary.
             bag_width: the same for bags.
+            pooling: of a bag's entries, one of `POOLING`.
             terms: most frequent terms of a vocabulary that are told apart, the others being unseen; 0 for all.
             used: whether there is anything to embed; else no table is made and nothing looked up.
         """
         self._schema = schema
+        self._power = POOLING[pooling]
         self._sizes = {f.name: _told_apart(schema, f, terms) for f in schema.categoricals}
         self._sizes |= {f.name: _told_apart(schema, f, terms) for f in schema.bags}
         rows: dict[tuple[int, bool], int] = {}
@@ -116,14 +123,14 @@ class Embedding:
 
     def features(self, batch: Rows, gathered: list[tf.Tensor]) -> list[tf.Tensor]:
         """One float32 [rows, width] per feature block from the gathered rows: categoricals of a table side by side,
-        and for each bag the mean of its entries' rows by value (zeros if it is empty).
+        and for each bag its entries' rows by value, pooled (zeros if it is empty).
         """
         count = len(self._groups)
         blocks = []
         for group, found in zip(self._groups, gathered[:count], strict=True):
             blocks.append(tf.reshape(found, [-1, len(group) * found.shape[-1]]))
         for place, found in zip(self.bags, gathered[count:], strict=True):
-            blocks.append(bag_mean(batch, place.column, found))
+            blocks.append(pooled(batch, place.column, found, self._power))
         return blocks
 
 
@@ -141,9 +148,11 @@ def _without_rare(bag: BagRows, size: int) -> BagRows:
     return BagRows(tf.gather(before, bag.splits), owners, ids, values)
 
 
-def bag_mean(batch: Rows, column: int, found: tf.Tensor) -> tf.Tensor:
-    """Mean by absolute value of the entries' rows, float32 [rows, width]; zeros for an empty bag."""
+def pooled(batch: Rows, column: int, found: tf.Tensor, power: float) -> tf.Tensor:
+    """Sum of the entries' rows times their values over a power of the values' mass, float32 [rows, width]."""
     bag, rows = batch.bags[column], tf.shape(batch.label)[0]
     total = tf.math.unsorted_segment_sum(found * bag.values[:, None], bag.owners, rows)
+    if not power:
+        return total
     mass = tf.math.unsorted_segment_sum(tf.abs(bag.values), bag.owners, rows)
-    return total / tf.maximum(mass, 1e-6)[:, None]
+    return total / tf.maximum(mass, 1e-6)[:, None] ** power

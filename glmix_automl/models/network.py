@@ -11,7 +11,7 @@ import tensorflow as tf
 from glmix_automl import seeds
 from glmix_automl.errors import TrialError
 from glmix_automl.models.coordinate import Differentiable, Gradient, Hyper
-from glmix_automl.models.embedding import Embedding
+from glmix_automl.models.embedding import POOLING, Embedding
 from glmix_automl.models.family import TRAINING, Parameter
 from glmix_automl.models.rows import Rows
 from glmix_automl.schema import Schema
@@ -41,6 +41,12 @@ EMBEDDING = {
     ),
     "embedding_width": Parameter(16, "of a categorical; 0 chooses by its number of ids", low=0, high=1024),
     "bag_width": Parameter(16, "of a bag's entries; 0 chooses by the number of ids", low=0, high=1024),
+    "pooling": Parameter(
+        "mean",
+        "of a bag's entries: their mean, their sum over the root of their number (by value), or their sum, which tells "
+        "long bags from short ones",
+        choices=tuple(POOLING),
+    ),
     "accumulator": Parameter(
         4.0,
         "where Adagrad's sums of squares begin for embeddings, in squares of a row's loss gradient: the higher, the "
@@ -67,8 +73,8 @@ class Network(Differentiable):
         super().__init__(family, schema, parameters)
         seen = str(parameters.get("inputs", "all"))
         widths = int(parameters["embedding_width"] or 0), int(parameters["bag_width"] or 0)
-        terms = int(parameters.get("terms") or 0)
-        self._embedding = Embedding(schema, *widths, terms, used=seen != "numerics")
+        pooling, terms = str(parameters.get("pooling", "mean")), int(parameters.get("terms") or 0)
+        self._embedding = Embedding(schema, *widths, pooling, terms, used=seen != "numerics")
         self._numerics = len(schema.numerics) if seen != "terms" else 0
         self.tables = self._embedding.tables
         self.inputs = self._numerics + self._embedding.width

@@ -13,7 +13,7 @@ from glmix_automl.layout import COORDINATE, WEIGHTS, Folder
 from glmix_automl.models import FAMILIES
 from glmix_automl.models.checkpoint import load_coordinate, save_coordinate
 from glmix_automl.models.coordinate import Coordinate, Differentiable
-from glmix_automl.models.embedding import SMALL
+from glmix_automl.models.embedding import SMALL, Embedding
 from glmix_automl.models.rows import from_block, take
 from glmix_automl.models.trees import Trees
 from glmix_automl.schema import Categorical, Schema, Vocabulary
@@ -27,6 +27,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("subnetwork", {"depth": 0, "embedding_width": 3, "bag_width": 3}),
     ("cross", {"depth": 2, "rank": 3, "embedding_width": 4, "bag_width": 2}),
     ("subnetwork", {"depth": 1, "width": 4, "terms": 2}),
+    ("subnetwork", {"depth": 1, "width": 4, "activation": "tanh", "pooling": "sqrt"}),
+    ("subnetwork", {"depth": 1, "width": 4, "activation": "tanh", "pooling": "sum"}),
     ("factorisation", {"embedding_width": 4}),
     ("factorisation", {"embedding_width": 4, "pairs": "sides"}),
     ("trees", {"leaves": 4}),
@@ -187,6 +189,22 @@ def test_rare_terms_are_as_if_unseen(small: Small) -> None:
         np.testing.assert_array_equal(one.numpy(), other.numpy())
     every = FAMILIES["subnetwork"].build(schema, {"depth": 1, "width": 4}, 1)
     assert coordinate.size < every.size
+
+
+@pytest.mark.parametrize(("pooling", "power"), [("mean", 1.0), ("sqrt", 0.5), ("sum", 0.0)])
+def test_bags_are_pooled_as_told(pooling: str, power: float, small: Small) -> None:
+    schema, block = small
+    embedding = Embedding(schema, 4, 4, pooling)
+    embedding.reset(np.random.default_rng(0))
+    rows = embedding.prepare(from_block(block))
+    found = embedding.features(rows, [rows for _, _, rows in embedding.gather(rows)])
+    for bag, prepared, place, blocks in zip(block.bags, rows.bags, embedding.bags, found[-2:], strict=True):
+        table, row = embedding.tables[place.table].numpy(), int(np.argmax(np.diff(bag.splits)))
+        first, last = bag.splits[row], bag.splits[row + 1]
+        values = np.ones(last - first) if bag.values is None else bag.values[first:last]
+        total = (table[prepared.ids.numpy()[first:last]] * values[:, None]).sum(axis=0)
+        assert last - first > 1
+        np.testing.assert_allclose(blocks[row], total / np.abs(values).sum() ** power, rtol=1e-5, atol=1e-6)
 
 
 def _without_rare(block: Block, terms: int) -> Block:
