@@ -229,7 +229,10 @@ def rounds(arguments: argparse.Namespace) -> None:
 
 
 def equal(arguments: argparse.Namespace) -> None:
-    """The talk's table for this data: about as many weights in one tower, in a uniform ensemble, in growth."""
+    """The talk's table for this data: about as many weights in one tower, in a uniform ensemble, in growth.
+
+    Whatever improves at all enters, until there are four members.
+    """
     entry = config.load(arguments.conf, SearchSettings, [f"dataset={arguments.dataset}"]).race["adanet"]
     common = {"batch_size": 512, "learning_rate": 0.003}
 
@@ -237,7 +240,8 @@ def equal(arguments: argparse.Namespace) -> None:
         shape = {"depth": 2, "width": width, "embedding_width": embedding, "bag_width": embedding}
         return {"kind": "pool", "candidates": [{"family": "subnetwork", "parameters": {**common, **shape}}]}
 
-    always: dict[str, Any] = {"parameters": {}, "candidates": 4, "rounds": 4, "patience": 4, "epochs": 2}
+    always: dict[str, Any] = {"parameters": {}, "rounds": 4, "candidates": 16, "patience": 16, "epochs": 2}
+    always["improvement"] = 0.0
     rows = {
         "one tower": {"generator": pool(96, 32), **always, "candidates": 1},
         "ensemble, uniform mean": {"generator": pool(64, 8), **always, "training": "labels", "weighting": "mean"},
