@@ -5,7 +5,7 @@ from typing import Literal
 import pydantic
 
 from glmix_automl.search.density import DensePoints, EvenPoints
-from glmix_automl.search.rungs import Ascent, RungOptions, climbers
+from glmix_automl.search.rungs import Ascent, RungOptions, Standing
 from glmix_automl.seeds import generator
 from glmix_automl.trial import Result, Trial
 
@@ -27,7 +27,8 @@ class Asha:
         self._ascent = Ascent(options, seed)
         self._points = (DensePoints if options.points == "dense" else EvenPoints)(options.space)
         self._left = options.trials
-        self._climbed: set[int] = set()
+        self._standings = [Standing(options.doubt) for _ in range(options.rungs)]
+        self._asked = [0] * options.rungs  # trials by rung
 
     def tell(self, result: Result) -> None:
         """Learns how a trial ended."""
@@ -35,29 +36,27 @@ class Asha:
 
     def ask(self, n: int) -> list[Trial]:
         """Promotions first, then new points."""
-        self._ascent.take_note()
+        for result in self._ascent.take_note():
+            self._standings[self._ascent.rungs[result.number]].add(result)
         trials: list[Trial] = []
         while len(trials) < n and (trial := self._next()):
+            self._asked[self._ascent.rungs[trial.number]] += 1
             trials.append(trial)
         return trials
 
     def _next(self) -> Trial | None:
         for rung in reversed(range(self._options.rungs - 1)):
-            for number in climbers(self._on(rung), self._places(rung), self._options.doubt):
-                if number not in self._climbed:
-                    self._climbed.add(number)
-                    return self._ascent.promote(number, rung + 1)
+            number = self._standings[rung].climb(self._places(rung))
+            if number is not None:
+                return self._ascent.promote(number, rung + 1)
         if not self._left:
             return None
         point = self._points.point(self._ascent, generator(self._seed, "point", len(self._ascent.points)))
         self._left = 0 if point is None else self._left - 1
         return self._next() if point is None else self._ascent.begin(point, 0)
 
-    def _on(self, rung: int) -> list[Result]:
-        return [result for number, result in self._ascent.results.items() if self._ascent.rungs[number] == rung]
-
     def _places(self, rung: int) -> int:
         """How many may climb so far: one in `reduction`; once a rung is complete at least one."""
-        results = self._on(rung)
-        complete = not self._left and not any(self._ascent.rungs[number] <= rung for number in self._ascent.pending)
-        return max(len(results) // self._options.reduction, int(complete))
+        told = [standing.told for standing in self._standings]
+        complete = not self._left and told[: rung + 1] == self._asked[: rung + 1]
+        return max(told[rung] // self._options.reduction, int(complete))

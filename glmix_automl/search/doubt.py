@@ -22,5 +22,9 @@ class Doubt(Config):
 
     def clearly_below(self, result: Result, other: Result) -> bool:
         """Whether a scored result is below another beyond noise; variances that are not known count as 0."""
-        one, two = (max(each.metrics.get("auc_variance", 0.0), 0.0) for each in (result, other))
-        return float(other.auc or 0.0) - float(result.auc or 0.0) > self.margin(one, two)
+        return float(other.auc or 0.0) - float(result.auc or 0.0) > self.margin(variance(result), variance(other))
+
+
+def variance(result: Result) -> float:
+    """Variance of a result's AUC; 0 if it is not known."""
+    return max(result.metrics.get("auc_variance", 0.0), 0.0)

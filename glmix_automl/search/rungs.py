@@ -1,11 +1,13 @@
 """Budgets that grow by a factor from rung to rung, and who climbs: nobody is dropped for a difference that is noise."""
 
+import math
+from bisect import insort
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import pydantic
 
-from glmix_automl.search.doubt import Doubt
+from glmix_automl.search.doubt import Doubt, variance
 from glmix_automl.search.entry import BUDGET_DIGITS, SpaceWork, draft
 from glmix_automl.space import Unit
 from glmix_automl.trial import Result, Trial
@@ -41,6 +43,46 @@ def climbers(results: Iterable[Result], places: int, doubt: Doubt) -> list[int]:
     return [r.number for position, r in enumerate(ranked) if position < places or not doubt.clearly_below(r, last)]
 
 
+class Standing:
+    """Who is how good on one rung, kept in order: the next to climb is found without sorting everybody again."""
+
+    def __init__(self, doubt: Doubt) -> None:
+        self._doubt = doubt
+        self._ranked: list[tuple[float, int]] = []  # minus the AUC and the number, of all scored
+        self._waiting: list[tuple[float, int]] = []  # of those that did not climb
+        self._results: dict[int, Result] = {}
+        self._variances = (math.inf, 0.0)  # the least and the largest
+        self.told = 0
+
+    def add(self, result: Result) -> None:
+        """Takes in a result; one that was not scored only counts."""
+        self.told += 1
+        if not result.state.scored:
+            return
+        place = (-float(result.auc or 0.0), result.number)
+        insort(self._ranked, place)
+        insort(self._waiting, place)
+        self._results[result.number] = result
+        least, largest = self._variances
+        self._variances = min(least, variance(result)), max(largest, variance(result))
+
+    def climb(self, places: int) -> int | None:
+        """The first of `climbers` that has not climbed yet, which it then has; None if there is none."""
+        if not places or not self._ranked:
+            return None
+        final = self._ranked[min(places, len(self._ranked)) - 1]
+        last = self._results[final[1]]
+        # A margin is the wider, the further apart two variances are, so it is widest at an end of them.
+        margin = max(self._doubt.margin(end, variance(last)) for end in self._variances)
+        for position, (minus, number) in enumerate(self._waiting):
+            if (minus, number) > final and minus - final[0] > margin:
+                return None
+            if (minus, number) <= final or not self._doubt.clearly_below(self._results[number], last):
+                del self._waiting[position]
+                return number
+        return None
+
+
 class Ascent:
     """The trials of a ladder: which point, on which rung, what came of it."""
 
@@ -56,11 +98,12 @@ class Ascent:
         """Keeps a result until the next ask takes note of it."""
         self._news[result.number] = result
 
-    def take_note(self) -> None:
-        """Takes in what was told, in the order of numbers, so that the order of telling leaves no trace."""
-        for number in sorted(self._news):
-            self.results[number] = self._news[number]
+    def take_note(self) -> list[Result]:
+        """Takes in what was told, in the order of numbers, so that the order of telling leaves no trace; gives it."""
+        news = [self._news[number] for number in sorted(self._news)]
+        self.results.update((result.number, result) for result in news)
         self._news = {}
+        return news
 
     @property
     def pending(self) -> list[int]:

@@ -1,10 +1,11 @@
 """Ladders of budgets: who climbs, what a promotion is, and how brackets are made."""
 
+import numpy as np
 import pytest
 
 from glmix_automl.search import STRATEGIES, Strategy
 from glmix_automl.search.doubt import Doubt
-from glmix_automl.search.rungs import RungOptions, climbers
+from glmix_automl.search.rungs import RungOptions, Standing, climbers
 from glmix_automl.trial import Result, State, Trial
 
 SPACE = {"x": {"type": "float", "low": 0, "high": 1}}
@@ -105,3 +106,23 @@ def test_bohb_draws_new_points_where_good_ones_are() -> None:
 def test_the_number_of_slots_does_not_change_a_synchronous_bracket(slots: int) -> None:
     parameters = {str(t.parameters) for t in run(make("successive_halving", trials=9), slots) if t.epochs == 9}
     assert parameters == {str(t.parameters) for t in run(make("successive_halving", trials=9), 3) if t.epochs == 9}
+
+
+@pytest.mark.parametrize("deviations", [0, 1])
+def test_who_climbs_is_as_by_sorting_everybody_again(deviations: float) -> None:
+    rng, doubt = np.random.default_rng(0), Doubt(deviations=deviations, correlation=0.5)
+    for reduction in (2, 4):
+        standing, told, climbed = Standing(doubt), list[Result](), set[int]()
+        for number in range(200):
+            if rng.random() < 0.1:
+                result = Result.failure(number, "lost")
+            else:
+                result = scored(number, round(0.7 + 0.05 * rng.normal(), 2), float(rng.choice([0.0, 1e-5, 1e-4])))
+            standing.add(result)
+            told.append(result)
+            for _ in range(int(rng.integers(3))):
+                places = standing.told // reduction
+                expected = next((n for n in climbers(told, places, doubt) if n not in climbed), None)
+                assert standing.climb(places) == expected
+                climbed |= {expected} - {None}
+        assert len(climbed) > 30
