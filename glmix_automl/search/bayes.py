@@ -1,9 +1,9 @@
 """Asynchronous model-based search, AMBS (Balaprakash et al. 2018; DeepHyper): a surrogate proposes, nobody waits.
 
-A few even points first; from then on each proposal is the candidate that the acquisition likes best, given everything
-told and a lie for everything pending (constant liar, Ginsbourger et al. 2010), so a free slot is filled at once. What a
-Gaussian process expects to gain is divided by the seconds it would take (Snoek et al. 2012). With many pending each
-proposal draws its own exploration (qUCB, Wilson et al. 2017; Egele et al. 2022).
+The middle first and a few points around it (see `belief.py`); from then on each proposal is the candidate that the
+acquisition likes best, given everything told and a lie for everything pending (constant liar, Ginsbourger et al. 2010),
+so a free slot is filled at once. What a Gaussian process expects to gain is divided by the seconds it would take (Snoek
+et al. 2012). With many pending each proposal draws its own exploration (qUCB, Wilson et al. 2017; Egele et al. 2022).
 """
 
 from typing import Annotated, Literal, TypeAlias
@@ -13,6 +13,7 @@ import pydantic
 
 from glmix_automl.search.acquisition import ACQUISITIONS, Decay, log_expected_improvement
 from glmix_automl.search.acquisition import Name as AcquisitionName
+from glmix_automl.search.belief import Belief
 from glmix_automl.search.candidates import Candidates
 from glmix_automl.search.encoding import Encoding
 from glmix_automl.search.entry import FullWork, Seen, draft
@@ -42,9 +43,9 @@ class BayesOptions(FullWork):
     trials: int = pydantic.Field(default=100, ge=1)
     """How many to run; a small space ends earlier, as no point is tried twice."""
     start: int | None = pydantic.Field(default=None, ge=1)
-    """Points of the even start; by default one more than there are parameters, at least 4 and at most 10."""
+    """Points of the blind start; by default one more than there are parameters, at least 4 and at most 10."""
     start_sampling: Sampling = "sobol"
-    """How the start is spread."""
+    """How the start is spread, before it is drawn inwards."""
     surrogate: SurrogateName = "gaussian_process"
     """What learns. The Gaussian process needs the fewest trials; from `forest_from` on, trees take over."""
     forest_from: int = pydantic.Field(default=300, ge=1)
@@ -89,7 +90,8 @@ class Bayes:
         if options.prior:
             start = min(start, 2)  # earlier studies already say where to look
         self._start = min(start, options.trials)
-        rows = design(self._space, max(self._start, 64), options.start_sampling, generator(seed, "start"))
+        belief, rng = Belief(self._space), generator(seed, "start")
+        rows = design(self._space, max(self._start, 64), options.start_sampling, rng, belief)
         self._design = rows[: options.trials]
         self._candidates = Candidates(self._space, options.candidates)
         self._seen = Seen()

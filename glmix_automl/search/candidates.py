@@ -1,7 +1,8 @@
-"""Points among which a model-based strategy chooses: all over the space, and close to the best so far."""
+"""Points among which a model-based strategy chooses: all over the space, as believed, and close to the best so far."""
 
 import numpy as np
 
+from glmix_automl.search.belief import Belief
 from glmix_automl.search.entry import Seen
 from glmix_automl.search.grid import lattice
 from glmix_automl.space import Space, Unit
@@ -23,6 +24,7 @@ class Candidates:
 
     def __init__(self, space: Space, number: int, close: float = 0.5) -> None:
         self._space, self._number, self._close = space, number, close
+        self._belief = Belief(space)
         self._all = lattice(space, SMALL) if space.size <= SMALL else None
         self._listed = np.array([parameter.type in ("choice", "bool") for parameter in space.parameters.values()])
         # A whole number must be able to move by one.
@@ -39,7 +41,7 @@ class Candidates:
         if self._all is not None:
             return self._all[seen.new(self._all)]
         close = int(self._number * self._close) if len(best) else 0
-        drawn = self._space.sample_unit(rng, self._number - close)
+        drawn = self._space.sample_unit(rng, self._number - close, self._belief.inwards)
         if close:
             near = self._space.snap(self._neighbours(best, close, rng))
             drawn = np.vstack([drawn, near[self._space.allowed(near)]])

@@ -7,6 +7,7 @@ import numpy as np
 import pydantic
 from scipy.stats import qmc
 
+from glmix_automl.search.belief import Belief
 from glmix_automl.search.entry import FullWork, Seen, draft
 from glmix_automl.seeds import generator
 from glmix_automl.space import Space, Unit
@@ -26,10 +27,13 @@ class RandomOptions(FullWork):
     """Independent; one per stratum of every parameter (McKay 1979); or a scrambled Sobol sequence (Owen 1998)."""
 
 
-def design(space: Space, points: int, sampling: Sampling, rng: np.random.Generator) -> Unit:
+def design(
+    space: Space, points: int, sampling: Sampling, rng: np.random.Generator, belief: Belief | None = None
+) -> Unit:
     """Different allowed points of the space, [at most points, parameters]; fewer only where the space has no more.
 
-    Points of the even designs that are forbidden or fall together are made up for by independent draws.
+    Points of the even designs that are forbidden or fall together are made up for by independent draws. With a belief
+    the first is its middle and the others are spread as believed; then a small space may not be used up.
     """
     dimensions = len(space.names)
     if sampling == "uniform" or dimensions == 0:
@@ -39,6 +43,9 @@ def design(space: Space, points: int, sampling: Sampling, rng: np.random.Generat
     else:
         # The sequence is balanced in blocks of a power of two only; the block is cut after scrambling.
         first = qmc.Sobol(dimensions, rng=rng).random_base2(math.ceil(math.log2(max(points, 2))))[:points]
+    if belief and dimensions:
+        head = rng.random((1, dimensions)) if sampling == "uniform" else first[:1]
+        first = np.vstack([belief.middle(head), belief.inwards(first)])
     snapped = space.snap(first)
     snapped = snapped[space.allowed(snapped)]
     seen = Seen()
@@ -46,7 +53,7 @@ def design(space: Space, points: int, sampling: Sampling, rng: np.random.Generat
     seen.add(chosen[0])
     idle = 0
     while len(seen) < points and idle < ROUNDS:
-        drawn = space.sample_unit(rng, max(points - len(seen), ROUNDS))
+        drawn = space.sample_unit(rng, max(points - len(seen), ROUNDS), belief.inwards if belief else None)
         drawn = drawn[seen.new(drawn)][: points - len(seen)]
         seen.add(drawn)
         chosen.append(drawn)

@@ -1,7 +1,7 @@
 """The space itself: parameters by name, conditions between them, forbidden combinations, and the unit cube behind."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -126,15 +126,21 @@ class Space(Config):
             matching &= present & self.parameters[name].matches(np.where(present, column, 0.5), match)
         return matching
 
-    def sample_unit(self, rng: np.random.Generator, points: int) -> Unit:
+    def sample_unit(self, rng: np.random.Generator, points: int, spread: Callable[[Unit], Unit] | None = None) -> Unit:
         """Snapped points drawn evenly from the unit cube, forbidden ones left out, [points, parameters].
+
+        Args:
+            rng: source of randomness.
+            points: how many.
+            spread: moves even draws, [draws, parameters], where they are not to be even.
 
         Raises:
             ConfigError: the forbidden combinations leave next to nothing.
         """
         drawn = np.empty((0, len(self.names)))
         for _ in range(DRAWS):
-            snapped = self.snap(rng.random((max(points, 16), len(self.names))))
+            even = rng.random((max(points, 16), len(self.names)))
+            snapped = self.snap(spread(even) if spread else even)
             drawn = np.vstack([drawn, snapped[self.allowed(snapped)]])
             if len(drawn) >= points:
                 return drawn[:points]
