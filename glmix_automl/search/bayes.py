@@ -93,7 +93,7 @@ class Bayes:
         belief, rng = Belief(self._space), generator(seed, "start")
         rows = design(self._space, max(self._start, 64), options.start_sampling, rng, belief)
         self._design = rows[: options.trials]
-        self._candidates = Candidates(self._space, options.candidates)
+        self._candidates = Candidates(self._space, options.candidates, belief)
         self._seen = Seen()
         self._points: list[Unit] = []  # by trial number
         self._pending: set[int] = set()

@@ -1,4 +1,4 @@
-"""Points among which a model-based strategy chooses: all over the space, as believed, and close to the best so far."""
+"""Points among which a model-based strategy chooses: all over the space, and close to the best so far."""
 
 import numpy as np
 
@@ -19,12 +19,13 @@ class Candidates:
     Args:
         space: the space.
         number: candidates per draw.
+        belief: how those all over the space are spread; evenly without one.
         close: share of them that are neighbours of the best points.
     """
 
-    def __init__(self, space: Space, number: int, close: float = 0.5) -> None:
+    def __init__(self, space: Space, number: int, belief: Belief | None = None, close: float = 0.5) -> None:
         self._space, self._number, self._close = space, number, close
-        self._belief = Belief(space)
+        self._spread = belief.inwards if belief else None
         self._all = lattice(space, SMALL) if space.size <= SMALL else None
         self._listed = np.array([parameter.type in ("choice", "bool") for parameter in space.parameters.values()])
         # A whole number must be able to move by one.
@@ -41,7 +42,7 @@ class Candidates:
         if self._all is not None:
             return self._all[seen.new(self._all)]
         close = int(self._number * self._close) if len(best) else 0
-        drawn = self._space.sample_unit(rng, self._number - close, self._belief.inwards)
+        drawn = self._space.sample_unit(rng, self._number - close, self._spread)
         if close:
             near = self._space.snap(self._neighbours(best, close, rng))
             drawn = np.vstack([drawn, near[self._space.allowed(near)]])

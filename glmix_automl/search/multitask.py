@@ -13,7 +13,6 @@ import numpy as np
 import pydantic
 
 from glmix_automl.search.acquisition import expected_improvement
-from glmix_automl.search.belief import Belief
 from glmix_automl.search.calibration import Line, line
 from glmix_automl.search.candidates import Candidates
 from glmix_automl.search.encoding import Encoding
@@ -40,7 +39,7 @@ class MultitaskOptions(RungOptions):
     trials: int = pydantic.Field(default=300, ge=1)
     """Trials on all rungs together."""
     start: int | None = pydantic.Field(default=None, ge=2)
-    """Points of the blind start on the lowest rung; by default twice the parameters, at least 6 and at most 20."""
+    """Points of the even start on the lowest rung; by default twice the parameters, at least 6 and at most 20."""
     candidates: int = pydantic.Field(default=300, ge=10)
     """New points compared per call, on every rung."""
 
@@ -59,8 +58,7 @@ class Multitask:
         self._options, self._seed = options, seed
         self._ascent = Ascent(options, seed)
         start = options.start or min(max(2 * len(options.space.names), 6), 20)
-        rng = generator(seed, "start")
-        self._design = design(options.space, min(start, options.trials), "sobol", rng, Belief(options.space))
+        self._design = design(options.space, min(start, options.trials), "sobol", generator(seed, "start"))
         self._candidates = Candidates(options.space, options.candidates)
         self._seen = Seen()
         self._continued: set[int] = set()

@@ -36,7 +36,7 @@ def test_a_design_with_a_belief_begins_in_the_middle_and_lies_around_it(sampling
 
 
 def test_candidates_are_more_in_the_middle_and_reach_the_ends() -> None:
-    drawn = Candidates(SPACE, 2000).draw(np.empty((0, 3)), Seen(), np.random.default_rng(0))
+    drawn = Candidates(SPACE, 2000, Belief(SPACE)).draw(np.empty((0, 3)), Seen(), np.random.default_rng(0))
     inner = np.abs(drawn[:, 0] - 0.5) < 0.25
     assert 0.55 < inner.mean() < 0.7  # 0.62 of the normal distribution, 0.5 of an even one
     assert drawn[:, 0].min() < 0.02
