@@ -103,6 +103,11 @@ class Differentiable(Coordinate):
             noise: int32 [2], seed of dropout for this step.
         """
 
+    @property
+    def signature(self) -> Rows:
+        """The shapes and types of prepared rows."""
+        return signature(self.schema)
+
     def hyper(self, total_weight: float) -> dict[str, float]:
         """Numbers that the graph takes as inputs; `total_weight` is the sum of the training rows' weights."""
         return {}

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from glmix_automl.models.coordinate import variable
-from glmix_automl.models.rows import BagRows, Rows
+from glmix_automl.models.rows import BagRows, Rows, signature
 from glmix_automl.schema import Bag, Categorical, Schema
 
 SMALL = 512
@@ -90,25 +90,33 @@ class Embedding:
             table.assign(rng.standard_normal(table.shape, np.float32) * np.float32(0.1))
 
     def prepare(self, rows: Rows) -> Rows:
-        """Rows with the place of each term in its table for an id, categoricals in the order of the tables; terms that
-        are not told apart are unseen: id 0 in categoricals, no entry in bags.
+        """Rows with the place of each term in its table for an id, and apart the categoricals of each table, which a
+        step would have to copy out of the others' columns; terms that are not told apart are unseen: id 0 in
+        categoricals, no entry in bags.
         """
         if not self.tables:
-            return rows
-        schema, places = self._schema, [p for group in self._groups for p in group]
-        categoricals = rows.categoricals
+            return rows._replace(categoricals=(), bags=())
+        schema, categoricals = self._schema, rows.categoricals
         if any(self._sizes[f.name] < schema.size(f) for f in schema.categoricals):
             limits = np.array([self._sizes[f.name] for f in schema.categoricals], np.int32)
             categoricals = tf.where(categoricals < limits, categoricals, 0)
-        if places:
-            base = np.array([p.base for p in places], np.int32)
-            categoricals = tf.gather(categoricals, [p.column for p in places], axis=1) + base
+        apart = [
+            tf.gather(categoricals, [p.column for p in group], axis=1) + np.array([p.base for p in group], np.int32)
+            for group in self._groups
+        ]
         bags = []
         for feature, bag, place in zip(schema.bags, rows.bags, self.bags, strict=True):
             size = self._sizes[feature.name]
             kept = _without_rare(bag, size) if size < schema.size(feature) else bag
             bags.append(kept._replace(ids=kept.ids + place.base))
-        return rows._replace(categoricals=categoricals, bags=tuple(bags))
+        return rows._replace(categoricals=tuple(apart), bags=tuple(bags))
+
+    @property
+    def signature(self) -> Rows:
+        """The shapes and types of prepared rows."""
+        apart = tuple(tf.TensorSpec([None, len(group)], tf.int32) for group in self._groups)
+        bags = signature(self._schema).bags if self.tables else ()
+        return signature(self._schema)._replace(categoricals=apart, bags=bags)
 
     def gather(self, batch: Rows) -> list[tuple[int, tf.Tensor, tf.Tensor]]:
         """The rows of the tables that a prepared batch touches: per lookup the table, ids int32 [...], and rows float32
@@ -116,10 +124,10 @@ class Embedding:
 
         First the categoricals' lookups, one per table ([rows, features of the table]); then one per bag ([entries]).
         """
-        columns = tf.split(batch.categoricals, [len(group) for group in self._groups], axis=1) if self._groups else []
-        found = [(group[0].table, ids) for group, ids in zip(self._groups, columns, strict=True)]
+        found = [(group[0].table, ids) for group, ids in zip(self._groups, batch.categoricals, strict=True)]
         found += [(p.table, batch.bags[p.column].ids) for p in self.bags]
-        return [(table, ids, tf.gather_nd(self.tables[table], ids[..., None])) for table, ids in found]  # the faster
+        # `gather_nd` is faster than `gather`
+        return [(table, ids, tf.gather_nd(self.tables[table], tf.expand_dims(ids, -1))) for table, ids in found]
 
     def features(self, batch: Rows, gathered: list[tf.Tensor]) -> list[tf.Tensor]:
         """One float32 [rows, width] per feature block from the gathered rows: categoricals of a table side by side,

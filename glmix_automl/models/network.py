@@ -109,6 +109,11 @@ class Network(Differentiable):
         """See `Coordinate`; ids become places in the tables, once and not at every step."""
         return self._embedding.prepare(rows)
 
+    @property
+    def signature(self) -> Rows:
+        """See `Differentiable`."""
+        return self._embedding.signature
+
     def forward(self, numerics: tf.Tensor, blocks: list[tf.Tensor], drop: Drop) -> tf.Tensor:
         """Score of each row, float32 [rows], from numerics [rows, n] and embedding blocks [rows, ...]."""
         raise NotImplementedError

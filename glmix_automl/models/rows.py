@@ -30,7 +30,7 @@ class Rows(NamedTuple):
 
     Attributes:
         numerics: float32 [rows, numerics].
-        categoricals: int32 [rows, categoricals].
+        categoricals: int32 [rows, categoricals]; a network's prepared rows have a tuple of these, one per table.
         bags: one per bag of the schema.
         label, weight, offset: float32 [rows].
     """
@@ -114,7 +114,7 @@ def take(rows: Rows, start: tf.Tensor, size: tf.Tensor | int) -> Rows:
 
     return Rows(
         part(rows.numerics),
-        part(rows.categoricals),
+        tf.nest.map_structure(part, rows.categoricals),
         tuple(_take_bag(bag, start, size) for bag in rows.bags),
         part(rows.label),
         part(rows.weight),

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from glmix_automl.models.coordinate import Differentiable
-from glmix_automl.models.rows import Rows, signature, take
+from glmix_automl.models.rows import Rows, take
 from glmix_automl.training.optimiser import Optimiser, adam_rates
 from glmix_automl.trial import Value
 from glmix_automl.workers.collective import Collective
@@ -31,7 +31,7 @@ class Loop:
         self._run = tf.function(
             self._steps,
             input_signature=[
-                signature(coordinate.schema),
+                coordinate.signature,
                 tf.TensorSpec([None], tf.int32),
                 column,
                 column,

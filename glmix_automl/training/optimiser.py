@@ -52,9 +52,19 @@ class Optimiser:
             moment.assign(arrays[f"moment_{place}"])
 
     def apply(self, gradients: list[Gradient], rate: tf.Tensor, table_rate: tf.Tensor) -> list[tf.Operation]:
-        """The update by gradients of `Differentiable.dense` and then `.tables`; `rate` as `adam_rates` gives it."""
+        """The update by gradients of `Differentiable.dense` and then `.tables`; `rate` as `adam_rates` gives it.
+
+        It begins when all gradients are there: between the products of a backward pass it would push what they share
+        out of the processor's cache.
+        """
+        ready = [g.values if isinstance(g, tf.IndexedSlices) else g for g in gradients]
+        with tf.control_dependencies(ready):
+            return self._updates(gradients[: len(self._dense)], gradients[len(self._dense) :], rate, table_rate)
+
+    def _updates(
+        self, dense: list[Gradient], tables: list[Gradient], rate: tf.Tensor, table_rate: tf.Tensor
+    ) -> list[tf.Operation]:
         nothing = tf.constant(0.0)
-        dense, tables = gradients[: len(self._dense)], gradients[len(self._dense) :]
         updates = [
             tf.raw_ops.ResourceApplyAdam(
                 var=weight.handle,
