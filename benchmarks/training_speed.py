@@ -3,12 +3,14 @@
     python benchmarks/training_speed.py [--rows 1000000] [--epochs 2] [--threads 1]
 
 Logistic regression and a 128-128 subnetwork on 30 numerics and 8 categoricals, Adam at the same rate and batch size,
-data in memory for all. Prints rows/s after a warm-up (compilation left out), held-out AUC, and ratios; the best of some
-runs in turns. One thread is what a worker has where slots share the cores; more help large batches only.
+data in memory for all. Prints rows/s after a warm-up (compilation left out), held-out AUC, and ratios: medians of some
+turns, a ratio being that of two runs in one turn, as the machine's speed changes between turns. One thread is what a
+worker has where slots share the cores; more help large batches only.
 """
 
 import argparse
 import os
+import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -130,13 +132,16 @@ def products_only(batch: int, width: int, steps: int) -> Model:
     return run
 
 
-def in_turns(runs: dict[str, Model], repeats: int) -> dict[str, tuple[float, float]]:
-    """Best speed and AUC of each; in turns, so that what else the machine does falls on all alike."""
-    outcomes: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
-    for _ in range(repeats):
-        for name, run in runs.items():
-            outcomes[name].append(run())
-    return {name: (max(speed for speed, _ in found), found[0][1]) for name, found in outcomes.items()}
+def in_turns(runs: dict[str, Model], repeats: int) -> dict[str, tuple[float, float, float]]:
+    """Median speed, AUC, and the median over turns of how many times as fast the first was in the same turn."""
+    turns = [{name: run() for name, run in runs.items()} for _ in range(repeats)]
+    first = next(iter(runs))
+
+    def outcome(name: str) -> tuple[float, float, float]:
+        ratio = statistics.median(turn[first][0] / turn[name][0] for turn in turns)
+        return statistics.median(turn[name][0] for turn in turns), turns[0][name][1], ratio
+
+    return {name: outcome(name) for name in runs}
 
 
 def main() -> None:
@@ -144,7 +149,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--keras-rows", type=int, default=None, help="rows for Keras; all if not given")
     parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1, help="of TensorFlow, for all")
     args = parser.parse_args()
     tf.config.threading.set_inter_op_parallelism_threads(args.threads)
@@ -158,15 +163,12 @@ def main() -> None:
     print(f"{'model':<22}{'batch':>7}{'rows/s':>14}{'AUC':>9}{'ratio':>8}")
     for family, extra, hidden, width in (("logistic", logistic, (), 1), ("subnetwork", deep, (128, 128), 16)):
         for batch in (512, 4096):
-            runs = {
-                family: ours(schema, train, test, family, extra, batch, args.epochs),
-                "Keras model.fit": keras(block, test, hidden, width, batch, keras_rows, args.epochs),
-            }
+            runs = {family: ours(schema, train, test, family, extra, batch, args.epochs)}
             if hidden:
-                runs["bare products"] = products_only(batch, width, max(50, 200_000 // batch))
-            found = in_turns(runs, args.repeats)
-            for name, (speed, auc) in found.items():
-                ratio = f"{found[family][0] / speed:>8.2f}" if name != family else ""
+                runs["bare products"] = products_only(batch, width, args.epochs * (args.rows // batch))
+            runs["Keras model.fit"] = keras(block, test, hidden, width, batch, keras_rows, args.epochs)
+            for name, (speed, auc, times) in in_turns(runs, args.repeats).items():
+                ratio = f"{times:>8.2f}" if name != family else ""
                 print(f"{name:<22}{batch:>7}{speed:>14,.0f}{auc:>9.4f}{ratio}", flush=True)
 
 
