@@ -31,6 +31,11 @@ def squared_differences(one: Array, other: Array) -> Array:
     return np.square(one.T[:, :, None] - other.T[:, None, :])
 
 
+def usual_scale(columns: int) -> float:
+    """The length scale expected before any result: it grows with the root of the columns (Hvarfner et al. 2024)."""
+    return math.sqrt(2 * max(columns, 1))
+
+
 def matern(scaled: Array) -> Array:
     """Matern 5/2 of squared scaled distances (equation 4.17)."""
     distance = ROOT5 * np.sqrt(scaled)
@@ -153,8 +158,8 @@ def _cost(theta: Array, squares: Array, values: Array, weights: Array) -> tuple[
         0.5 * np.einsum("ij,dij->d", slope, squares, optimize=True) * inverse_squares,
         0.5 * np.trace(inner) * noise,
     )
-    # Log-normal priors: length scales around sqrt(2 columns) (Hvarfner et al. 2024, section 4), noise small.
-    centre = np.append(np.full(dimensions, math.log(2) / 2 + 0.5 * math.log(max(dimensions, 1))), NOISE_PRIOR[0])
+    # Log-normal priors: length scales around the usual one (Hvarfner et al. 2024, section 4), noise small.
+    centre = np.append(np.full(dimensions, math.log(usual_scale(dimensions))), NOISE_PRIOR[0])
     deviation = np.append(np.full(dimensions, 1.5), NOISE_PRIOR[1])
     away = (theta - centre) / deviation
     return float(cost + 0.5 * away @ away), gradient + away / deviation

@@ -17,7 +17,7 @@ from glmix_automl.search.calibration import Line, line
 from glmix_automl.search.candidates import Candidates
 from glmix_automl.search.encoding import Encoding
 from glmix_automl.search.entry import Seen
-from glmix_automl.search.gaussian_process import GaussianPosterior, GaussianProcess, weight
+from glmix_automl.search.gaussian_process import GaussianPosterior, GaussianProcess, usual_scale, weight
 from glmix_automl.search.objectives import clipped, scaled
 from glmix_automl.search.random_search import design
 from glmix_automl.search.rungs import Ascent, RungOptions
@@ -195,7 +195,10 @@ class Multitask:
         return self._with_rung(points.reshape(len(numbers), len(self._options.space.names)), rungs)
 
     def _with_rung(self, points: Unit, rungs: "np.ndarray") -> Array:
-        return np.column_stack([self._encoding(points), rungs / (self._options.rungs - 1)])
+        encoded = self._encoding(points)
+        # Until results tell, the lowest budget says half of the full one: they are one usual length scale apart.
+        apart = usual_scale(encoded.shape[1] + 1)
+        return np.column_stack([encoded, rungs / (self._options.rungs - 1) * apart])
 
     def _cost(self, numbers: list[int], options: list[_Option]) -> Array:
         """Expected worker-seconds of each point on each rung, infinite where it was already, [rungs, points]."""
