@@ -13,6 +13,7 @@ import numpy as np
 import pydantic
 
 from glmix_automl.search.acquisition import expected_improvement
+from glmix_automl.search.belief import Belief
 from glmix_automl.search.calibration import Line, line
 from glmix_automl.search.candidates import Candidates
 from glmix_automl.search.encoding import Encoding
@@ -39,7 +40,8 @@ class MultitaskOptions(RungOptions):
     trials: int = pydantic.Field(default=300, ge=1)
     """Trials on all rungs together."""
     start: int | None = pydantic.Field(default=None, ge=2)
-    """Points of the even start on the lowest rung; by default twice the parameters, at least 6 and at most 20."""
+    """Points of the start on the lowest rung, the middle and points drawn inwards; by default twice the parameters,
+    at least 6 and at most 20."""
     candidates: int = pydantic.Field(default=300, ge=10)
     """New points compared per call, on every rung."""
 
@@ -57,9 +59,10 @@ class Multitask:
     def __init__(self, options: MultitaskOptions, seed: int) -> None:
         self._options, self._seed = options, seed
         self._ascent = Ascent(options, seed)
+        belief = Belief(options.space)
         start = options.start or min(max(2 * len(options.space.names), 6), 20)
-        self._design = design(options.space, min(start, options.trials), "sobol", generator(seed, "start"))
-        self._candidates = Candidates(options.space, options.candidates)
+        self._design = design(options.space, min(start, options.trials), "sobol", generator(seed, "start"), belief)
+        self._candidates = Candidates(options.space, options.candidates, belief)
         self._seen = Seen()
         self._continued: set[int] = set()
         self._process = GaussianProcess()

@@ -113,3 +113,8 @@ def test_before_any_result_the_lowest_budget_says_half_of_the_full_one() -> None
     low, full = strategy._with_rung(np.full((2, 2), 0.5), np.array([0.0, 3.0]))
     apart = np.square((low - full) / usual_scale(3)).sum()
     assert matern(apart) == pytest.approx(0.5, abs=0.03)
+
+
+def test_it_begins_in_the_middle() -> None:
+    strategy = Multitask(MultitaskOptions.model_validate({"family": "f", "space": SPACE, "epochs": 27}), 0)
+    assert strategy.ask(1)[0].parameters == {"x": 0.5, "y": 0.5}
