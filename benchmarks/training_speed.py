@@ -149,7 +149,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--keras-rows", type=int, default=None, help="rows for Keras; all if not given")
     parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=11)
     parser.add_argument("--threads", type=int, default=1, help="of TensorFlow, for all")
     args = parser.parse_args()
     tf.config.threading.set_inter_op_parallelism_threads(args.threads)
