@@ -3,12 +3,15 @@
     python benchmarks/training_speed.py [--rows 1000000] [--epochs 2] [--threads 1]
 
 Logistic regression and a 128-128 subnetwork on 30 numerics and 8 categoricals, Adam at the same rate and batch size,
-data in memory for all. Prints rows/s after a warm-up (compilation left out), held-out AUC, and ratios: medians of some
-turns, a ratio being that of two runs in one turn, as the machine's speed changes between turns. One thread is what a
-worker has where slots share the cores; more help large batches only.
+data in memory for all. Prints rows/s after a warm-up (compilation left out), held-out AUC, and ratios: medians over
+turns, a ratio being that of two runs in one turn, as the machine's speed changes between turns. It changes within a
+second too, so what is compared step by step (the bare products, a step by hand) has many short turns, of loops that are
+built once; Keras, whose `fit` costs something per call, has few long ones. One thread is what a worker has where slots
+share the cores; more help large batches only.
 """
 
 import argparse
+import itertools
 import os
 import statistics
 import sys
@@ -33,7 +36,9 @@ from glmix_automl.workers.collective import Alone
 SIZES = (10_000, 2_000, 500, 300, 100, 50, 30, 20)
 NUMERICS = 30
 RATE = 0.002
-Model = Callable[[], tuple[float, float]]
+SLICE = 50_000  # rows of a short turn
+Model = Callable[[], tuple[float, float]]  # rows/s and held-out AUC of a whole training
+Steps = Callable[[], float]  # rows/s of a short turn
 
 
 def make(rows: int, seed: int) -> tuple[Schema, Block]:
@@ -58,24 +63,29 @@ def make(rows: int, seed: int) -> tuple[Schema, Block]:
     return schema, Block(x, ids, (), label, ones, np.zeros(rows, np.float32), np.arange(rows))
 
 
-def ours(schema: Schema, train: Resident, test: Block, family: str, extra: dict, batch: int, epochs: int) -> Model:
-    def run() -> tuple[float, float]:
-        parameters = {"batch_size": batch, "learning_rate": RATE, **extra}
-        coordinate = FAMILIES[family].build(schema, parameters, 0)
-        loop, steps = Loop(coordinate, batch, Alone(), False), len(train) // batch
-        rows, rates = coordinate.prepare(train.rows), np.full(steps, RATE)
-        hyper = coordinate.hyper(float(len(train)))
-        begin = batch_starts(len(train), batch, steps + 1, np.random.default_rng(0))
-        loop.run(rows, begin[:4], (rates[:4], rates[:4]), 0, batch, hyper, 0)
-        loop.begin(coordinate.parameters, 0)
+def ours(
+    schema: Schema, train: Resident, test: Block, family: str, extra: dict, batch: int, epochs: int
+) -> tuple[Model, Steps]:
+    parameters = {"batch_size": batch, "learning_rate": RATE, **extra}
+    coordinate = FAMILIES[family].build(schema, parameters, 0)
+    loop, steps = Loop(coordinate, batch, Alone(), False), len(train) // batch
+    rows, rates = coordinate.prepare(train.rows), np.full(steps, RATE)
+    hyper = coordinate.hyper(float(len(train)))
+
+    def epoch(number: int, steps: int) -> float:
+        starts = batch_starts(len(train), batch, len(train) // batch + 1, np.random.default_rng(number))[:steps]
         started = time.perf_counter()
-        for epoch in range(epochs):
-            starts = batch_starts(len(train), batch, steps + 1, np.random.default_rng(epoch))[:steps]
-            loop.run(rows, starts, (rates, rates * 25), epoch * steps, batch, hyper, 0)
-        seconds = time.perf_counter() - started
+        loop.run(rows, starts, (rates[:steps], rates[:steps] * 25), number * steps, batch, hyper, 0)
+        return time.perf_counter() - started
+
+    def run() -> tuple[float, float]:
+        epoch(0, 4)
+        loop.begin(coordinate.parameters, 0)
+        seconds = sum(epoch(number, steps) for number in range(epochs))
         return epochs * steps * batch / seconds, metrics.auc(test.label, coordinate.score(Resident.of(test).rows))
 
-    return run
+    few, turns = min(SLICE // batch, steps), itertools.count()
+    return run, lambda: few * batch / epoch(next(turns), few)
 
 
 def keras(train: Block, test: Block, hidden: tuple[int, ...], width: int, batch: int, rows: int, epochs: int) -> Model:
@@ -104,7 +114,7 @@ def keras(train: Block, test: Block, hidden: tuple[int, ...], width: int, batch:
     return run
 
 
-def products_only(batch: int, width: int, steps: int) -> Model:
+def products_only(batch: int, width: int) -> Steps:
     """The matrix products of the subnetwork's forward and backward pass, on constant data, and nothing else."""
     shapes = [NUMERICS + width * len(SIZES), 128, 128, 1]
     inputs = [tf.random.normal([4 * batch, n]) for n in shapes]
@@ -123,10 +133,10 @@ def products_only(batch: int, width: int, steps: int) -> Model:
         start = tf.constant(0), tf.constant(0.0)
         return tf.while_loop(lambda step, _: step < count, body, start, parallel_iterations=1)[1]
 
-    return timed(loop, batch, steps)
+    return timed(loop, batch)
 
 
-def step_by_hand(block: Block, batch: int, width: int, steps: int) -> Model:
+def step_by_hand(block: Block, batch: int, width: int) -> Steps:
     """The subnetwork's step written out in the fewest operations of TensorFlow: gathers, products, Adam, Adagrad.
 
     It shows what a step needs beside the products, whoever writes it. Vocabularies up to 512 ids share a table.
@@ -186,21 +196,20 @@ def step_by_hand(block: Block, batch: int, width: int, steps: int) -> Model:
 
         return tf.while_loop(lambda number: number < count, body, (tf.constant(0),), parallel_iterations=1)[0]
 
-    return timed(loop, batch, steps)
+    return timed(loop, batch)
 
 
-def timed(loop: Callable[[tf.Tensor], tf.Tensor], batch: int, steps: int) -> Model:
-    def run() -> tuple[float, float]:
-        loop(tf.constant(4)).numpy()
+def timed(loop: Callable[[tf.Tensor], tf.Tensor], batch: int) -> Steps:
+    def run() -> float:
         started = time.perf_counter()
-        loop(tf.constant(steps)).numpy()
-        return steps * batch / (time.perf_counter() - started), float("nan")
+        loop(tf.constant(SLICE // batch)).numpy()
+        return SLICE // batch * batch / (time.perf_counter() - started)
 
     return run
 
 
 def in_turns(runs: dict[str, Model], repeats: int) -> dict[str, tuple[float, float, float]]:
-    """Median speed, AUC, and the median over turns of how many times as fast the first was in the same turn."""
+    """Median rows/s, AUC, and the median over turns of how many times as fast the first was in the same turn."""
     turns = [{name: run() for name, run in runs.items()} for _ in range(repeats)]
     first = next(iter(runs))
 
@@ -211,12 +220,20 @@ def in_turns(runs: dict[str, Model], repeats: int) -> dict[str, tuple[float, flo
     return {name: outcome(name) for name in runs}
 
 
+def step_by_step(runs: dict[str, Steps], turns: int) -> dict[str, tuple[float, float, float]]:
+    """As `in_turns`, of short turns without an AUC, after one that is not counted."""
+    short: dict[str, Model] = {name: lambda run=run: (run(), float("nan")) for name, run in runs.items()}
+    in_turns(short, 1)
+    return in_turns(short, turns)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--keras-rows", type=int, default=None, help="rows for Keras; all if not given")
     parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=11)
+    parser.add_argument("--repeats", type=int, default=11, help="long turns")
+    parser.add_argument("--turns", type=int, default=100, help="short ones")
     parser.add_argument("--threads", type=int, default=1, help="of TensorFlow, for all")
     args = parser.parse_args()
     tf.config.threading.set_inter_op_parallelism_threads(args.threads)
@@ -230,15 +247,19 @@ def main() -> None:
     print(f"{'model':<22}{'batch':>7}{'rows/s':>14}{'AUC':>9}{'ratio':>8}")
     for family, extra, hidden, width in (("logistic", logistic, (), 1), ("subnetwork", deep, (128, 128), 16)):
         for batch in (512, 4096):
-            runs = {family: ours(schema, train, test, family, extra, batch, args.epochs)}
+            model, steps = ours(schema, train, test, family, extra, batch, args.epochs)
+            theirs = keras(block, test, hidden, width, batch, keras_rows, args.epochs)
+            show(batch, in_turns({family: model, "Keras model.fit": theirs}, args.repeats))
             if hidden:
-                steps = args.epochs * (args.rows // batch)
-                runs["bare products"] = products_only(batch, width, steps)
-                runs["step by hand"] = step_by_hand(block, batch, width, steps)
-            runs["Keras model.fit"] = keras(block, test, hidden, width, batch, keras_rows, args.epochs)
-            for name, (speed, auc, times) in in_turns(runs, args.repeats).items():
-                ratio = f"{times:>8.2f}" if name != family else ""
-                print(f"{name:<22}{batch:>7}{speed:>14,.0f}{auc:>9.4f}{ratio}", flush=True)
+                bare, by_hand = products_only(batch, width), step_by_hand(block, batch, width)
+                short = {f"{family}, steps": steps, "bare products": bare, "step by hand": by_hand}
+                show(batch, step_by_step(short, args.turns))
+
+
+def show(batch: int, found: dict[str, tuple[float, float, float]]) -> None:
+    for place, (name, (speed, auc, times)) in enumerate(found.items()):
+        quality = f"{auc:>9.4f}" if auc == auc else " " * 9
+        print(f"{name:<22}{batch:>7}{speed:>14,.0f}{quality}" + (f"{times:>8.2f}" if place else ""), flush=True)
 
 
 if __name__ == "__main__":
