@@ -1,16 +1,21 @@
 """Embeddings of categoricals and bags; features that share a vocabulary and a width share their rows."""
 
+import itertools
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from glmix_automl.models.coordinate import variable
+from glmix_automl.models.coordinate import Gradient, variable
 from glmix_automl.models.rows import BagRows, Rows, signature
 from glmix_automl.schema import Bag, Categorical, Schema
 
 SMALL = 512
 """Most ids of a vocabulary in the table of small ones: about the rows of a small batch."""
+
+MIDDLE = 8192
+"""Most ids of a bag's vocabulary in the table of middle ones: about the entries of a batch."""
 
 POOLING = {"mean": 1.0, "sqrt": 0.5, "sum": 0.0}
 """Power of the entries' mass that the sum over a bag is divided by."""
@@ -33,8 +38,8 @@ class _Place:
 class Embedding:
     """Tables by width, the vocabularies of one width one below the other, so that one gather serves many features.
 
-    Small vocabularies are apart from large ones: a batch touches nearly all of their rows many times, so that summing
-    its gradients over the whole table is cheaper than finding the distinct rows first (see the optimiser).
+    Small vocabularies are apart from large ones, and middle ones of bags too: a batch touches nearly all of their rows
+    many times, so that summing its gradients over the whole table is cheaper than finding the distinct rows first.
 
     Attributes:
         tables: float32 [ids, width] each.
@@ -59,13 +64,15 @@ class Embedding:
         self._power = POOLING[pooling]
         self._sizes = {f.name: _told_apart(schema, f, terms) for f in schema.categoricals}
         self._sizes |= {f.name: _told_apart(schema, f, terms) for f in schema.bags}
-        rows: dict[tuple[int, bool], int] = {}
+        rows: dict[tuple[int, int], int] = {}
         begin: dict[tuple[str, int], int] = {}
+        in_bags = {bag.vocabulary for bag in schema.bags}
 
-        def place(feature: Categorical | Bag, given: int) -> tuple[tuple[int, bool], int]:
+        def place(feature: Categorical | Bag, given: int) -> tuple[tuple[int, int], int]:
             size = self._sizes[feature.name]
             own = given or automatic_width(size)
-            kind = own, size > SMALL
+            limits = SMALL, MIDDLE if feature.vocabulary in in_bags else SMALL
+            kind = own, sum(size > limit for limit in limits)
             if (feature.vocabulary, own) not in begin:
                 begin[feature.vocabulary, own] = rows.get(kind, 0)
                 rows[kind] = rows.get(kind, 0) + size
@@ -74,11 +81,12 @@ class Embedding:
         columns = [place(f, width) for f in schema.categoricals if used]
         bags = [place(f, bag_width) for f in schema.bags if used]
         kinds = sorted(rows)
-        names = [f"embedding_{own}{'_large' if is_large else ''}" for own, is_large in kinds]
+        names = [f"embedding_{own}{('', '_middle', '_large')[size]}" for own, size in kinds]
         self.tables = [variable(name, [rows[kind], kind[0]]) for name, kind in zip(names, kinds, strict=True)]
         self.columns = [_Place(kinds.index(kind), base, k) for k, (kind, base) in enumerate(columns)]
         self.bags = [_Place(kinds.index(kind), base, k) for k, (kind, base) in enumerate(bags)]
         self.width = sum(own for (own, _), _ in (*columns, *bags))
+        self._is_whole = [size < 2 and any(p.table == t for p in self.bags) for t, (_, size) in enumerate(kinds)]
         by_table = [[p for p in self.columns if p.table == t] for t in range(len(kinds))]
         self._groups = [group for group in by_table if group]
         ordered = [schema.categoricals[p.column] for group in self._groups for p in group]
@@ -118,28 +126,97 @@ class Embedding:
         bags = signature(self._schema).bags if self.tables else ()
         return signature(self._schema)._replace(categoricals=apart, bags=bags)
 
-    def gather(self, batch: Rows) -> list[tuple[int, tf.Tensor, tf.Tensor]]:
-        """The rows of the tables that a prepared batch touches: per lookup the table, ids int32 [...], and rows float32
-        [..., width].
-
-        First the categoricals' lookups, one per table ([rows, features of the table]); then one per bag ([entries]).
+    def features(self, batch: Rows) -> list[tf.Tensor]:
+        """One float32 [rows, width] per feature block of a prepared batch: categoricals of a table side by side, and
+        for each bag its entries' rows by value, pooled (zeros if it is empty).
         """
-        found = [(group[0].table, ids) for group, ids in zip(self._groups, batch.categoricals, strict=True)]
-        found += [(p.table, batch.bags[p.column].ids) for p in self.bags]
-        # `gather_nd` is faster than `gather`
-        return [(table, ids, tf.gather_nd(self.tables[table], tf.expand_dims(ids, -1))) for table, ids in found]
-
-    def features(self, batch: Rows, gathered: list[tf.Tensor]) -> list[tf.Tensor]:
-        """One float32 [rows, width] per feature block from the gathered rows: categoricals of a table side by side,
-        and for each bag its entries' rows by value, pooled (zeros if it is empty).
-        """
-        count = len(self._groups)
         blocks = []
-        for group, found in zip(self._groups, gathered[:count], strict=True):
+        for group, ids in zip(self._groups, batch.categoricals, strict=True):
+            found = self._rows(group[0].table, ids)
             blocks.append(tf.reshape(found, [-1, len(group) * found.shape[-1]]))
-        for place, found in zip(self.bags, gathered[count:], strict=True):
-            blocks.append(pooled(batch, place.column, found, self._power))
+        for place in self.bags:
+            bag = batch.bags[place.column]
+            found = self._weighted(place, bag, self._rows(place.table, bag.ids))
+            total = tf.math.unsorted_segment_sum(found, bag.owners, tf.shape(batch.label)[0])
+            blocks.append(self._pooled(place, bag, total))
         return blocks
+
+    def gradients(self, batch: Rows, slopes: list[tf.Tensor], decay: tf.Tensor | None) -> list[Gradient]:
+        """One per table: of the whole table where bags look up in a small or middle one, else a slice per lookup.
+
+        Args:
+            batch: prepared rows.
+            slopes: gradients of `features`.
+            decay: strength of 1/2 |row|^2 per lookup, or None.
+        """
+        found: list[list[_Lookups]] = [[] for _ in self.tables]
+        count = len(self._groups)
+        for group, ids, slope in zip(self._groups, batch.categoricals, slopes[:count], strict=True):
+            width = self.tables[group[0].table].shape[1]
+            flat = tf.reshape(ids, [-1])
+            found[group[0].table].append(_Lookups(flat, tf.range(tf.size(flat)), tf.reshape(slope, [-1, width])))
+        for place, slope in zip(self.bags, slopes[count:], strict=True):
+            bag = batch.bags[place.column]
+            found[place.table].append(_Lookups(bag.ids, bag.owners, self._pooled(place, bag, slope), place))
+        return [self._gradient(batch, number, lookups, decay) for number, lookups in enumerate(found)]
+
+    def _gradient(self, batch: Rows, number: int, lookups: list["_Lookups"], decay: tf.Tensor | None) -> Gradient:
+        table, ids = self.tables[number], _joined([each.ids for each in lookups])
+        is_plain = not any(each.bag and self._schema.bags[each.bag.column].weighted for each in lookups)
+        if self._is_whole[number] and is_plain and decay is None:
+            before = itertools.accumulate((tf.shape(each.slopes)[0] for each in lookups[:-1]), initial=0)
+            return tf.raw_ops.SparseSegmentSumGrad(
+                grad=_joined([each.slopes for each in lookups]),
+                indices=ids,
+                segment_ids=_joined([each.owners + first for each, first in zip(lookups, before, strict=True)]),
+                output_dim0=table.shape[0],
+            )
+        slices = _joined([self._slices(batch, each) for each in lookups])
+        if decay is not None:
+            slices += decay * self._rows(number, ids)
+        if self._is_whole[number]:
+            return tf.math.unsorted_segment_sum(slices, ids, table.shape[0])
+        return tf.IndexedSlices(slices, ids, dense_shape=table.shape)
+
+    def _slices(self, batch: Rows, lookups: "_Lookups") -> tf.Tensor:
+        if lookups.bag is None:
+            return lookups.slopes
+        spread = tf.gather_nd(lookups.slopes, lookups.owners[:, None])
+        return self._weighted(lookups.bag, batch.bags[lookups.bag.column], spread)
+
+    def _rows(self, table: int, ids: tf.Tensor) -> tf.Tensor:
+        return tf.gather_nd(self.tables[table], tf.expand_dims(ids, -1))  # faster than `gather`
+
+    def _weighted(self, place: _Place, bag: BagRows, entries: tf.Tensor) -> tf.Tensor:
+        return entries * bag.values[:, None] if self._schema.bags[place.column].weighted else entries
+
+    def _pooled(self, place: _Place, bag: BagRows, totals: tf.Tensor) -> tf.Tensor:
+        """Totals [rows, width] over a power of the mass of each row's entries."""
+        if not self._power:
+            return totals
+        mass = tf.cast(bag.splits[1:] - bag.splits[:-1], tf.float32)
+        if self._schema.bags[place.column].weighted:
+            mass = tf.math.unsorted_segment_sum(tf.abs(bag.values), bag.owners, tf.shape(totals)[0])
+        return totals / tf.maximum(mass, 1e-6)[:, None] ** self._power
+
+
+class _Lookups(NamedTuple):
+    """One feature's, or one table's categoricals': entry e adds `slopes[owners[e]]` to the gradient of row `ids[e]`.
+
+    Attributes:
+        ids, owners: int32 [entries].
+        slopes: float32 [rows, width].
+        bag: whose entries they are, if a bag's.
+    """
+
+    ids: tf.Tensor
+    owners: tf.Tensor
+    slopes: tf.Tensor
+    bag: _Place | None = None
+
+
+def _joined(parts: list[tf.Tensor]) -> tf.Tensor:
+    return parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)
 
 
 def _told_apart(schema: Schema, feature: Categorical | Bag, terms: int) -> int:
@@ -154,13 +231,3 @@ def _without_rare(bag: BagRows, size: int) -> BagRows:
     before = tf.concat([[0], tf.cumsum(tf.cast(kept, tf.int32))], axis=0)  # entries kept before each
     owners, ids, values = (tf.boolean_mask(column, kept) for column in (bag.owners, bag.ids, bag.values))
     return BagRows(tf.gather(before, bag.splits), owners, ids, values)
-
-
-def pooled(batch: Rows, column: int, found: tf.Tensor, power: float) -> tf.Tensor:
-    """Sum of the entries' rows times their values over a power of the values' mass, float32 [rows, width]."""
-    bag, rows = batch.bags[column], tf.shape(batch.label)[0]
-    total = tf.math.unsorted_segment_sum(found * bag.values[:, None], bag.owners, rows)
-    if not power:
-        return total
-    mass = tf.math.unsorted_segment_sum(tf.abs(bag.values), bag.owners, rows)
-    return total / tf.maximum(mass, 1e-6)[:, None] ** power

@@ -120,45 +120,39 @@ class Network(Differentiable):
 
     def logits(self, batch: Rows) -> tf.Tensor:
         """See `Differentiable`."""
-        found = [rows for _, _, rows in self._embedding.gather(batch)]
-        return self._forward(batch, found, lambda x: x)
-
-    def _forward(self, batch: Rows, found: list[tf.Tensor], drop: Drop) -> tf.Tensor:
-        return self.forward(batch.numerics[:, : self._numerics], self._embedding.features(batch, found), drop)
+        return self.forward(batch.numerics[:, : self._numerics], self._embedding.features(batch), lambda x: x)
 
     def gradients(self, batch: Rows, scale: tf.Tensor, hyper: Hyper, noise: tf.Tensor) -> list[Gradient]:
-        """See `Differentiable`; tables get one slice per lookup, so the cost goes by the ids in the batch."""
-        lookups = self._embedding.gather(batch)
-        found = [rows for _, _, rows in lookups]
+        """See `Differentiable`; the tape begins at the features, as embeddings know their own gradients."""
+        blocks = self._embedding.features(batch)
         weights = [weight.read_value() for weight in self.dense]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([self.dense, found])
-            score = self._forward(batch, found, self._dropout(hyper, noise))
+            tape.watch([self.dense, blocks])
+            score = self.forward(batch.numerics[:, : self._numerics], blocks, self._dropout(hyper, noise))
         slope = (tf.sigmoid(score + batch.offset) - batch.label) * (batch.weight / scale)  # of the log loss
-        dense, sparse = tape.gradient(score, [self.dense, found], slope, unconnected_gradients="zero")
-        if self.parameters["embedding_l2"]:
-            sparse = [g + hyper["embedding_l2"] / scale * rows for g, rows in zip(sparse, found, strict=True)]
+        dense, slopes = tape.gradient(score, [self.dense, blocks], slope, unconnected_gradients="zero")
         if self.parameters.get("weight_decay"):
             decay = [hyper["weight_decay"] * w if w.shape.rank > 1 else 0.0 for w in weights]
             dense = [g + d for g, d in zip(dense, decay, strict=True)]
-        return [*dense, *self._by_table([(t, ids) for t, ids, _ in lookups], sparse)]
+        shrinkage = hyper["embedding_l2"] / scale if self.parameters["embedding_l2"] else None
+        return [*dense, *self._embedding.gradients(batch, slopes, shrinkage)]
 
     def _dropout(self, hyper: Hyper, noise: tf.Tensor) -> Drop:
         if not self.parameters.get("dropout"):
             return lambda x: x
         layers = itertools.count()
-        return lambda x: tf.nn.experimental.stateless_dropout(x, hyper["dropout"], noise + (next(layers) << 16))
+        return lambda x: dropped(x, hyper["dropout"], noise + (next(layers) << 16))
 
-    def _by_table(self, lookups: list[tuple[int, tf.Tensor]], gradients: list[tf.Tensor]) -> list[Gradient]:
-        slices: list[Gradient] = []
-        for number, table in enumerate(self.tables):
-            ids = [tf.reshape(i, [-1]) for t, i in lookups if t == number]
-            parts = [
-                tf.reshape(g, [-1, table.shape[1]]) for (t, _), g in zip(lookups, gradients, strict=True) if t == number
-            ]
-            both = (ids[0], parts[0]) if len(ids) == 1 else (tf.concat(ids, 0), tf.concat(parts, 0))
-            slices.append(tf.IndexedSlices(both[1], both[0], dense_shape=table.shape))
-        return slices
+
+def dropped(x: tf.Tensor, share: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Zero for a share of the entries, to the nearest 256th, and the others scaled up to keep the sum as expected.
+
+    An entry gets a byte of chance: to draw a float for each takes as long as a layer's products.
+    """
+    size, out = tf.size(x), tf.round(256 * share)
+    words = tf.random.stateless_uniform([(size + 3) // 4], seed, minval=None, maxval=None, dtype=tf.int32)
+    drawn = tf.reshape(tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:size], tf.shape(x))
+    return x * (tf.cast(drawn >= tf.cast(out, tf.uint8), tf.float32) * (256 / (256 - out)))
 
 
 def product(parts: list[tf.Tensor], kernel: tf.Variable) -> tf.Tensor:

@@ -86,25 +86,21 @@ class Optimiser:
         ]
 
 
-def _adagrad(table: tf.Variable, squares: tf.Variable, gradient: tf.IndexedSlices, rate: tf.Tensor) -> tf.Operation:
-    """One update of every touched row by the sum of its slices.
+def _adagrad(table: tf.Variable, squares: tf.Variable, gradient: Gradient, rate: tf.Tensor) -> tf.Operation:
+    """One update of every touched row by the sum of its slices, or by the gradient of the whole table.
 
     The kernel for slices runs in parallel and would race where ids repeat, so they are summed first: into the whole
     table if that is not larger than the slices, else into the distinct ids. Both give the same bits.
     """
-    rows, common = tf.cast(table.shape[0], tf.int32), {"var": table.handle, "accum": squares.handle, "lr": rate}
-
-    def whole() -> tf.Operation:
-        total = tf.math.unsorted_segment_sum(gradient.values, gradient.indices, rows)
-        return tf.raw_ops.ResourceApplyAdagradV2(**common, epsilon=EPSILON, grad=total)
-
-    def touched() -> tf.Operation:
-        ids, place = tf.unique(gradient.indices)
-        total = tf.math.unsorted_segment_sum(gradient.values, place, tf.size(ids))
-        return tf.raw_ops.ResourceSparseApplyAdagradV2(**common, epsilon=EPSILON, grad=total, indices=ids)
-
-    slices = gradient.indices.shape[0]
-    return whole() if slices is not None and slices >= table.shape[0] else touched()
+    common = {"var": table.handle, "accum": squares.handle, "lr": rate, "epsilon": EPSILON}
+    if isinstance(gradient, tf.IndexedSlices):
+        slices = gradient.indices.shape[0]
+        if slices is None or slices < table.shape[0]:
+            ids, place = tf.unique(gradient.indices)
+            total = tf.math.unsorted_segment_sum(gradient.values, place, tf.size(ids))
+            return tf.raw_ops.ResourceSparseApplyAdagradV2(**common, grad=total, indices=ids)
+        gradient = tf.math.unsorted_segment_sum(gradient.values, gradient.indices, table.shape[0])
+    return tf.raw_ops.ResourceApplyAdagradV2(**common, grad=gradient)
 
 
 def adam_rates(rates: np.ndarray, first: int) -> np.ndarray:

@@ -10,10 +10,11 @@ import tensorflow as tf
 from glmix_automl.dataset import Block
 from glmix_automl.errors import DataError, TrialError
 from glmix_automl.layout import COORDINATE, WEIGHTS, Folder
-from glmix_automl.models import FAMILIES
+from glmix_automl.models import FAMILIES, embedding
 from glmix_automl.models.checkpoint import load_coordinate, save_coordinate
 from glmix_automl.models.coordinate import Coordinate, Differentiable
 from glmix_automl.models.embedding import SMALL, Embedding
+from glmix_automl.models.network import dropped
 from glmix_automl.models.rows import from_block, take
 from glmix_automl.models.trees import Trees
 from glmix_automl.schema import Categorical, Schema, Vocabulary
@@ -194,17 +195,55 @@ def test_rare_terms_are_as_if_unseen(small: Small) -> None:
 @pytest.mark.parametrize(("pooling", "power"), [("mean", 1.0), ("sqrt", 0.5), ("sum", 0.0)])
 def test_bags_are_pooled_as_told(pooling: str, power: float, small: Small) -> None:
     schema, block = small
-    embedding = Embedding(schema, 4, 4, pooling)
-    embedding.reset(np.random.default_rng(0))
-    rows = embedding.prepare(from_block(block))
-    found = embedding.features(rows, [rows for _, _, rows in embedding.gather(rows)])
-    for bag, prepared, place, blocks in zip(block.bags, rows.bags, embedding.bags, found[-2:], strict=True):
-        table, row = embedding.tables[place.table].numpy(), int(np.argmax(np.diff(bag.splits)))
+    built = Embedding(schema, 4, 4, pooling)
+    built.reset(np.random.default_rng(0))
+    rows = built.prepare(from_block(block))
+    found = built.features(rows)
+    for bag, prepared, place, blocks in zip(block.bags, rows.bags, built.bags, found[-2:], strict=True):
+        table, row = built.tables[place.table].numpy(), int(np.argmax(np.diff(bag.splits)))
         first, last = bag.splits[row], bag.splits[row + 1]
         values = np.ones(last - first) if bag.values is None else bag.values[first:last]
         total = (table[prepared.ids.numpy()[first:last]] * values[:, None]).sum(axis=0)
         assert last - first > 1
         np.testing.assert_allclose(blocks[row], total / np.abs(values).sum() ** power, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("decay", [None, 0.3])
+@pytest.mark.parametrize("bags", [1, 2])  # the second is weighted
+def test_gradients_of_whole_tables_are_the_sums_of_the_slices_of_large_ones(
+    bags: int, decay: float | None, small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = [f for f in small[0].features if f not in small[0].bags[bags:]]
+    schema = small[0].model_copy(update={"features": tuple(kept)})
+    rows = from_block(dataclasses.replace(small[1], bags=small[1].bags[:bags]))
+    found = []
+    for limit in (SMALL, 0):
+        monkeypatch.setattr(embedding, "SMALL", limit)
+        monkeypatch.setattr(embedding, "MIDDLE", limit)
+        built = Embedding(schema, 4, 4)
+        built.reset(np.random.default_rng(0))
+        prepared = built.prepare(rows)
+        slopes = [tf.cos(block) for block in built.features(prepared)]
+        strength = None if decay is None else tf.constant(decay)
+        found += built.gradients(prepared, slopes, strength)
+    whole, slices = found
+    assert isinstance(whole, tf.Tensor)
+    assert isinstance(slices, tf.IndexedSlices)
+    assert whole.numpy().any(axis=1).sum() > 20
+    expected = np.zeros(whole.shape)
+    np.add.at(expected, slices.indices.numpy(), slices.values.numpy())
+    np.testing.assert_allclose(whole.numpy(), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_dropout_keeps_the_sum_as_expected(share: float) -> None:
+    x = tf.random.stateless_uniform([300, 301], [1, 2], 1.0, 2.0)
+    one, again, other = (dropped(x, tf.constant(share), tf.constant([4, seed])).numpy() for seed in (0, 0, 1))
+    assert (one == 0).mean() == pytest.approx(share, abs=0.006)  # to the nearest 256th, and three deviations
+    assert one.sum() == pytest.approx(x.numpy().sum(), rel=0.01)
+    assert np.array_equal(one, again)
+    assert ((one == 0) & (other == 0)).mean() == pytest.approx(share**2, abs=0.01)
+    assert np.array_equal(dropped(x, tf.constant(0.0), tf.constant([4, 0])), x)
 
 
 def _without_rare(block: Block, terms: int) -> Block:
