@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from glmix_automl.errors import DataError
+from glmix_automl.models.parts import Part
 from glmix_automl.models.rows import Rows, bases, signature, take
 from glmix_automl.schema import Schema
 from glmix_automl.trial import Value
@@ -111,6 +112,19 @@ class Differentiable(Coordinate):
     def hyper(self, total_weight: float) -> dict[str, float]:
         """Numbers that the graph takes as inputs; `total_weight` is the sum of the training rows' weights."""
         return {}
+
+    @property
+    @abc.abstractmethod
+    def parts(self) -> list[Part]:
+        """What the places of every axis stand for whose length depends on the dataset."""
+
+    def rescale(self, scale: np.ndarray, shift: np.ndarray) -> None:
+        """Changes the weights so that numerics x score as `scale * x + shift` did, where the score (or the first layer)
+        is linear in x; where it is not, as here, they stay as they are.
+
+        Args:
+            scale, shift: float32 [numerics].
+        """
 
     @property
     def weights(self) -> dict[str, tf.Variable]:

@@ -25,6 +25,8 @@ class Cross(Network):
         self._widen = [variable(f"widen_{k}", [rank, inputs]) for k in range(depth)]
         self._biases = [variable(f"bias_{k}", [inputs]) for k in range(depth)]
         self._output, self._bias = variable("output", [inputs, 1]), variable("bias", [1])
+        sides = {f"{name}_{k}": axis for k in range(depth) for name, axis in (("narrow", 0), ("widen", 1), ("bias", 0))}
+        self.along_inputs = {**sides, "output": 0}
         self.dense = [*self._narrow, *self._widen, self._output, *self._biases, self._bias]
         self.reset(parameters, seed)
 

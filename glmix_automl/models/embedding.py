@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from glmix_automl.models.coordinate import Gradient, variable
+from glmix_automl.models.parts import Part, Piece, side_by_side, vocabulary_piece
 from glmix_automl.models.rows import BagRows, Rows, signature
 from glmix_automl.schema import Bag, Categorical, Schema
 
@@ -67,6 +68,7 @@ class Embedding:
         rows: dict[tuple[int, int], int] = {}
         begin: dict[tuple[str, int], int] = {}
         in_bags = {bag.vocabulary for bag in schema.bags}
+        self._held: dict[tuple[int, int], list[tuple[str, int]]] = {}  # vocabularies of each table, and their ids
 
         def place(feature: Categorical | Bag, given: int) -> tuple[tuple[int, int], int]:
             size = self._sizes[feature.name]
@@ -76,6 +78,7 @@ class Embedding:
             if (feature.vocabulary, own) not in begin:
                 begin[feature.vocabulary, own] = rows.get(kind, 0)
                 rows[kind] = rows.get(kind, 0) + size
+                self._held.setdefault(kind, []).append((feature.vocabulary, size))
             return kind, begin[feature.vocabulary, own]
 
         columns = [place(f, width) for f in schema.categoricals if used]
@@ -96,6 +99,22 @@ class Embedding:
         """Draws the rows from a normal distribution of deviation `0.1`."""
         for table in self.tables:
             table.assign(rng.standard_normal(table.shape, np.float32) * np.float32(0.1))
+
+    @property
+    def parts(self) -> list[Part]:
+        """What the rows of the tables stand for; a grown vocabulary may have moved to the table of large ones."""
+        parts: list[Part] = []
+        for table, (kind, held) in zip(self.tables, sorted(self._held.items()), strict=True):
+            ids = [vocabulary_piece(self._schema, name, size, (name,)) for name, size in held]
+            parts += side_by_side(table.name.split(":")[0], ids, owner=("embedding", str(kind[0])))
+        return parts
+
+    @property
+    def inputs(self) -> list[Piece]:
+        """What the columns of `features` stand for, in order."""
+        places = [*(p for group in self._groups for p in group), *self.bags]
+        widths = [int(self.tables[p.table].shape[1]) for p in places]
+        return [Piece((f.kind, f.name), width) for f, width in zip(self.order, widths, strict=True)]
 
     def prepare(self, rows: Rows) -> Rows:
         """Rows with the place of each term in its table for an id, and apart the categoricals of each table, which a

@@ -11,6 +11,7 @@ from glmix_automl.errors import TrialError
 from glmix_automl.models.coordinate import variable
 from glmix_automl.models.family import TRAINING, Parameter, resolve
 from glmix_automl.models.network import EMBEDDING, Drop, Network, product
+from glmix_automl.models.parts import Part, numeric_pieces, side_by_side
 from glmix_automl.schema import Schema
 from glmix_automl.trial import Value
 
@@ -24,6 +25,8 @@ class Factorisation(Network):
     time). With `sides`, it is the sum over one side's fields times the sum over the other's: what both ends of an
     edge, or a member and an item, share. A learned weight p per component lets a product count against a match.
     """
+
+    along_inputs = {"output": 0}
 
     def __init__(self, schema: Schema, parameters: Mapping[str, Value], seed: int) -> None:
         self._factors = int(parameters["embedding_width"] or 1)
@@ -39,6 +42,11 @@ class Factorisation(Network):
         self._bias, self._pairs = variable("bias", [1]), variable("pairs", [self._factors])
         self.dense = [self._rows, self._output, self._bias, self._pairs]
         self.reset(parameters, seed)
+
+    @property
+    def parts(self) -> list[Part]:
+        """See `Differentiable`."""
+        return [*super().parts, *side_by_side("numeric_rows", numeric_pieces(self.schema))]
 
     def reset(self, parameters: Mapping[str, Value], seed: int) -> None:
         """As every network, but products begin with the weight 1 of the original."""

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from glmix_automl.models.coordinate import Differentiable, Gradient, Hyper, variable, wide_table
 from glmix_automl.models.family import TRAINING, Parameter, resolve
+from glmix_automl.models.parts import Part, Piece, numeric_pieces, side_by_side, vocabulary_piece
 from glmix_automl.models.rows import Rows
-from glmix_automl.schema import Schema
+from glmix_automl.schema import Bag, Categorical, Schema
 from glmix_automl.trial import Value
 
 # A table of at most this many ids is updated whole: one dense step costs less than finding the touched rows.
@@ -42,6 +44,20 @@ class Logistic(Differentiable):
         self.parameters = dict(parameters)
         self.linear.assign(tf.zeros_like(self.linear))
         self.table.assign(tf.zeros_like(self.table))
+
+    @property
+    def parts(self) -> list[Part]:
+        """See `Differentiable`; features that share a vocabulary have rows of their own."""
+        schema = self.schema
+        features: tuple[Categorical | Bag, ...] = (*schema.categoricals, *schema.bags)
+        ids = [vocabulary_piece(schema, f.vocabulary, schema.size(f), (f.kind, f.name)) for f in features]
+        linear = [*numeric_pieces(schema), Piece(("bias",), 1)]
+        return [*side_by_side("linear", linear), *side_by_side("table", ids)]
+
+    def rescale(self, scale: np.ndarray, shift: np.ndarray) -> None:
+        """See `Differentiable`."""
+        slopes, bias = self.linear[:-1], self.linear[-1:]
+        self.linear.assign(tf.concat([slopes * scale, bias + tf.reduce_sum(slopes * shift)], axis=0))
 
     def prepare(self, rows: Rows) -> Rows:
         """Ids become rows of the one table, once and not at every step."""

@@ -13,6 +13,7 @@ from glmix_automl.errors import TrialError
 from glmix_automl.models.coordinate import Differentiable, Gradient, Hyper
 from glmix_automl.models.embedding import POOLING, Embedding
 from glmix_automl.models.family import TRAINING, Parameter
+from glmix_automl.models.parts import Part, numeric_pieces, side_by_side
 from glmix_automl.models.rows import Rows
 from glmix_automl.schema import Schema
 from glmix_automl.trial import Value
@@ -67,7 +68,13 @@ class Network(Differentiable):
     """What every subnetwork has: embeddings, a gradient recorded by a tape, decay of its kernels.
 
     A kind says what it does with its inputs in `forward`.
+
+    Attributes:
+        inputs: numerics and columns of embeddings.
+        along_inputs: weights, by name, with an axis that has a place per input: which one.
     """
+
+    along_inputs: Mapping[str, int] = {}
 
     def __init__(self, family: str, schema: Schema, parameters: Mapping[str, Value]) -> None:
         super().__init__(family, schema, parameters)
@@ -104,6 +111,13 @@ class Network(Differentiable):
                 deviation = np.float32(math.sqrt(2.0 / max(weight.shape[0], 1)))
                 weight.assign(rng.standard_normal(weight.shape, np.float32) * deviation)
         self._embedding.reset(rng)
+
+    @property
+    def parts(self) -> list[Part]:
+        """See `Differentiable`."""
+        pieces = [*numeric_pieces(self.schema)[: self._numerics], *self._embedding.inputs]
+        along = (part for name, axis in self.along_inputs.items() for part in side_by_side(name, pieces, axis))
+        return [*self._embedding.parts, *along]
 
     def prepare(self, rows: Rows) -> Rows:
         """See `Coordinate`; ids become places in the tables, once and not at every step."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from glmix_automl.models.coordinate import variable
@@ -17,6 +18,8 @@ from glmix_automl.trial import Value
 class Subnetwork(Network):
     """`depth` layers of `width` units and a linear output; kernels [inputs, width], [width, width], ..., [., 1]."""
 
+    along_inputs = {"kernel_0": 0}
+
     def __init__(self, schema: Schema, parameters: Mapping[str, Value], seed: int) -> None:
         super().__init__("subnetwork", schema, parameters)
         depth, width = int(parameters["depth"] or 0), int(parameters["width"] or 1)
@@ -26,6 +29,13 @@ class Subnetwork(Network):
         self._activation = ACTIVATIONS[str(parameters["activation"])]
         self.dense = [*self._kernels, *self._biases]
         self.reset(parameters, seed)
+
+    def rescale(self, scale: np.ndarray, shift: np.ndarray) -> None:
+        """See `Differentiable`; of the first layer."""
+        rows = self._kernels[0][: self._numerics]
+        scale, shift = scale[: self._numerics, None], shift[: self._numerics, None]
+        self._kernels[0][: self._numerics].assign(rows * scale)
+        self._biases[0].assign_add(tf.reduce_sum(rows * shift, axis=0))
 
     def forward(self, numerics: tf.Tensor, blocks: list[tf.Tensor], drop: Drop) -> tf.Tensor:
         """See `Network`."""

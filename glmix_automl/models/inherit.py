@@ -1,0 +1,48 @@
+"""A coordinate begins from one that was trained on an earlier dataset: weights follow features and terms by name."""
+
+import numpy as np
+
+from glmix_automl.models.coordinate import Differentiable
+from glmix_automl.schema import Schema
+
+
+def inherit(coordinate: Differentiable, earlier: Differentiable) -> None:
+    """Takes on what an earlier coordinate has learned; what it does not know keeps its fresh draw.
+
+    A weight whose shape depends on the dataset is taken part by part: rows of an embedding or of a wide table by term,
+    rows of a first kernel by input. Any other is taken as it is where name and shape agree. Where a score is linear in
+    the numerics, the earlier weights are expressed in this dataset's means and deviations first.
+
+    Args:
+        coordinate: with fresh weights.
+        earlier: of the same family, its parameters perhaps others; its weights are changed.
+    """
+    earlier.rescale(*_units(earlier.schema, coordinate.schema))
+    theirs, known = earlier.arrays, {part.key: part for part in earlier.parts}
+    ours = {name: array.copy() for name, array in coordinate.arrays.items()}
+    divided = {part.weight for part in coordinate.parts}
+    for name in ours.keys() & theirs.keys() - divided:
+        if ours[name].shape == theirs[name].shape:
+            ours[name] = theirs[name]
+    for part in coordinate.parts:
+        found = known.get(part.key)
+        if found is None:
+            continue
+        target = np.moveaxis(ours[part.weight], part.axis, 0)
+        source = np.moveaxis(theirs[found.weight], found.axis, 0)
+        if target.shape[1:] == source.shape[1:]:
+            here, there = part.shared(found)
+            target[here] = source[there]
+    coordinate.restore(ours, "inherited")
+
+
+def _units(old: Schema, new: Schema) -> tuple[np.ndarray, np.ndarray]:
+    """`scale` and `shift`, float32 [numerics of old], with `old column = scale * new column + shift`.
+
+    A column that is gone, or has another transform now, keeps its own.
+    """
+    now = {(f.name, f.transform): f for f in new.numerics}
+    pairs = [(f, now.get((f.name, f.transform), f)) for f in old.numerics]
+    scale = [after.scale / before.scale for before, after in pairs]
+    shift = [(after.center - before.center) / before.scale for before, after in pairs]
+    return np.array(scale, np.float32), np.array(shift, np.float32)
