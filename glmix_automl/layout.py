@@ -21,7 +21,7 @@ SUCCESS = "_SUCCESS"  # written last: a folder without it is no dataset
 ENTITIES = "entities"  # kept for copies of the rows grouped by entity: entities/<name>/<split>/
 
 # A study:
-STUDY = "study.json"  # the resolved configuration, the dataset's digest, the version
+STUDY = "study.json"  # the resolved configuration, the dataset's digest, the version; the schema lies beside it
 JOURNAL = "journal.jsonl"
 LOCK = "lock"
 TRIALS = "trials"  # trials/<number>/
@@ -32,6 +32,10 @@ LEADERBOARD_CSV = "leaderboard.csv"
 LEADERBOARD_JSON = "leaderboard.json"
 REPORT = "report.html"
 MODEL = "model"  # the exported champion
+
+# An exported model: the schema of its dataset, and
+DESCRIPTION = "model.json"  # written last: a folder without it is no model
+COORDINATES = "coordinates"  # coordinates/<trial>/, with files as in trials/<trial>/
 
 
 @dataclass(frozen=True)

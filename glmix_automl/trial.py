@@ -64,6 +64,8 @@ class Trial:
             becomes `(1 - distillation) * label + distillation * sigmoid(teacher's score)`; or None.
         seed: source of every random choice in the trial.
         tags: what the strategy wants shown beside it (`round`, `rung`, `generator`, ...).
+        checkpoint: folder of a coordinate of an earlier study or exported model that training begins from, or None:
+            `<study>/trials/<number>` or `<model>/coordinates/<number>`. Trees are grown anew all the same.
     """
 
     number: int
@@ -78,6 +80,7 @@ class Trial:
     tags: Mapping[str, str] = field(default_factory=dict)
     members: Mixture | None = None
     teacher: Mixture | None = None
+    checkpoint: str | None = None
 
     def renumbered(self, number: Callable[[int], int]) -> "Trial":
         """The same trial with its own number and every trial it refers to named by other numbers."""

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from glmix_automl import config
 from glmix_automl.errors import DataError
-from glmix_automl.layout import COORDINATE, WEIGHTS, Folder
+from glmix_automl.layout import COORDINATE, SCHEMA, WEIGHTS, Folder
 from glmix_automl.models import FAMILIES
 from glmix_automl.models.coordinate import Coordinate
 from glmix_automl.schema import Schema
@@ -98,3 +99,21 @@ def load_coordinate(folder: Folder, schema: Schema) -> Coordinate:
     coordinate = family.build(schema, description["parameters"], seed=0)
     coordinate.restore(load_arrays(folder), folder.path(WEIGHTS))
     return coordinate
+
+
+def load_earlier(checkpoint: str) -> Coordinate:
+    """A coordinate of another study, or of an exported model, on the dataset it was trained on.
+
+    Args:
+        checkpoint: its folder, as `Trial.checkpoint`; two folders above it lies the schema.
+
+    Raises:
+        ConfigError: the schema is of another version.
+        DataError: the schema or the coordinate is missing or damaged.
+    """
+    home = Folder(checkpoint.rstrip("/").rsplit("/", 2)[0])
+    try:
+        described = json.loads(home.read(SCHEMA))
+    except ValueError as error:
+        raise DataError(f"{home.path(SCHEMA)}: is not JSON: {error}") from error
+    return load_coordinate(Folder(checkpoint), config.parse(described, Schema, home.path(SCHEMA)))

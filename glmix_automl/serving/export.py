@@ -9,12 +9,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from glmix_automl.config import Config
-from glmix_automl.layout import COORDINATE, SCHEMA, TRIALS, WEIGHTS, Folder
+from glmix_automl.layout import COORDINATE, COORDINATES, DESCRIPTION, SCHEMA, TRIALS, WEIGHTS, Folder
 from glmix_automl.schema import Schema
 from glmix_automl.trial import Mixture
-
-MODEL = "model.json"
-COORDINATES = "coordinates"
 
 
 class Term(Config):
@@ -32,7 +29,7 @@ class ModelDescription(Config):
     bias: float
     terms: tuple[Term, ...]
     origin: dict[str, Any] = {}
-    """Where it comes from: study, trial, digest of the dataset, AUCs."""
+    """Where it comes from: study, trial, digest of the dataset, AUCs; of a grown model the plan that rebuilds it."""
 
 
 def export(study: Folder, model: Mixture, schema: Schema, target: Folder, origin: Mapping[str, Any]) -> None:
@@ -59,4 +56,4 @@ def export(study: Folder, model: Mixture, schema: Schema, target: Folder, origin
         terms.append(Term(folder=place, weight=weight))
     target.write(SCHEMA, schema.model_dump_json(indent=1))
     description = ModelDescription(bias=model.bias, terms=tuple(terms), origin=dict(origin))
-    target.write(MODEL, description.model_dump_json(indent=1))
+    target.write(DESCRIPTION, description.model_dump_json(indent=1))

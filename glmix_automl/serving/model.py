@@ -13,11 +13,11 @@ from glmix_automl import schema as names
 from glmix_automl.dataset.builder import BlockBuilder
 from glmix_automl.errors import DataError
 from glmix_automl.features import encode
-from glmix_automl.layout import SCHEMA, Folder
+from glmix_automl.layout import DESCRIPTION, SCHEMA, Folder
 from glmix_automl.models.checkpoint import load_coordinate
 from glmix_automl.models.rows import from_block
 from glmix_automl.schema import Bag, Schema
-from glmix_automl.serving.export import MODEL, ModelDescription
+from glmix_automl.serving.export import ModelDescription
 
 ROWS_AT_ONCE = 1 << 18  # bounds the memory of the features
 
@@ -37,7 +37,7 @@ class Model:
             DataError: there is no model, or it is damaged.
             ConfigError: of another version.
         """
-        self.description = config.parse(_json(folder, MODEL), ModelDescription, folder.path(MODEL))
+        self.description = config.parse(_json(folder, DESCRIPTION), ModelDescription, folder.path(DESCRIPTION))
         self.schema = config.parse(_json(folder, SCHEMA), Schema, folder.path(SCHEMA))
         self._terms = [
             (term.weight, load_coordinate(folder.within(term.folder), self.schema)) for term in self.description.terms

@@ -13,8 +13,9 @@ from glmix_automl.dataset import Dataset
 from glmix_automl.errors import TrialError
 from glmix_automl.layout import TRIALS, Folder
 from glmix_automl.models import FAMILIES
-from glmix_automl.models.checkpoint import MOMENTS, describe, load_arrays, save_coordinate
+from glmix_automl.models.checkpoint import MOMENTS, describe, load_arrays, load_earlier, save_coordinate
 from glmix_automl.models.coordinate import Coordinate, Differentiable
+from glmix_automl.models.inherit import inherit
 from glmix_automl.models.logistic import Logistic
 from glmix_automl.models.trees import Trees
 from glmix_automl.training import mixture_trial
@@ -192,11 +193,24 @@ class Evaluator:
         return self._loops[key]
 
     def _begin(self, trial: Trial, loop: Loop) -> float:
-        """Starts from the parent's weights, if any; returns the passes it made if this trial continues it.
+        """Starts from the parent's or the checkpoint's weights, if any; returns the passes made if this continues them.
 
         A promotion (same family, parameters, fraction; more epochs) continues; anything else is a warm start, which
-        takes the weights of the same name and shape.
+        takes the weights of the same name and shape. From a checkpoint of another study they follow features and terms.
+
+        Raises:
+            DataError: they cannot be read.
+            TrialError: the checkpoint is of another family.
         """
+        if trial.checkpoint is not None:
+            earlier = load_earlier(trial.checkpoint)
+            if not isinstance(earlier, Differentiable) or earlier.family != trial.family:
+                raise TrialError(
+                    f"{trial.checkpoint}: holds weights of family {earlier.family}, the trial is of family "
+                    f"{trial.family}: the plan is not of this study or model"
+                )
+            inherit(loop.coordinate, earlier)
+            return 0.0
         if trial.parent is None:
             return 0.0
         coordinate = loop.coordinate
