@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 from glmix_automl.config import load, parse
 from glmix_automl.dataset import Dataset
 from glmix_automl.errors import StudyError
-from glmix_automl.layout import MODEL
+from glmix_automl.layout import COORDINATES, MODEL, TRIALS
+from glmix_automl.search.structure import Plan, plan
 from glmix_automl.serving.export import export
 from glmix_automl.study import report
 from glmix_automl.study.controller import INTERRUPTED
@@ -27,6 +28,7 @@ from glmix_automl.study.judge import Judge
 from glmix_automl.study.leaderboard import Leaderboard, leaderboard
 from glmix_automl.study.session import Observer, Session, track
 from glmix_automl.study.settings import SearchSettings
+from glmix_automl.trial import Mixture
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,8 +145,20 @@ class Study:
         }
         origin |= {"trial": winner.trial, "entry": winner.entry, "model": winner.model}
         origin |= {"validation_auc": winner.validation_auc, "test_auc": winner.test_auc}
-        target = self.folder.files.within(MODEL)
-        export(self.folder.files, judge.model(winner.trial), judge.dataset.schema, target, origin)
+        model, target = judge.model(winner.trial), self.folder.files.within(MODEL)
+        found = self._plan(history, winner.entry, model)
+        origin |= {"plan": found.model_dump(mode="json")} if found is not None else {}
+        export(self.folder.files, model, judge.dataset.schema, target, origin)
+
+    def _plan(self, history: History, entry: str, model: Mixture) -> Plan | None:
+        """What rebuilds an entry's ensemble, its weights being those of the exported coordinates; None without one."""
+        try:
+            found = plan(history.trials, history.results, entry)
+        except ValueError:
+            return None
+        kept = {f"{TRIALS}/{n}": f"{COORDINATES}/{n}" for n, w in zip(model.members, model.weights, strict=True) if w}
+        members = (m.model_copy(update={"checkpoint": kept.get(str(m.checkpoint))}) for m in found.members)
+        return found.model_copy(update={"members": tuple(members)})
 
     def publish(self, board: Leaderboard, seconds: float = 60.0) -> str | None:
         """Has MLflow show what `conclude` wrote, and what it missed of the trials; returns what went wrong, or None.

@@ -18,7 +18,13 @@ class ReplayOptions(Config):
     """What to rebuild."""
 
     plan: str | dict[str, Any]
-    """File that holds a plan as JSON (`glmix_automl.search.structure.plan`), or the plan itself."""
+    """Folder of an earlier study, or of the model it exported, whose plan is read when a new study is made; or a file
+    that holds a plan as JSON (`glmix_automl.search.structure.plan`); or the plan itself."""
+    entry: str | None = None
+    """Entry of that study's race whose structure it is; needed where several found one."""
+    warm_start: bool = False
+    """Members begin from their weights in the plan's `origin`, which follow features and terms to the new dataset; else
+    each is trained anew."""
     epochs: float | None = pydantic.Field(default=None, gt=0)
     """Budget of every member; none: what it had."""
 
@@ -26,7 +32,8 @@ class ReplayOptions(Config):
         """The plan.
 
         Raises:
-            ConfigError: there is no such file, or it holds no plan; an offset names a member that does not come before.
+            ConfigError: there is no such file, or it holds no plan; an offset names a member that does not come before;
+                a warm start from a plan that does not say where its weights lie.
         """
         if isinstance(self.plan, str):
             found = config.load(Path(self.plan), Plan)  # JSON is YAML
@@ -37,6 +44,11 @@ class ReplayOptions(Config):
         for place, member in enumerate(found.members):
             if any(not 0 <= earlier < place for earlier in _before(member)):
                 raise ConfigError(f"replay: member {place} ({member.name}) builds on one that does not come before it")
+        if self.warm_start and found.origin is None:
+            raise ConfigError(
+                "replay: warm_start: the plan has no `origin`, the folder of the study or model with its weights; "
+                "name that folder as the plan"
+            )
         return found
 
 
@@ -45,6 +57,7 @@ class Replay:
 
     def __init__(self, options: ReplayOptions, seed: int) -> None:
         self._plan, self._epochs, self._seed = options.load(), options.epochs, seed
+        self._origin = self._plan.origin if options.warm_start else None
         self._number: dict[int, int] = {}  # place in the plan -> trial
         self._scored: dict[int, bool] = {}  # place -> whether it can be built on
         self._asked, self._mixed = 0, False
@@ -75,6 +88,9 @@ class Replay:
 
     def _member(self, place: int, member: PlannedMember) -> Trial:
         number = self._number[place] = self._next()
+        checkpoint = f"{self._origin}/{member.checkpoint}" if self._origin and member.checkpoint else None
+        # A member's own weights are ahead of those of the parent that it once began from.
+        parent = member.parent if checkpoint is None else None
         return Trial(
             number=number,
             strategy="",
@@ -82,11 +98,12 @@ class Replay:
             parameters=member.parameters,
             epochs=self._epochs or member.epochs,
             fraction=member.fraction,
-            parent=None if member.parent is None or not self._scored[member.parent] else self._number[member.parent],
+            parent=None if parent is None or not self._scored[parent] else self._number[parent],
             offset=self._translated(member.offset, member.offset_bias),
             teacher=self._translated(member.teacher, member.teacher_bias),
             seed=derive(self._seed, "member", place),
             tags={"generator": member.name or member.family, "role": "member", "round": str(place)},
+            checkpoint=checkpoint,
         )
 
     def _translated(self, weights: dict[int, float] | None, bias: float) -> Mixture | None:

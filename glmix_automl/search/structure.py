@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from glmix_automl.config import Config
+from glmix_automl.layout import TRIALS
 from glmix_automl.search.growth import MIXTURE, Attempt, EntryRule
 from glmix_automl.trial import Mixture, Result, Trial, Value
 
@@ -75,6 +76,8 @@ class PlannedMember(Config):
     teacher_bias: float = 0.0
     parent: int | None = None
     """Place of the earlier member it began from."""
+    checkpoint: str | None = None
+    """Folder of its weights within the plan's `origin`; none: they were not kept."""
 
 
 class Plan(Config):
@@ -85,6 +88,8 @@ class Plan(Config):
     bias: float = 0.0
     weighting: dict[str, Value] = {}
     """Parameters of the final mixture trial; its penalties are in the order of the members."""
+    origin: str | None = None
+    """Folder of the study or exported model that found it: members' weights, and the schema of their dataset."""
 
 
 def structure(trials: Mapping[int, Trial], results: Mapping[int, Result], entry: str | None = None) -> Structure:
@@ -105,27 +110,27 @@ def structure(trials: Mapping[int, Trial], results: Mapping[int, Result], entry:
 
 
 def plan(trials: Mapping[int, Trial], results: Mapping[int, Result], entry: str | None = None) -> Plan:
-    """The found structure as a plan: members that have a weight, and those that the offset of such a one is made of.
+    """The found structure as a plan, or that of a replay: members that have a weight, and those that the offset of such
+    a one is made of, in the order in which they were asked for.
 
     Raises:
         ValueError: nothing has entered yet.
     """
     found = _Journal(trials, results, entry)
-    chain = found.chain()
-    if not chain:
-        raise ValueError("growth has found no ensemble yet, so there is nothing to replay")
-    grown = structure(trials, results, entry)
-    needed = found.needed({member.trial for member in grown.members if member.weight})
-    kept = [member for member in grown.members if member.trial in needed]
-    place = {member.trial: k for k, member in enumerate(kept)}
-    final = chain[-1].trial
+    final = found.final()
+    if final is None:
+        raise ValueError("there is no ensemble yet, so there is nothing to replay")
+    fitted = found.fitted(final)
+    weights = dict(zip(fitted.members, fitted.weights, strict=True))
+    kept = sorted(found.needed(set(weights)))
+    place = {number: k for k, number in enumerate(kept)}
     penalties = dict(zip(final.members.members if final.members else (), _penalties(final), strict=True))
     return Plan(
-        members=tuple(found.planned(member, place) for member in kept),
-        bias=grown.bias,
+        members=tuple(found.planned(number, weights.get(number, 0.0), place) for number in kept),
+        bias=fitted.bias,
         weighting={
             **{k: v for k, v in final.parameters.items() if k in ("weighting", "fit")},
-            "penalties": " ".join(penalties.get(member.trial, "0") for member in kept),
+            "penalties": " ".join(penalties.get(number, "0") for number in kept),
         },
     )
 
@@ -134,9 +139,10 @@ class _Journal:
     """The trials of one entry, and which mixture fits became the ensemble."""
 
     def __init__(self, trials: Mapping[int, Trial], results: Mapping[int, Result], entry: str | None) -> None:
-        self.trials = {n: t for n, t in trials.items() if "growth" in t.tags and entry in (None, t.strategy)}
+        self.trials = {n: t for n, t in trials.items() if "role" in t.tags and entry in (None, t.strategy)}
         self.results = results
-        self.mixtures = {t.tags["growth"]: t for t in self.trials.values() if t.family == MIXTURE}
+        self.grew = [trial for trial in self.trials.values() if "growth" in trial.tags]
+        self.mixtures = {t.tags["growth"]: t for t in self.grew if t.family == MIXTURE}
 
     def attempt(self, trial: Trial) -> Attempt:
         """A mixture trial with what it tried: those of its members that were not in the ensemble before."""
@@ -151,7 +157,7 @@ class _Journal:
 
     def chain(self) -> list[Attempt]:
         """The attempts that entered, in order."""
-        bases = {t.tags["base"] for t in self.trials.values()} - {""}
+        bases = {t.tags["base"] for t in self.grew} - {""}
         last = max(bases, key=int, default="")
         # The last entry may have no trial that builds on it; the rule that it entered by is in the trials themselves.
         rivals = [self.attempt(t) for t in self.mixtures.values() if t.tags["base"] == last]
@@ -163,6 +169,14 @@ class _Journal:
             chain.append(self.attempt(self.mixtures[last]))
             last = self.mixtures[last].tags["base"]
         return chain[::-1]
+
+    def final(self) -> Trial | None:
+        """The mixture trial that is the ensemble: of growth the last that entered, of a replay its only one."""
+        chain = self.chain()
+        if chain or self.grew:
+            return chain[-1].trial if chain else None
+        replayed = [trial for trial in self.trials.values() if trial.family == MIXTURE]
+        return next((trial for trial in replayed if self.fitted(trial).members), None)
 
     def grown(self, number: int, attempt: Attempt, weights: Mapping[int, float]) -> Grown:
         """A member, with the AUC of the attempt it entered by."""
@@ -211,23 +225,24 @@ class _Journal:
                 todo += [] if trial.parent is None else [trial.parent]
         return found
 
-    def planned(self, member: Grown, place: Mapping[int, int]) -> PlannedMember:
+    def planned(self, number: int, weight: float, place: Mapping[int, int]) -> PlannedMember:
         """A member in places of the plan instead of numbers of the study."""
-        trial = self.trials[member.trial]
+        trial = self.trials[number]
         offset, offset_bias = self.flat(trial.offset) if trial.offset else ({}, 0.0)
         teacher, teacher_bias = self.flat(trial.teacher) if trial.teacher else ({}, 0.0)
         return PlannedMember(
-            family=member.family,
-            name=member.name,
-            parameters=dict(member.parameters),
+            family=trial.family,
+            name=trial.tags["generator"],
+            parameters=dict(trial.parameters),
             epochs=trial.epochs,
             fraction=trial.fraction,
-            weight=member.weight,
+            weight=weight,
             offset={place[n]: w for n, w in offset.items()} if trial.offset else None,
             offset_bias=offset_bias,
             teacher={place[n]: w for n, w in teacher.items()} if trial.teacher else None,
             teacher_bias=teacher_bias,
             parent=None if trial.parent is None else place[trial.parent],
+            checkpoint=f"{TRIALS}/{number}",
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from glmix_automl.config import parse
 from glmix_automl.dataset import Dataset
 from glmix_automl.errors import ConfigError, StudyError
+from glmix_automl.layout import SCHEMA
 from glmix_automl.search import STRATEGIES
 from glmix_automl.search.ordered import Ordered
 from glmix_automl.seeds import derive
@@ -18,6 +19,7 @@ from glmix_automl.study import journal, lock, place
 from glmix_automl.study.controller import Controller
 from glmix_automl.study.folder import StudyFolder, StudyRecord, resumable
 from glmix_automl.study.journal import Journal
+from glmix_automl.study.plans import with_plans
 from glmix_automl.study.priors import with_priors
 from glmix_automl.study.race import Entry
 from glmix_automl.study.settings import EntrySettings, SearchSettings
@@ -53,7 +55,7 @@ class Session:
         self.folder = StudyFolder(settings.study)
         self.dataset = Dataset.open(settings.dataset)
         begun = self.folder.record.settings if resume and self.folder.begun else None
-        self.settings = with_priors(resolved(settings), self.dataset, begun)
+        self.settings = with_plans(with_priors(resolved(settings), self.dataset, begun), begun)
         self.entries = race(self.settings)
         self.controller: Controller | None = None
         self._resume = resume
@@ -84,6 +86,8 @@ class Session:
             begun = self.folder.record
             resumable(begun, record, self.folder.path)
             record = record.model_copy(update={"id": begun.id})
+        # Beside the weights that a later study may begin from, when the dataset is gone.
+        self.folder.files.write(SCHEMA, self.dataset.schema.model_dump_json(indent=1))
         self.folder.write(record)
 
     def interrupt(self) -> None:

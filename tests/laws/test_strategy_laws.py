@@ -36,6 +36,20 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         "replay",
         {"plan": {"members": [{"family": "logistic"}, {"family": "cross", "offset": {0: 1.0}}, {"family": "cross"}]}},
     ),
+    "warm replay": (
+        "replay",
+        {
+            "plan": {
+                "origin": "studies/yesterday",
+                "members": [
+                    {"family": "logistic", "checkpoint": "trials/0"},
+                    {"family": "cross", "offset": {0: 1.0}, "checkpoint": "trials/3"},
+                    {"family": "cross", "parent": 1},
+                ],
+            },
+            "warm_start": True,
+        },
+    ),
     "tuned growth": (
         "adanet",
         {"generator": {"kind": "tuned", "strategy": "random", **WORK, "trials": 12}, "candidates": 20},

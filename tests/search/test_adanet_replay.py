@@ -78,6 +78,55 @@ def test_replaying_on_new_data_comes_close_to_growing_there(tmp_path: Path) -> N
     assert new.auc(Mixture((max(new.trials),), (1.0,))) > fresh.auc(searched.ensemble) - 0.01
 
 
+def test_a_warm_start_names_the_weights_of_every_member() -> None:
+    world = World()
+    grown(world, warm_start=True)
+    found = plan(world.trials, world.results).model_copy(update={"origin": "studies/yesterday"})
+    assert any(member.parent is not None for member in found.members)
+    again = World()
+    play(Replay(ReplayOptions(plan=found.model_dump(), warm_start=True), 1), again, slots=3)
+    members = [trial for trial in again.trials.values() if trial.family == "part"]
+    assert {trial.checkpoint for trial in members} == {
+        f"studies/yesterday/trials/{number}" for number in world.results if number in _members(world)
+    }
+    assert all(trial.parent is None for trial in members)
+    cold = World()
+    play(Replay(ReplayOptions(plan=found.model_dump()), 1), cold, slots=3)
+    assert all(trial.checkpoint is None for trial in cold.trials.values())
+    assert any(trial.parent is not None for trial in cold.trials.values())
+
+
+def _members(world: World) -> set[int]:
+    """Trials whose weights a plan of the world needs."""
+    return {int(str(member.checkpoint).rpartition("/")[2]) for member in plan(world.trials, world.results).members}
+
+
+def test_a_member_whose_weights_were_not_kept_is_trained_anew() -> None:
+    world = World()
+    grown(world)
+    found = plan(world.trials, world.results).model_dump()
+    found["members"][0]["checkpoint"] = None
+    strategy = Replay(ReplayOptions(plan={**found, "origin": "model"}, warm_start=True), 1)
+    (first,) = strategy.ask(1)
+    assert first.checkpoint is None
+
+
+def test_a_replay_is_itself_a_structure_to_replay() -> None:
+    world, again = World(), World(seed=9)
+    grown(world)
+    found = plan(world.trials, world.results)
+    play(Replay(ReplayOptions(plan=found.model_dump()), 1), again, slots=3)
+    next_night = plan(again.trials, again.results)
+    assert [m.parameters for m in next_night.members] == [m.parameters for m in found.members]
+    assert [m.checkpoint for m in next_night.members] == [f"trials/{n}" for n in range(len(found.members))]
+    assert [list(m.offset or ()) for m in next_night.members] == [list(m.offset or ()) for m in found.members]
+    assert next_night.weighting == found.weighting
+    last = again.results[max(again.trials)].metrics
+    assert [m.weight for m in next_night.members] == [last[f"weight_{k}"] for k in range(len(found.members))]
+    with pytest.raises(ValueError, match="nothing to replay"):
+        plan(again.trials, {n: r for n, r in again.results.items() if n < max(again.trials)})
+
+
 def test_a_member_that_fails_is_left_out() -> None:
     world = World()
     grown(world)
@@ -107,6 +156,8 @@ def test_plans_that_cannot_be_carried_out_are_refused(tmp_path: Path) -> None:
         Replay(ReplayOptions(plan={"members": [{"family": "part", "offset": {"0": 1.0}}]}), 0)
     with pytest.raises(ConfigError, match="version 2"):
         Replay(ReplayOptions(plan={"version": 2, "members": []}), 0)
+    with pytest.raises(ConfigError, match="warm_start: the plan has no `origin`"):
+        Replay(ReplayOptions(plan={"members": [{"family": "part"}]}, warm_start=True), 0)
     with pytest.raises(ConfigError, match="cannot be read"):
         Replay(ReplayOptions(plan=str(tmp_path / "nowhere.json")), 0)
 
