@@ -121,6 +121,8 @@ def _parameters(trial: Trial) -> dict[str, object]:
     budget: dict[str, object] = {"epochs": trial.epochs, "fraction": trial.fraction, "seed": trial.seed}
     if trial.parent is not None:
         budget["parent"] = trial.parent
+    if trial.checkpoint is not None:
+        budget["checkpoint"] = trial.checkpoint
     for name in ("offset", "members", "teacher"):
         mixture = getattr(trial, name)
         if mixture is not None:

@@ -14,6 +14,7 @@ from glmix_automl.study.folder import StudyFolder, StudyRecord
 from glmix_automl.study.journal import Journal
 from glmix_automl.study.session import Session
 from glmix_automl.study.settings import SearchSettings
+from glmix_automl.trial import Trial
 from tests.dataset_maker import make_dataset
 from tests.search.growth_world import World
 from tests.search.test_adanet_replay import grown
@@ -74,6 +75,7 @@ def test_the_plan_of_a_study_is_read_once_and_kept(folder: Path) -> None:
         assert read(session) == expected.model_copy(update={"origin": str(made.path)})
         (first,) = session.entries["replay"].ask(1, 0, 0.0)
         assert first.checkpoint == f"{made.path}/{expected.members[0].checkpoint}"
+        assert Trial.from_json(json.loads(json.dumps(first.to_json()))) == first
     made.journal.unlink()
     made.files.remove("trials")
     with Session(configured, resume=True) as session:
