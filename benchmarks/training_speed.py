@@ -115,18 +115,22 @@ def keras(train: Block, test: Block, hidden: tuple[int, ...], width: int, batch:
 
 
 def products_only(batch: int, width: int) -> Steps:
-    """The matrix products of the subnetwork's forward and backward pass, on constant data, and nothing else."""
+    """The matrix products of the subnetwork's forward and backward pass, on constant data, and nothing else.
+
+    Towards the inputs only those of the embeddings are made, as ours does: numerics need no gradient.
+    """
     shapes = [NUMERICS + width * len(SIZES), 128, 128, 1]
     inputs = [tf.random.normal([4 * batch, n]) for n in shapes]
     kernels = [tf.random.normal(shapes[k : k + 2]) for k in range(3)]
+    towards = [tf.identity(kernels[0][NUMERICS:]), *kernels[1:]]
 
     @tf.function(autograph=False)
     def loop(count: tf.Tensor) -> tf.Tensor:
         def body(step: tf.Tensor, used: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             start = step % 4 * batch  # other rows each time, or the products are taken out of the loop
             rows = [tf.slice(x, [start, 0], [batch, x.shape[1]]) for x in inputs]
-            for x, w, out in zip(rows[:-1], kernels, rows[1:], strict=True):
-                products = tf.matmul(x, w), tf.matmul(x, out, transpose_a=True), tf.matmul(out, w, transpose_b=True)
+            for x, w, back, out in zip(rows[:-1], kernels, towards, rows[1:], strict=True):
+                products = tf.matmul(x, w), tf.matmul(x, out, transpose_a=True), tf.matmul(out, back, transpose_b=True)
                 used += tf.add_n([product[0, 0] for product in products])  # or they are left out as unused
             return step + 1, used
 
