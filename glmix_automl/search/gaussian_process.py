@@ -1,7 +1,9 @@
 """A Gaussian process as surrogate: Matern 5/2 with automatic relevance, its hyperparameters by penalised likelihood.
 
 Rasmussen and Williams (2006), algorithm 2.1 and equation 5.9; the prior on length scales grows with the root of the
-number of columns (Hvarfner et al. 2024), which keeps it sound with many parameters and few trials.
+number of columns (Hvarfner et al. 2024), which keeps it sound with many parameters and few trials. It is narrower than
+theirs: with fewer results than columns a wide one is at its highest where one column explains all and the rest counts
+for nothing, and proposals then look along that column only.
 """
 
 import functools
@@ -24,6 +26,8 @@ DISCREPANCY = 0.1
 """Variance by which a result of weight 1/2 may differ from what it would be here, values scaled to variance 1."""
 NOISE_PRIOR = (-6.0, 1.5)
 """Mean and deviation of the logarithm of the noise variance, values scaled to variance 1."""
+SCALE_DEVIATION = 1.0
+"""Deviation of the logarithm of a length scale, around that of the usual one."""
 
 
 def squared_differences(one: Array, other: Array) -> Array:
@@ -33,7 +37,7 @@ def squared_differences(one: Array, other: Array) -> Array:
 
 def usual_scale(columns: int) -> float:
     """The length scale expected before any result: it grows with the root of the columns (Hvarfner et al. 2024)."""
-    return math.sqrt(2 * max(columns, 1))
+    return math.sqrt(max(columns, 1) / 2)
 
 
 def matern(scaled: Array) -> Array:
@@ -160,7 +164,7 @@ def _cost(theta: Array, squares: Array, values: Array, weights: Array) -> tuple[
     )
     # Log-normal priors: length scales around the usual one (Hvarfner et al. 2024, section 4), noise small.
     centre = np.append(np.full(dimensions, math.log(usual_scale(dimensions))), NOISE_PRIOR[0])
-    deviation = np.append(np.full(dimensions, 1.5), NOISE_PRIOR[1])
+    deviation = np.append(np.full(dimensions, SCALE_DEVIATION), NOISE_PRIOR[1])
     away = (theta - centre) / deviation
     return float(cost + 0.5 * away @ away), gradient + away / deviation
 
