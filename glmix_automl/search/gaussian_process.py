@@ -1,14 +1,12 @@
 """A Gaussian process as surrogate: Matern 5/2 with automatic relevance, its hyperparameters by penalised likelihood.
 
 Rasmussen and Williams (2006), algorithm 2.1 and equation 5.9; the prior on length scales grows with the root of the
-number of columns (Hvarfner et al. 2024), which keeps it sound with many parameters and few trials. It is narrower than
-theirs: with fewer results than columns a wide one is at its highest where one column explains all and the rest counts
-for nothing, and proposals then look along that column only.
+number of columns (Hvarfner et al. 2024), which keeps it sound with many parameters and few trials.
 """
 
 import functools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, solve_triangular
@@ -26,8 +24,6 @@ DISCREPANCY = 0.1
 """Variance by which a result of weight 1/2 may differ from what it would be here, values scaled to variance 1."""
 NOISE_PRIOR = (-6.0, 1.5)
 """Mean and deviation of the logarithm of the noise variance, values scaled to variance 1."""
-SCALE_DEVIATION = 1.0
-"""Deviation of the logarithm of a length scale, around that of the usual one."""
 
 
 def squared_differences(one: Array, other: Array) -> Array:
@@ -35,9 +31,27 @@ def squared_differences(one: Array, other: Array) -> Array:
     return np.square(one.T[:, :, None] - other.T[:, None, :])
 
 
-def usual_scale(columns: int) -> float:
-    """The length scale expected before any result: it grows with the root of the columns (Hvarfner et al. 2024)."""
-    return math.sqrt(max(columns, 1) / 2)
+class Scales(NamedTuple):
+    """What is believed of length scales before any result, log-normal (Hvarfner et al. 2024, section 4).
+
+    Attributes:
+        share: the usual one, as a share of the root of the number of columns.
+        deviation: of the logarithm.
+    """
+
+    share: float
+    deviation: float
+
+    def usual(self, columns: int) -> float:
+        """The length scale expected with so many columns."""
+        return self.share * math.sqrt(max(columns, 1))
+
+
+NARROW = Scales(math.sqrt(0.5), 1.0)
+"""For few results: with fewer of them than columns a wide prior lets one column explain all and the rest count for
+nothing, and proposals then look along that column only."""
+WIDE = Scales(math.sqrt(2), 1.5)
+"""For many: they can tell by themselves."""
 
 
 def matern(scaled: Array) -> Array:
@@ -49,7 +63,8 @@ def matern(scaled: Array) -> Array:
 class GaussianProcess:
     """Zero mean, unit prior variance of the scaled values; `theta` holds log length scales, then log noise variance."""
 
-    def __init__(self) -> None:
+    def __init__(self, scales: Scales = NARROW) -> None:
+        self._scales = scales
         self._theta: Array = np.empty(0)
         self._learnt = 0
         self._columns: Array = np.empty((0, 0))
@@ -82,7 +97,9 @@ class GaussianProcess:
             starts.insert(0, self._theta)
         bounds = [(-4.0, 5.0)] * dimensions + [(-14.0, 1.0)]
         found = [
-            minimize(_cost, start, (squares, values, weights), jac=True, bounds=bounds, options={"maxiter": 50})
+            minimize(
+                _cost, start, (squares, values, weights, self._scales), jac=True, bounds=bounds, options={"maxiter": 50}
+            )
             for start in starts
         ]
         return min(found, key=lambda each: float(each.fun)).x
@@ -145,7 +162,7 @@ def _doubt(weights: Array) -> Array:
     return DISCREPANCY * (1 / weights - 1)
 
 
-def _cost(theta: Array, squares: Array, values: Array, weights: Array) -> tuple[float, Array]:
+def _cost(theta: Array, squares: Array, values: Array, weights: Array, scales: Scales) -> tuple[float, Array]:
     """Negative log posterior of the hyperparameters and its gradient (equations 5.8 and 5.9, plus the priors)."""
     rows, dimensions = len(values), len(squares)
     inverse_squares = np.exp(-2 * theta[:-1])
@@ -162,9 +179,9 @@ def _cost(theta: Array, squares: Array, values: Array, weights: Array) -> tuple[
         0.5 * np.einsum("ij,dij->d", slope, squares, optimize=True) * inverse_squares,
         0.5 * np.trace(inner) * noise,
     )
-    # Log-normal priors: length scales around the usual one (Hvarfner et al. 2024, section 4), noise small.
-    centre = np.append(np.full(dimensions, math.log(usual_scale(dimensions))), NOISE_PRIOR[0])
-    deviation = np.append(np.full(dimensions, SCALE_DEVIATION), NOISE_PRIOR[1])
+    # Log-normal priors: length scales around the usual one, noise small.
+    centre = np.append(np.full(dimensions, math.log(scales.usual(dimensions))), NOISE_PRIOR[0])
+    deviation = np.append(np.full(dimensions, scales.deviation), NOISE_PRIOR[1])
     away = (theta - centre) / deviation
     return float(cost + 0.5 * away @ away), gradient + away / deviation
 

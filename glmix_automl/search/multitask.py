@@ -18,7 +18,7 @@ from glmix_automl.search.calibration import Line, line
 from glmix_automl.search.candidates import Candidates
 from glmix_automl.search.encoding import Encoding
 from glmix_automl.search.entry import Seen
-from glmix_automl.search.gaussian_process import GaussianPosterior, GaussianProcess, usual_scale, weight
+from glmix_automl.search.gaussian_process import WIDE, GaussianPosterior, GaussianProcess, weight
 from glmix_automl.search.objectives import clipped, scaled
 from glmix_automl.search.random_search import design
 from glmix_automl.search.rungs import Ascent, RungOptions
@@ -65,7 +65,7 @@ class Multitask:
         self._candidates = Candidates(options.space, options.candidates, belief)
         self._seen = Seen()
         self._continued: set[int] = set()
-        self._process = GaussianProcess()
+        self._process = GaussianProcess(WIDE)
         self._encoding = Encoding(options.space, absent=0.5)
 
     def tell(self, result: Result) -> None:
@@ -200,7 +200,7 @@ class Multitask:
     def _with_rung(self, points: Unit, rungs: "np.ndarray") -> Array:
         encoded = self._encoding(points)
         # Until results tell, the lowest budget says half of the full one: they are one usual length scale apart.
-        apart = usual_scale(encoded.shape[1] + 1)
+        apart = WIDE.usual(encoded.shape[1] + 1)
         return np.column_stack([encoded, rungs / (self._options.rungs - 1) * apart])
 
     def _cost(self, numbers: list[int], options: list[_Option]) -> Array:

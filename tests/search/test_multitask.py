@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from glmix_automl.search.calibration import Line, line
-from glmix_automl.search.gaussian_process import matern, usual_scale
+from glmix_automl.search.gaussian_process import WIDE, matern
 from glmix_automl.search.multitask import Multitask, MultitaskOptions
 from glmix_automl.trial import Costs, Result, State, Trial
 
@@ -111,7 +111,7 @@ def test_where_small_budgets_say_nothing_the_full_one_is_used() -> None:
 def test_before_any_result_the_lowest_budget_says_half_of_the_full_one() -> None:
     strategy = Multitask(MultitaskOptions.model_validate({"family": "f", "space": SPACE, "epochs": 27}), 0)
     low, full = strategy._with_rung(np.full((2, 2), 0.5), np.array([0.0, 3.0]))
-    apart = np.square((low - full) / usual_scale(3)).sum()
+    apart = np.square((low - full) / WIDE.usual(3)).sum()
     assert matern(apart) == pytest.approx(0.5, abs=0.03)
 
 
