@@ -2,7 +2,7 @@
 
 DeepHyper pins other versions than our lock does, so the call is made in an environment of their own:
 
-    python -m venv /tmp/peers && /tmp/peers/bin/pip install deephyper optuna torch pydantic pyyaml threadpoolctl
+    python -m venv /tmp/peers && /tmp/peers/bin/pip install deephyper optuna torch pydantic pyyaml pyarrow threadpoolctl
     PYTHONPATH=. /tmp/peers/bin/python benchmarks/tuning.py --strategies gp optuna-tpe optuna-gp deephyper-et
 
 (PyTorch is what Optuna's Gaussian process computes with.)
