@@ -59,7 +59,7 @@ EMBEDDING = {
 }
 
 REGULARISATION = {
-    "dropout": Parameter(0.0, "share of hidden units left out at each step", low=0.0, high=0.95),
+    "dropout": Parameter(0.0, "share of hidden units left out at each step, to the nearest 256th", low=0.0, high=0.95),
     "weight_decay": Parameter(0.0, "strength of 1/2 |kernel|^2 beside the mean loss", low=0.0, high=10.0),
 }
 
