@@ -1,5 +1,7 @@
 """Forests and the Gaussian process: what they expect, and how they take lies and news."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy.optimize import check_grad
@@ -8,7 +10,15 @@ from sklearn.gaussian_process.kernels import Matern
 
 from glmix_automl.search import acquisition
 from glmix_automl.search.forest import Forest
-from glmix_automl.search.gaussian_process import JITTER, GaussianProcess, _cost, squared_differences
+from glmix_automl.search.gaussian_process import (
+    JITTER,
+    NARROW,
+    WIDE,
+    GaussianProcess,
+    Scales,
+    _cost,
+    squared_differences,
+)
 from glmix_automl.search.seconds import expected_seconds
 from glmix_automl.search.surrogate import Array, Surrogate
 
@@ -93,13 +103,13 @@ def test_the_process_agrees_with_scikit_learn() -> None:
     assert JITTER < process.noise < 0.1
 
 
-def test_the_likelihood_has_the_gradient_it_says() -> None:
+@pytest.mark.parametrize("scales", [NARROW, WIDE])
+def test_the_likelihood_has_the_gradient_it_says(scales: Scales) -> None:
     columns, values = told(25)
     squares, weights = squared_differences(columns, columns), np.full(25, 0.7)
+    both = partial(_cost, squares=squares, values=values, weights=weights, scales=scales)
     for theta in (np.array([-1.0, 0.3, -4.0]), np.array([0.5, -0.5, -2.0])):
-        error = check_grad(
-            lambda t: _cost(t, squares, values, weights)[0], lambda t: _cost(t, squares, values, weights)[1], theta
-        )
+        error = check_grad(lambda t: both(t)[0], lambda t: both(t)[1], theta)
         assert error < 1e-4
 
 
