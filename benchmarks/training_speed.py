@@ -141,7 +141,7 @@ def products_only(batch: int, width: int) -> Steps:
 
 
 def step_by_hand(block: Block, batch: int, width: int) -> Steps:
-    """The subnetwork's step written out in the fewest operations of TensorFlow: gathers, products, Adam, Adagrad.
+    """The subnetwork's step written out in few operations of TensorFlow: gathers, products, Adam, Adagrad.
 
     It shows what a step needs beside the products, whoever writes it. Vocabularies up to 512 ids share a table.
     """
