@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from glmix_automl.errors import DataError
 from glmix_automl.models.parts import Part
-from glmix_automl.models.rows import Rows, bases, signature, take
+from glmix_automl.models.rows import Rows, bases, signature, taker
 from glmix_automl.schema import Schema
 from glmix_automl.trial import Value
 
@@ -95,7 +95,7 @@ class Differentiable(Coordinate):
 
     @abc.abstractmethod
     def gradients(self, batch: Rows, scale: tf.Tensor, hyper: Hyper, noise: tf.Tensor) -> list[Gradient]:
-        """Of the batch's objective, for `dense` and then `tables`; slices of touched rows for tables.
+        """Of the batch's objective, for `dense` and then `tables`, these whole or in slices of distinct rows.
 
         Args:
             batch: prepared rows.
@@ -156,16 +156,39 @@ class Differentiable(Coordinate):
 
     def _score(self, rows: Rows) -> tf.Tensor:
         rows, count = self.prepare(rows), tf.shape(rows.label)[0]
+        take = taker(rows)
         chunks = -(-count // SCORE_ROWS)
         parts = tf.TensorArray(tf.float32, size=chunks, infer_shape=False, element_shape=[None])
 
         def score(chunk: tf.Tensor, parts: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
             start = chunk * SCORE_ROWS
-            batch = take(rows, start, tf.minimum(SCORE_ROWS, count - start))
+            batch = take(tf.cast(start, tf.int64)[None], tf.minimum(SCORE_ROWS, count - start))
             return chunk + 1, parts.write(chunk, self.logits(batch))
 
         _, parts = tf.while_loop(lambda chunk, _: chunk < chunks, score, (tf.constant(0), parts), parallel_iterations=1)
         return parts.concat()
+
+
+def summed(slopes: tf.Tensor, owners: tf.Tensor, ids: tf.Tensor, rows: int, whole: bool = False) -> Gradient:
+    """The gradient of a table by what its lookups get: of all its rows, or slices of those that were looked up.
+
+    Slices of one row are summed here, as the kernel that updates rows runs in parallel and would race where they
+    repeat: into the whole table if that has no more rows than there are lookups, else into the distinct ones, which
+    must be found first. Both give the same bits.
+
+    Args:
+        slopes: float32 [n, width], or [n] for a table of single weights.
+        owners: int32 [lookups], which of `slopes` each lookup gets.
+        ids: int32 [lookups], row of each.
+        rows: of the table.
+        whole: to sum into the whole table, however many lookups there are.
+    """
+    add = tf.raw_ops.SparseSegmentSumGrad  # half the time of a segment sum
+    if whole or (ids.shape[0] is not None and ids.shape[0] >= rows):
+        return add(grad=slopes, indices=ids, segment_ids=owners, output_dim0=rows)
+    distinct, place = tf.unique(ids)
+    total = add(grad=slopes, indices=place, segment_ids=owners, output_dim0=tf.size(distinct))
+    return tf.IndexedSlices(total, distinct, dense_shape=tf.constant([rows, *slopes.shape[1:]]))
 
 
 def variable(name: str, shape: Sequence[int]) -> tf.Variable:

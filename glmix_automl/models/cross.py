@@ -30,9 +30,9 @@ class Cross(Network):
         self.dense = [*self._narrow, *self._widen, self._output, *self._biases, self._bias]
         self.reset(parameters, seed)
 
-    def forward(self, numerics: tf.Tensor, blocks: list[tf.Tensor], drop: Drop) -> tf.Tensor:
+    def forward(self, numerics: tf.Tensor, embedded: tf.Tensor, drop: Drop) -> tf.Tensor:
         """See `Network`."""
-        first = tf.concat([numerics, *blocks], axis=1)
+        first = tf.concat([numerics, embedded], axis=1)
         crossed = first
         for narrow, widen, bias in zip(self._narrow, self._widen, self._biases, strict=True):
             inner = drop(tf.matmul(tf.matmul(crossed, narrow), widen))

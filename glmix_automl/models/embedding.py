@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from glmix_automl.models.coordinate import Gradient, variable
+from glmix_automl.models.coordinate import Gradient, summed, variable
 from glmix_automl.models.parts import Part, Piece, side_by_side, vocabulary_piece
 from glmix_automl.models.rows import BagRows, Rows, signature
 from glmix_automl.schema import Bag, Categorical, Schema
@@ -113,8 +113,7 @@ class Embedding:
     def inputs(self) -> list[Piece]:
         """What the columns of `features` stand for, in order."""
         places = [*(p for group in self._groups for p in group), *self.bags]
-        widths = [int(self.tables[p.table].shape[1]) for p in places]
-        return [Piece((f.kind, f.name), width) for f, width in zip(self.order, widths, strict=True)]
+        return [Piece((f.kind, f.name), self._width(p)) for f, p in zip(self.order, places, strict=True)]
 
     def prepare(self, rows: Rows) -> Rows:
         """Rows with the place of each term in its table for an id, and apart the categoricals of each table, which a
@@ -145,63 +144,72 @@ class Embedding:
         bags = signature(self._schema).bags if self.tables else ()
         return signature(self._schema)._replace(categoricals=apart, bags=bags)
 
-    def features(self, batch: Rows) -> list[tf.Tensor]:
-        """One float32 [rows, width] per feature block of a prepared batch: categoricals of a table side by side, and
-        for each bag its entries' rows by value, pooled (zeros if it is empty).
+    def features(self, batch: Rows) -> tf.Tensor:
+        """What a batch of prepared rows is embedded as, float32 [rows, width]: categoricals, those of a table side by
+        side, and for each bag its entries' rows by value, pooled (zeros if it is empty).
         """
-        blocks = []
+        blocks = [tf.zeros([tf.shape(batch.label)[0], 0])]
         for group, ids in zip(self._groups, batch.categoricals, strict=True):
-            found = self._rows(group[0].table, ids)
+            found = self._rows(group[0].table, tf.reshape(ids, [-1]))
             blocks.append(tf.reshape(found, [-1, len(group) * found.shape[-1]]))
         for place in self.bags:
             bag = batch.bags[place.column]
             found = self._weighted(place, bag, self._rows(place.table, bag.ids))
             total = tf.math.unsorted_segment_sum(found, bag.owners, tf.shape(batch.label)[0])
             blocks.append(self._pooled(place, bag, total))
-        return blocks
+        return _joined(blocks[1:] or blocks, axis=1)
 
-    def gradients(self, batch: Rows, slopes: list[tf.Tensor], decay: tf.Tensor | None) -> list[Gradient]:
-        """One per table: of the whole table where bags look up in a small or middle one, else a slice per lookup.
+    def gradients(self, batch: Rows, slope: tf.Tensor, decay: tf.Tensor | None) -> list[Gradient]:
+        """One per table, see `summed`.
 
         Args:
             batch: prepared rows.
-            slopes: gradients of `features`.
+            slope: gradient of `features`.
             decay: strength of 1/2 |row|^2 per lookup, or None.
         """
         found: list[list[_Lookups]] = [[] for _ in self.tables]
-        count = len(self._groups)
-        for group, ids, slope in zip(self._groups, batch.categoricals, slopes[:count], strict=True):
-            width = self.tables[group[0].table].shape[1]
-            flat = tf.reshape(ids, [-1])
-            found[group[0].table].append(_Lookups(flat, tf.range(tf.size(flat)), tf.reshape(slope, [-1, width])))
-        for place, slope in zip(self.bags, slopes[count:], strict=True):
-            bag = batch.bags[place.column]
-            found[place.table].append(_Lookups(bag.ids, bag.owners, self._pooled(place, bag, slope), place))
+        start = 0
+        for group, ids in zip(self._groups, batch.categoricals, strict=True):
+            found[group[0].table].append(self._looked_up(slope, start, group, tf.reshape(ids, [-1])))
+            start += len(group) * self._width(group[0])
+        for place in self.bags:
+            bag, end = batch.bags[place.column], start + self._width(place)
+            pooled = self._pooled(place, bag, slope[:, start:end])
+            found[place.table].append(_Lookups(bag.ids, bag.owners, pooled, place))
+            start = end
         return [self._gradient(batch, number, lookups, decay) for number, lookups in enumerate(found)]
 
+    def _looked_up(self, slope: tf.Tensor, start: int, group: list[_Place], ids: tf.Tensor) -> "_Lookups":
+        """Of categoricals whose columns begin at `start`: where rows of a width fill `slope`, without a copy."""
+        width, columns = self._width(group[0]), np.arange(len(group))
+        is_alone = not any(bag.table == group[0].table for bag in self.bags)
+        if is_alone and start % width == self.width % width == 0:
+            first = tf.range(slope.shape[0] or tf.shape(slope)[0]) * (self.width // width)
+            owners = tf.reshape(first[:, None] + (start // width + columns), [-1])
+            return _Lookups(ids, owners, tf.reshape(slope, [-1, width]))
+        own = slope[:, start : start + len(group) * width]
+        return _Lookups(ids, tf.range(ids.shape[0] or tf.size(ids)), tf.reshape(own, [-1, width]))
+
     def _gradient(self, batch: Rows, number: int, lookups: list["_Lookups"], decay: tf.Tensor | None) -> Gradient:
-        table, ids = self.tables[number], _joined([each.ids for each in lookups])
-        is_plain = not any(each.bag and self._schema.bags[each.bag.column].weighted for each in lookups)
-        if self._is_whole[number] and is_plain and decay is None:
+        rows, is_whole = int(self.tables[number].shape[0]), self._is_whole[number]
+        ids = _joined([each.ids for each in lookups])
+        if decay is None and not any(each.bag and self._schema.bags[each.bag.column].weighted for each in lookups):
             before = itertools.accumulate((tf.shape(each.slopes)[0] for each in lookups[:-1]), initial=0)
-            return tf.raw_ops.SparseSegmentSumGrad(
-                grad=_joined([each.slopes for each in lookups]),
-                indices=ids,
-                segment_ids=_joined([each.owners + first for each, first in zip(lookups, before, strict=True)]),
-                output_dim0=table.shape[0],
-            )
+            owners = _joined([each.owners + first for each, first in zip(lookups, before, strict=True)])
+            return summed(_joined([each.slopes for each in lookups]), owners, ids, rows, is_whole)
         slices = _joined([self._slices(batch, each) for each in lookups])
         if decay is not None:
             slices += decay * self._rows(number, ids)
-        if self._is_whole[number]:
-            return tf.math.unsorted_segment_sum(slices, ids, table.shape[0])
-        return tf.IndexedSlices(slices, ids, dense_shape=table.shape)
+        return summed(slices, tf.range(tf.size(ids)), ids, rows, is_whole)
 
     def _slices(self, batch: Rows, lookups: "_Lookups") -> tf.Tensor:
-        if lookups.bag is None:
-            return lookups.slopes
         spread = tf.gather_nd(lookups.slopes, lookups.owners[:, None])
+        if lookups.bag is None:
+            return spread
         return self._weighted(lookups.bag, batch.bags[lookups.bag.column], spread)
+
+    def _width(self, place: _Place) -> int:
+        return int(self.tables[place.table].shape[1])
 
     def _rows(self, table: int, ids: tf.Tensor) -> tf.Tensor:
         return tf.gather_nd(self.tables[table], tf.expand_dims(ids, -1))  # faster than `gather`
@@ -234,8 +242,8 @@ class _Lookups(NamedTuple):
     bag: _Place | None = None
 
 
-def _joined(parts: list[tf.Tensor]) -> tf.Tensor:
-    return parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)
+def _joined(parts: list[tf.Tensor], axis: int = 0) -> tf.Tensor:
+    return parts[0] if len(parts) == 1 else tf.concat(parts, axis)
 
 
 def _told_apart(schema: Schema, feature: Categorical | Bag, terms: int) -> int:

@@ -54,12 +54,11 @@ class Factorisation(Network):
         self._rows.assign(self._rows * 0.1)
         self._pairs.assign(tf.ones_like(self._pairs))
 
-    def forward(self, numerics: tf.Tensor, blocks: list[tf.Tensor], drop: Drop) -> tf.Tensor:
+    def forward(self, numerics: tf.Tensor, embedded: tf.Tensor, drop: Drop) -> tf.Tensor:
         """See `Network`."""
-        fields = [numerics[:, :, None] * self._rows]
-        fields += [tf.reshape(block, [-1, block.shape[1] // self._factors, self._factors]) for block in blocks]
-        stacked = tf.concat(fields, axis=1)
-        linear = product([numerics, *blocks], self._output)
+        terms = tf.reshape(embedded, [-1, embedded.shape[1] // self._factors, self._factors])
+        stacked = tf.concat([numerics[:, :, None] * self._rows, terms], axis=1)
+        linear = product(embedded, self._output, numerics)
         pairs = tf.linalg.matvec(self._products(stacked), self._pairs)
         return tf.reshape(linear, [-1]) + pairs + self._bias
 

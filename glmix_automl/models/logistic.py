@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from glmix_automl.models.coordinate import Differentiable, Gradient, Hyper, variable, wide_table
+from glmix_automl.models.coordinate import Differentiable, Gradient, Hyper, summed, variable, wide_table
 from glmix_automl.models.family import TRAINING, Parameter, resolve
 from glmix_automl.models.parts import Part, Piece, numeric_pieces, side_by_side, vocabulary_piece
 from glmix_automl.models.rows import Rows
@@ -85,31 +85,18 @@ class Logistic(Differentiable):
     def gradients(self, batch: Rows, scale: tf.Tensor, hyper: Hyper, noise: tf.Tensor) -> list[Gradient]:
         """See `Differentiable`; the derivative of the loss by the score is `weight * (p - label)`."""
         residual = (tf.sigmoid(self.logits(batch) + batch.offset) - batch.label) * (batch.weight / scale)
-        linear, table = self.pull_back(batch, residual)
-        if not (self.parameters["l1"] or self.parameters["l2"]):
-            return [linear, table]
-        linear += tf.concat([self._slope(self.linear[:-1], hyper), [0.0]], axis=0)
-        if isinstance(table, tf.IndexedSlices):
-            slope = self._slope(_look_up(self.table, table.indices), hyper)
-            table = tf.IndexedSlices(table.values + slope, table.indices, table.dense_shape)
-        else:
-            table += self._slope(self.table.read_value(), hyper)
-        return [linear, table]
-
-    def pull_back(self, batch: Rows, residual: tf.Tensor) -> list[Gradient]:
-        """`X^T residual` for the weights of `linear` and `table`: slices of touched ids if the table is wide.
-
-        Args:
-            batch: [rows, ...].
-            residual: float32 [rows].
-        """
         row = tf.reshape(residual, [1, -1])
         products = tf.reshape(tf.matmul(row, batch.numerics), [-1])
         linear = tf.concat([products, [tf.reduce_sum(residual)]], axis=0)
         ids, parts = self._touched(batch, residual)
+        is_plain = not (self.parameters["l1"] or self.parameters["l2"])
+        if not is_plain:
+            linear += tf.concat([self._slope(self.linear[:-1], hyper), [0.0]], axis=0)
         if self.is_wide:
-            return [linear, tf.IndexedSlices(parts, ids, dense_shape=tf.constant([self._ids]))]
-        return [linear, tf.math.unsorted_segment_sum(parts, ids, self._ids)]
+            parts = parts if is_plain else parts + self._slope(_look_up(self.table, ids), hyper)
+            return [linear, summed(parts, tf.range(tf.size(ids)), ids, self._ids)]
+        table = tf.math.unsorted_segment_sum(parts, ids, self._ids)
+        return [linear, table if is_plain else table + self._slope(self.table.read_value(), hyper)]
 
     def _slope(self, weights: tf.Tensor, hyper: Hyper) -> tf.Tensor:
         """Of the penalty. That of |w| is only right on average: Adam gives no exact zeros, L-BFGS does."""

@@ -128,8 +128,8 @@ class Network(Differentiable):
         """See `Differentiable`."""
         return self._embedding.signature
 
-    def forward(self, numerics: tf.Tensor, blocks: list[tf.Tensor], drop: Drop) -> tf.Tensor:
-        """Score of each row, float32 [rows], from numerics [rows, n] and embedding blocks [rows, ...]."""
+    def forward(self, numerics: tf.Tensor, embedded: tf.Tensor, drop: Drop) -> tf.Tensor:
+        """Score of each row, float32 [rows], from numerics [rows, n] and what terms are embedded as [rows, width]."""
         raise NotImplementedError
 
     def logits(self, batch: Rows) -> tf.Tensor:
@@ -138,18 +138,18 @@ class Network(Differentiable):
 
     def gradients(self, batch: Rows, scale: tf.Tensor, hyper: Hyper, noise: tf.Tensor) -> list[Gradient]:
         """See `Differentiable`; the tape begins at the features, as embeddings know their own gradients."""
-        blocks = self._embedding.features(batch)
+        embedded = self._embedding.features(batch)
         weights = [weight.read_value() for weight in self.dense]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([self.dense, blocks])
-            score = self.forward(batch.numerics[:, : self._numerics], blocks, self._dropout(hyper, noise))
+            tape.watch([self.dense, embedded])
+            score = self.forward(batch.numerics[:, : self._numerics], embedded, self._dropout(hyper, noise))
         slope = (tf.sigmoid(score + batch.offset) - batch.label) * (batch.weight / scale)  # of the log loss
-        dense, slopes = tape.gradient(score, [self.dense, blocks], slope, unconnected_gradients="zero")
+        dense, towards = tape.gradient(score, [self.dense, embedded], slope, unconnected_gradients="zero")
         if self.parameters.get("weight_decay"):
             decay = [hyper["weight_decay"] * w if w.shape.rank > 1 else 0.0 for w in weights]
             dense = [g + d for g, d in zip(dense, decay, strict=True)]
         shrinkage = hyper["embedding_l2"] / scale if self.parameters["embedding_l2"] else None
-        return [*dense, *self._embedding.gradients(batch, slopes, shrinkage)]
+        return [*dense, *self._embedding.gradients(batch, towards, shrinkage)]
 
     def _dropout(self, hyper: Hyper, noise: tf.Tensor) -> Drop:
         if not self.parameters.get("dropout"):
@@ -169,22 +169,23 @@ def dropped(x: tf.Tensor, share: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return x * (tf.cast(drawn >= tf.cast(out, tf.uint8), tf.float32) * (256 / (256 - out)))
 
 
-def product(parts: list[tf.Tensor], kernel: tf.Variable) -> tf.Tensor:
-    """Parts [rows, ...] side by side times a kernel [inputs, units]: float32 [rows, units].
+def product(inputs: tf.Tensor, kernel: tf.Variable, beside: tf.Tensor | None = None) -> tf.Tensor:
+    """Inputs [rows, n], what is `beside` them before them, times a kernel [all inputs, units]: float32 [rows, units].
 
-    The gradient towards a part is a product with the kernel's rows for it. A tape would compute that of all inputs,
-    numerics too, which need none (here the graph leaves theirs out), and copy each part's columns out of it.
+    What is beside them (numerics) gets no gradient; a tape would multiply by its part of the kernel too. The product
+    towards the inputs comes before that towards the kernel: what is handed down next is still in the cache.
     """
 
     @tf.custom_gradient
-    def multiplied(weights: tf.Tensor, *parts: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor]]]:
-        inputs = tf.concat(parts, axis=1) if len(parts) > 1 else parts[0]
+    def multiplied(weights: tf.Tensor, inputs: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor]]]:
+        whole = inputs if beside is None else tf.concat([beside, inputs], axis=1)
 
         def back(upstream: tf.Tensor) -> list[tf.Tensor]:
-            rows = tf.split(weights, [part.shape[1] for part in parts])
-            towards = [tf.matmul(upstream, row, transpose_b=True) for row in rows]
-            return [tf.matmul(inputs, upstream, transpose_a=True), *towards]
+            own = weights if beside is None else weights[beside.shape[1] :]
+            towards = tf.matmul(upstream, own, transpose_b=True)
+            with tf.control_dependencies([towards]):
+                return [tf.matmul(whole, upstream, transpose_a=True), towards]
 
-        return tf.matmul(inputs, weights), back
+        return tf.matmul(whole, weights), back
 
-    return multiplied(tf.convert_to_tensor(kernel), *parts)
+    return multiplied(tf.convert_to_tensor(kernel), inputs)

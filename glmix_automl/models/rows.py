@@ -1,6 +1,6 @@
 """Rows as tensors in the form the training loop slices without copying; `[rows, ...]` throughout."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +30,8 @@ class Rows(NamedTuple):
 
     Attributes:
         numerics: float32 [rows, numerics].
-        categoricals: int32 [rows, categoricals]; a network's prepared rows have a tuple of these, one per table.
+        categoricals: int32 [rows, categoricals]; a network's prepared rows have a tuple of these, one per table, and a
+            batch of them as `taker` says.
         bags: one per bag of the schema.
         label, weight, offset: float32 [rows].
     """
@@ -99,36 +100,42 @@ def _bag(bag: Any, order: np.ndarray | None) -> BagRows:
     )
 
 
-def take(rows: Rows, start: tf.Tensor, size: tf.Tensor | int) -> Rows:
-    """Rows `start` to `start + size`, in graph, without a copy where they begin at a multiple of 16.
+def taker(rows: Rows) -> Callable[[tf.Tensor, tf.Tensor | int], Rows]:
+    """Takes a batch: from its first row, int64 [1], and its size; in graph, without a copy if it begins at a multiple
+    of 16.
 
-    TensorFlow shares the memory of an aligned slice of a vector, but of a matrix only if each row is aligned.
+    TensorFlow shares the memory of an aligned slice of a vector, but of a matrix only if each row is aligned. So
+    matrices are vectors here, and the ids of prepared rows, of which no one needs a matrix, remain such in a batch:
+    int32 [rows * categoricals of the table]. A loop makes its taker before it begins.
     """
+    flat = tf.nest.map_structure(lambda column: tf.reshape(column, [-1]), (rows.numerics, rows.categoricals))
 
-    def part(column: tf.Tensor) -> tf.Tensor:
-        if column.shape.rank == 1:
-            return tf.slice(column, [start], [size])
-        width = column.shape[1]
-        begin, length = (tf.cast(bound, tf.int64) * width for bound in (start, size))
-        return tf.reshape(tf.slice(tf.reshape(column, [-1]), [begin], [length]), [size, width])
+    def take(begin: tf.Tensor, size: tf.Tensor | int) -> Rows:
+        def entries(vector: tf.Tensor, width: int = 1) -> tf.Tensor:
+            length = tf.cast(size, tf.int64) * width
+            return tf.slice(vector, begin * width if width > 1 else begin, [length])
 
-    return Rows(
-        part(rows.numerics),
-        tf.nest.map_structure(part, rows.categoricals),
-        tuple(_take_bag(bag, start, size) for bag in rows.bags),
-        part(rows.label),
-        part(rows.weight),
-        part(rows.offset),
-    )
+        def matrix(vector: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+            return tf.reshape(entries(vector, like.shape[1]), [size, like.shape[1]])
+
+        numerics, ids = flat
+        if isinstance(ids, tuple):
+            taken = tuple(entries(*each) for each in zip(ids, (own.shape[1] for own in rows.categoricals), strict=True))
+        else:
+            taken = matrix(ids, rows.categoricals)
+        bags = tuple(_bag_entries(bag, begin, size) for bag in rows.bags)
+        return Rows(matrix(numerics, rows.numerics), taken, bags, *map(entries, (rows.label, rows.weight, rows.offset)))
+
+    return take
 
 
-def _take_bag(bag: BagRows, start: tf.Tensor, size: tf.Tensor | int) -> BagRows:
-    splits = tf.slice(bag.splits, [start], [size + 1])
+def _bag_entries(bag: BagRows, begin: tf.Tensor, size: tf.Tensor | int) -> BagRows:
+    splits = tf.slice(bag.splits, begin, [tf.cast(size, tf.int64) + 1])
     first = splits[0]
     entries = [splits[-1] - first]
     return BagRows(
         splits - first,
-        tf.slice(bag.owners, [first], entries) - start,
+        tf.slice(bag.owners, [first], entries) - tf.cast(begin, tf.int32),
         tf.slice(bag.ids, [first], entries),
         tf.slice(bag.values, [first], entries),
     )

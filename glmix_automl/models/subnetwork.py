@@ -37,12 +37,13 @@ class Subnetwork(Network):
         self._kernels[0][: self._numerics].assign(rows * scale)
         self._biases[0].assign_add(tf.reduce_sum(rows * shift, axis=0))
 
-    def forward(self, numerics: tf.Tensor, blocks: list[tf.Tensor], drop: Drop) -> tf.Tensor:
+    def forward(self, numerics: tf.Tensor, embedded: tf.Tensor, drop: Drop) -> tf.Tensor:
         """See `Network`."""
-        hidden = [numerics, *blocks]
-        for kernel, bias in zip(self._kernels[:-1], self._biases[:-1], strict=True):
-            hidden = [drop(self._activation(tf.nn.bias_add(product(hidden, kernel), bias)))]
-        return tf.reshape(tf.nn.bias_add(product(hidden, self._kernels[-1]), self._biases[-1]), [-1])
+        hidden = embedded
+        for layer, (kernel, bias) in enumerate(zip(self._kernels, self._biases, strict=True)):
+            sums = tf.nn.bias_add(product(hidden, kernel, None if layer else numerics), bias)
+            hidden = sums if layer == len(self._kernels) - 1 else drop(self._activation(sums))
+        return tf.reshape(hidden, [-1])
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,12 @@
 """The training loop as one graph: many steps per call, batches sliced in it from resident tensors."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from glmix_automl.models.coordinate import Differentiable
-from glmix_automl.models.rows import Rows, take
+from glmix_automl.models.coordinate import Differentiable, Gradient, summed
+from glmix_automl.models.rows import Rows, taker
 from glmix_automl.training.optimiser import Optimiser, adam_rates
 from glmix_automl.trial import Value
 from glmix_automl.workers.collective import Collective
@@ -32,7 +31,7 @@ class Loop:
             self._steps,
             input_signature=[
                 coordinate.signature,
-                tf.TensorSpec([None], tf.int32),
+                tf.TensorSpec([None], tf.int64),
                 column,
                 column,
                 scalar,
@@ -77,7 +76,7 @@ class Loop:
         """
         done = self._run(
             rows,
-            tf.constant(starts, tf.int32),
+            tf.constant(starts, tf.int64),
             tf.constant(adam_rates(rates[0], first)),
             tf.constant(rates[1], tf.float32),
             tf.constant(scale, tf.float32),
@@ -98,12 +97,15 @@ class Loop:
         noise: tf.Tensor,
         until: tf.Tensor,
     ) -> tf.Tensor:
+        take = taker(rows)
+
         def step(number: tf.Tensor) -> tuple[tf.Tensor]:
-            batch = take(rows, starts[number], self.batch)
+            batch = take(tf.slice(starts, number[None], [1]), self.batch)
             gradients = self.coordinate.gradients(batch, scale, hyper, noise + tf.stack([0, number]))
             if self._collective is not None:
-                gradients = [self._summed(k, gradient) for k, gradient in enumerate(gradients)]
-            with tf.control_dependencies(self.optimiser.apply(gradients, rates[number], table_rates[number])):
+                gradients = [self._mean(k, gradient) for k, gradient in enumerate(gradients)]
+            both = tf.gather(rates, number), tf.gather(table_rates, number)  # in fewer operations than `rates[number]`
+            with tf.control_dependencies(self.optimiser.apply(gradients, *both)):
                 return (number + 1,)
 
         count = tf.shape(starts)[0]
@@ -115,5 +117,9 @@ class Loop:
         )
         return done
 
-    def _summed(self, number: int, gradient: Any) -> Any:
-        return self._collective.allreduce(gradient, "mean", name=f"gradient_{number}")  # type: ignore[union-attr]
+    def _mean(self, number: int, gradient: Gradient) -> Gradient:
+        mean = self._collective.allreduce(gradient, "mean", name=f"gradient_{number}")  # type: ignore[union-attr]
+        if not isinstance(mean, tf.IndexedSlices):
+            return mean
+        rows = self.coordinate.tables[number - len(self.coordinate.dense)].shape[0]
+        return summed(mean.values, tf.range(tf.size(mean.indices)), mean.indices, rows)

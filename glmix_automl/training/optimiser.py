@@ -55,58 +55,31 @@ class Optimiser:
         """The update by gradients of `Differentiable.dense` and then `.tables`; `rate` as `adam_rates` gives it.
 
         It begins when all gradients are there: between the products of a backward pass it would push what they share
-        out of the processor's cache.
+        out of the processor's cache. One weight follows the other, as what is ready at once is handed from thread to
+        thread.
         """
         ready = [g.values if isinstance(g, tf.IndexedSlices) else g for g in gradients]
-        with tf.control_dependencies(ready):
-            return self._updates(gradients[: len(self._dense)], gradients[len(self._dense) :], rate, table_rate)
-
-    def _updates(
-        self, dense: list[Gradient], tables: list[Gradient], rate: tf.Tensor, table_rate: tf.Tensor
-    ) -> list[tf.Operation]:
-        nothing = tf.constant(0.0)
-        updates = [
-            tf.raw_ops.ResourceApplyAdam(
-                var=weight.handle,
-                m=mean.handle,
-                v=square.handle,
-                beta1_power=nothing,
-                beta2_power=nothing,
-                lr=rate,
-                beta1=BETA1,
-                beta2=BETA2,
-                epsilon=EPSILON,
-                grad=gradient,
-            )
-            for (weight, mean, square), gradient in zip(self._dense, dense, strict=True)
-        ]
-        return updates + [
-            _adagrad(table, squares, gradient, table_rate)
-            for (table, squares), gradient in zip(self._tables, tables, strict=True)
-        ]
+        numbers = {"beta1": BETA1, "beta2": BETA2, "beta1_power": 0.0, "beta2_power": 0.0, "epsilon": EPSILON}
+        constants = {name: tf.constant(number) for name, number in numbers.items()}  # one for all, outside the order
+        adam, adagrad = {**constants, "lr": rate}, {"epsilon": constants["epsilon"], "lr": table_rate}
+        count = len(self._dense)
+        updates: list[tf.Operation] = []
+        for (weight, mean, square), gradient in zip(self._dense, gradients[:count], strict=True):
+            with tf.control_dependencies(updates[-1:] or ready):
+                own = {"var": weight.handle, "m": mean.handle, "v": square.handle, "grad": gradient}
+                updates.append(tf.raw_ops.ResourceApplyAdam(**own, **adam))
+        for (table, squares), gradient in zip(self._tables, gradients[count:], strict=True):
+            with tf.control_dependencies(updates[-1:] or ready):
+                own = {"var": table.handle, "accum": squares.handle}
+                updates.append(_adagrad(gradient, **own, **adagrad))
+        return updates
 
 
-def _adagrad(table: tf.Variable, squares: tf.Variable, gradient: Gradient, rate: tf.Tensor) -> tf.Operation:
-    """One update of every touched row by the sum of its slices, or by the gradient of the whole table.
-
-    The kernel for slices runs in parallel and would race where ids repeat, so they are summed first: into the whole
-    table if that is not larger than the slices, else into the distinct ids. Both give the same bits.
-    """
-    common = {"var": table.handle, "accum": squares.handle, "lr": rate, "epsilon": EPSILON}
+def _adagrad(gradient: Gradient, **arguments: tf.Tensor) -> tf.Operation:
     if isinstance(gradient, tf.IndexedSlices):
-        slices = gradient.indices.shape[0]
-        if slices is None or slices < table.shape[0]:
-            ids, place = tf.unique(gradient.indices)
-            total = _summed(gradient.values, place, tf.size(ids))
-            return tf.raw_ops.ResourceSparseApplyAdagradV2(**common, grad=total, indices=ids)
-        gradient = _summed(gradient.values, gradient.indices, table.shape[0])
-    return tf.raw_ops.ResourceApplyAdagradV2(**common, grad=gradient)
-
-
-def _summed(values: tf.Tensor, places: tf.Tensor, count: tf.Tensor | int) -> tf.Tensor:
-    """Sums of values [n, width] that have the same place: [count, width]; in half the time of a segment sum."""
-    each = tf.range(values.shape[0] if values.shape[0] is not None else tf.shape(values)[0])
-    return tf.raw_ops.SparseSegmentSumGrad(grad=values, indices=places, segment_ids=each, output_dim0=count)
+        slices = {"grad": gradient.values, "indices": gradient.indices}
+        return tf.raw_ops.ResourceSparseApplyAdagradV2(**slices, **arguments)
+    return tf.raw_ops.ResourceApplyAdagradV2(grad=gradient, **arguments)
 
 
 def adam_rates(rates: np.ndarray, first: int) -> np.ndarray:

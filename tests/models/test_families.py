@@ -15,7 +15,7 @@ from glmix_automl.models.checkpoint import load_coordinate, save_coordinate
 from glmix_automl.models.coordinate import Coordinate, Differentiable
 from glmix_automl.models.embedding import SMALL, Embedding
 from glmix_automl.models.network import dropped
-from glmix_automl.models.rows import from_block, take
+from glmix_automl.models.rows import from_block, taker
 from glmix_automl.models.trees import Trees
 from glmix_automl.schema import Categorical, Schema, Vocabulary
 
@@ -77,6 +77,7 @@ def test_gradients_are_those_of_the_loss(family: str, parameters: dict[str, Any]
     for weight, gradient in zip([*coordinate.dense, *coordinate.tables], gradients, strict=True):
         dense = tf.convert_to_tensor(gradient).numpy() if not isinstance(gradient, tf.IndexedSlices) else None
         if dense is None:
+            assert len(np.unique(gradient.indices)) == len(gradient.indices)  # what updates them would race
             dense = tf.math.unsorted_segment_sum(gradient.values, gradient.indices, weight.shape[0]).numpy()
         before, direction = weight.numpy(), rng.normal(size=weight.shape).astype(np.float32)
         step = 1e-2 / max(1.0, float(np.abs(direction).max()))
@@ -117,7 +118,7 @@ def test_equal_seeds_give_equal_coordinates(family: str, parameters: dict[str, A
 def test_scores_do_not_depend_on_the_rows_beside(family: str, parameters: dict[str, Any], small: Small) -> None:
     coordinate = trained(family, parameters, small[0])
     rows = from_block(small[1])
-    part = coordinate.score(take(rows, tf.constant(100), 50))
+    part = coordinate.score(taker(rows)(tf.constant([100], tf.int64), 50))
     assert coordinate.score(rows)[100:150] == pytest.approx(part, abs=1e-6)
     order = np.random.default_rng(0).permutation(len(small[1]))
     assert coordinate.score(from_block(small[1], order)) == pytest.approx(coordinate.score(rows)[order], abs=1e-6)
@@ -198,8 +199,8 @@ def test_bags_are_pooled_as_told(pooling: str, power: float, small: Small) -> No
     built = Embedding(schema, 4, 4, pooling)
     built.reset(np.random.default_rng(0))
     rows = built.prepare(from_block(block))
-    found = built.features(rows)
-    for bag, prepared, place, blocks in zip(block.bags, rows.bags, built.bags, found[-2:], strict=True):
+    found = tf.split(built.features(rows)[:, -8:], 2, axis=1)  # two bags of width 4 come last
+    for bag, prepared, place, blocks in zip(block.bags, rows.bags, built.bags, found, strict=True):
         table, row = built.tables[place.table].numpy(), int(np.argmax(np.diff(bag.splits)))
         first, last = bag.splits[row], bag.splits[row + 1]
         values = np.ones(last - first) if bag.values is None else bag.values[first:last]
@@ -215,7 +216,7 @@ def test_gradients_of_whole_tables_are_the_sums_of_the_slices_of_large_ones(
 ) -> None:
     kept = [f for f in small[0].features if f not in small[0].bags[bags:]]
     schema = small[0].model_copy(update={"features": tuple(kept)})
-    rows = from_block(dataclasses.replace(small[1], bags=small[1].bags[:bags]))
+    rows = from_block(dataclasses.replace(small[1], bags=small[1].bags[:bags]).take(np.arange(3)))
     found = []
     for limit in (SMALL, 0):
         monkeypatch.setattr(embedding, "SMALL", limit)
@@ -223,13 +224,13 @@ def test_gradients_of_whole_tables_are_the_sums_of_the_slices_of_large_ones(
         built = Embedding(schema, 4, 4)
         built.reset(np.random.default_rng(0))
         prepared = built.prepare(rows)
-        slopes = [tf.cos(block) for block in built.features(prepared)]
+        slopes = tf.cos(built.features(prepared))
         strength = None if decay is None else tf.constant(decay)
         found += built.gradients(prepared, slopes, strength)
     whole, slices = found
     assert isinstance(whole, tf.Tensor)
     assert isinstance(slices, tf.IndexedSlices)
-    assert whole.numpy().any(axis=1).sum() > 20
+    assert whole.numpy().any(axis=1).sum() > 5
     expected = np.zeros(whole.shape)
     np.add.at(expected, slices.indices.numpy(), slices.values.numpy())
     np.testing.assert_allclose(whole.numpy(), expected, rtol=1e-5)
