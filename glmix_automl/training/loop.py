@@ -1,6 +1,8 @@
 """The training loop as one graph: many steps per call, batches sliced in it from resident tensors."""
 
-from collections.abc import Mapping
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +12,8 @@ from glmix_automl.models.rows import Rows, taker
 from glmix_automl.training.optimiser import Optimiser, adam_rates
 from glmix_automl.trial import Value
 from glmix_automl.workers.collective import Collective
+
+TRACING = threading.Lock()  # what `_invariants_enter_once` changes is one for all threads
 
 
 class Loop:
@@ -109,12 +113,13 @@ class Loop:
                 return (number + 1,)
 
         count = tf.shape(starts)[0]
-        (done,) = tf.while_loop(
-            lambda number: tf.logical_and(number < count, tf.timestamp() < until),
-            step,
-            (tf.constant(0),),
-            parallel_iterations=1,
-        )
+        with _invariants_enter_once():
+            (done,) = tf.while_loop(
+                lambda number: tf.logical_and(number < count, tf.timestamp() < until),
+                step,
+                (tf.constant(0),),
+                parallel_iterations=1,
+            )
         return done
 
     def _mean(self, number: int, gradient: Gradient) -> Gradient:
@@ -123,3 +128,23 @@ class Loop:
             return mean
         rows = self.coordinate.tables[number - len(self.coordinate.dense)].shape[0]
         return summed(mean.values, tf.range(tf.size(mean.indices)), mean.indices, rows)
+
+
+@contextlib.contextmanager
+def _invariants_enter_once() -> Iterator[None]:
+    """Makes `tf.while_loop`, in a function that is being traced, a loop as TensorFlow 1 has it.
+
+    In one of TensorFlow 2 every tensor from outside passes through each step by three operations: a tenth of a step of
+    logistic regression, a fortieth of a subnetwork's.
+    """
+    graph = tf.compat.v1.get_default_graph()
+    with TRACING:
+        graph._captured = ()  # by this TensorFlow tells a function's graph that has such loops
+        tf.compat.v1.disable_control_flow_v2()
+        tf.compat.v1.disable_tensor_equality()  # these loops mean by `==` the same tensor
+        try:
+            yield
+        finally:
+            tf.compat.v1.enable_tensor_equality()
+            tf.compat.v1.enable_control_flow_v2()
+            del graph._captured
