@@ -114,15 +114,16 @@ def keras(train: Block, test: Block, hidden: tuple[int, ...], width: int, batch:
     return run
 
 
-def products_only(batch: int, width: int) -> Steps:
+def products_only(batch: int, width: int, known: int) -> Steps:
     """The matrix products of the subnetwork's forward and backward pass, on constant data, and nothing else.
 
-    Towards the inputs only those of the embeddings are made, as ours does: numerics need no gradient.
+    Each layer has three: forward, towards its weights, towards its inputs; the first without `known` inputs in the
+    last. Automatic differentiation knows of none; ours knows that numerics need no gradient.
     """
     shapes = [NUMERICS + width * len(SIZES), 128, 128, 1]
     inputs = [tf.random.normal([4 * batch, n]) for n in shapes]
     kernels = [tf.random.normal(shapes[k : k + 2]) for k in range(3)]
-    towards = [tf.identity(kernels[0][NUMERICS:]), *kernels[1:]]
+    towards = [tf.identity(kernels[0][known:]), *kernels[1:]]
 
     @tf.function(autograph=False)
     def loop(count: tf.Tensor) -> tf.Tensor:
@@ -255,8 +256,9 @@ def main() -> None:
             theirs = keras(block, test, hidden, width, batch, keras_rows, args.epochs)
             show(batch, in_turns({family: model, "Keras model.fit": theirs}, args.repeats))
             if hidden:
-                bare, by_hand = products_only(batch, width), step_by_hand(block, batch, width)
-                short = {f"{family}, steps": steps, "bare products": bare, "step by hand": by_hand}
+                short = {f"{family}, steps": steps, "bare products": products_only(batch, width, 0)}
+                short["the same, embeddings'"] = products_only(batch, width, NUMERICS)
+                short["step by hand"] = step_by_hand(block, batch, width)
                 show(batch, step_by_step(short, args.turns))
 
 
