@@ -30,6 +30,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("subnetwork", {"depth": 1, "width": 4, "terms": 2}),
     ("subnetwork", {"depth": 1, "width": 4, "activation": "tanh", "pooling": "sqrt"}),
     ("subnetwork", {"depth": 1, "width": 4, "activation": "tanh", "pooling": "sum"}),
+    ("subnetwork", {"depth": 1, "width": 4, "activation": "tanh", "embedding_width": 4, "bag_width": 8}),
+    ("subnetwork", {"depth": 1, "width": 4, "activation": "tanh", "embedding_width": 3, "bag_width": 4}),
     ("factorisation", {"embedding_width": 4}),
     ("factorisation", {"embedding_width": 4, "pairs": "sides"}),
     ("trees", {"leaves": 4}),

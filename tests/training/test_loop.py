@@ -1,0 +1,46 @@
+"""The traced loop: what it takes from outside does not pass through its steps."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from glmix_automl.dataset import Dataset
+from glmix_automl.models import FAMILIES
+from glmix_automl.training.loop import Loop
+from glmix_automl.training.resident import Resident
+from glmix_automl.workers.collective import Alone
+from tests.dataset_maker import make_dataset
+
+
+@pytest.mark.parametrize("family", ["logistic", "subnetwork"])
+def test_only_the_number_of_the_step_passes_through_the_steps(family: str, tmp_path: Path) -> None:
+    make_dataset(tmp_path / "dataset", rows=600)
+    dataset = Dataset.open(str(tmp_path / "dataset"))
+    train = Resident.of(dataset.read("train"), 0)
+    coordinate = FAMILIES[family].build(dataset.schema, {}, 0)
+    loop = Loop(coordinate, 32, Alone(), synchronous=False)
+    rates = np.full(5, 0.01)
+    before = {name: array.copy() for name, array in coordinate.arrays.items()}
+    steps = loop.run(
+        coordinate.prepare(train.rows), np.arange(5) * 32, (rates, rates), 0, 32.0, coordinate.hyper(1.0), 0
+    )
+    assert steps == 5
+    assert any((array != before[name]).any() for name, array in coordinate.arrays.items())
+    operations = Counter(operation.type for operation in loop._run.get_concrete_function().graph.get_operations())
+    assert operations["NextIteration"] == operations["Switch"] == 1
+    assert not {"While", "StatelessWhile"} & set(operations)
+
+
+def test_other_loops_and_comparisons_are_as_before(tmp_path: Path) -> None:
+    test_only_the_number_of_the_step_passes_through_the_steps("logistic", tmp_path)
+
+    @tf.function
+    def count(most: tf.Tensor) -> tf.Tensor:
+        return tf.while_loop(lambda number: number < most, lambda number: number + 1, [tf.constant(0)])
+
+    operations = {operation.type for operation in count.get_concrete_function(tf.constant(3)).graph.get_operations()}
+    assert operations & {"While", "StatelessWhile"}
+    assert (tf.constant([1, 2]) == tf.constant([1, 3])).numpy().tolist() == [True, False]
