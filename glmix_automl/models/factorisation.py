@@ -56,7 +56,7 @@ class Factorisation(Network):
 
     def forward(self, numerics: tf.Tensor, embedded: tf.Tensor, drop: Drop) -> tf.Tensor:
         """See `Network`."""
-        terms = tf.reshape(embedded, [-1, embedded.shape[1] // self._factors, self._factors])
+        terms = tf.reshape(embedded, [tf.shape(embedded)[0], embedded.shape[1] // self._factors, self._factors])
         stacked = tf.concat([numerics[:, :, None] * self._rows, terms], axis=1)
         linear = product(embedded, self._output, numerics)
         pairs = tf.linalg.matvec(self._products(stacked), self._pairs)

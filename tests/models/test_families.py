@@ -34,6 +34,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("subnetwork", {"depth": 1, "width": 4, "activation": "tanh", "embedding_width": 3, "bag_width": 4}),
     ("factorisation", {"embedding_width": 4}),
     ("factorisation", {"embedding_width": 4, "pairs": "sides"}),
+    *((family, {"inputs": "numerics"}) for family in ("subnetwork", "cross")),
     ("trees", {"leaves": 4}),
 ]
 every_case = pytest.mark.parametrize(
@@ -260,6 +261,17 @@ def _without_rare(block: Block, terms: int) -> Block:
         bags.append(dataclasses.replace(bag, ids=bag.ids[kept], values=values, splits=splits.astype(bag.splits.dtype)))
     categoricals = np.where(block.categoricals <= terms, block.categoricals, 0)
     return dataclasses.replace(block, categoricals=categoricals, bags=tuple(bags))
+
+
+@pytest.mark.parametrize("family", ["logistic", "subnetwork", "cross", "factorisation"])
+def test_numerics_are_enough(family: str, small: Small) -> None:
+    schema = small[0].model_copy(update={"features": small[0].numerics})
+    block = dataclasses.replace(small[1], categoricals=small[1].categoricals[:, :0], bags=())
+    coordinate = FAMILIES[family].build(schema, {}, seed=3)
+    assert isinstance(coordinate, Differentiable)
+    _, gradients = loss_and_gradients(coordinate, block)
+    assert all(np.isfinite(tf.convert_to_tensor(gradient)).all() for gradient in gradients)
+    assert coordinate.score(from_block(block)).std() > 0 or family == "logistic"
 
 
 def test_products_across_sides_need_both_sides(small: Small) -> None:
