@@ -113,7 +113,7 @@ def taker(rows: Rows) -> Callable[[tf.Tensor, tf.Tensor | int], Rows]:
     def take(begin: tf.Tensor, size: tf.Tensor | int) -> Rows:
         def entries(vector: tf.Tensor, width: int = 1) -> tf.Tensor:
             length = tf.cast(size, tf.int64) * width
-            return tf.slice(vector, begin * width if width > 1 else begin, [length])
+            return tf.slice(vector, begin if width == 1 else begin * width, [length])
 
         def matrix(vector: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
             return tf.reshape(entries(vector, like.shape[1]), [size, like.shape[1]])

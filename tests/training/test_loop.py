@@ -1,5 +1,6 @@
 """The traced loop: what it takes from outside does not pass through its steps."""
 
+import dataclasses
 from collections import Counter
 from pathlib import Path
 
@@ -32,6 +33,23 @@ def test_only_the_number_of_the_step_passes_through_the_steps(family: str, tmp_p
     operations = Counter(operation.type for operation in loop._run.get_concrete_function().graph.get_operations())
     assert operations["NextIteration"] == operations["Switch"] == 1
     assert not {"While", "StatelessWhile"} & set(operations)
+
+
+@pytest.mark.parametrize("kind", ["numerics", "categoricals"])
+@pytest.mark.parametrize("family", ["logistic", "subnetwork", "cross", "factorisation"])
+def test_rows_of_one_kind_of_feature_are_enough(family: str, kind: str, tmp_path: Path) -> None:
+    make_dataset(tmp_path / "dataset", rows=600)
+    dataset = Dataset.open(str(tmp_path / "dataset"))
+    schema = dataset.schema.model_copy(update={"features": getattr(dataset.schema, kind)})
+    block = dataclasses.replace(dataset.read("train"), bags=())
+    other = "numerics" if kind == "categoricals" else "categoricals"
+    rows = Resident.of(dataclasses.replace(block, **{other: getattr(block, other)[:, :0]}), 0).rows
+    coordinate = FAMILIES[family].build(schema, {}, 0)
+    loop, rates = Loop(coordinate, 32, Alone(), synchronous=False), np.full(3, 0.01)
+    starts = np.array([160, 0, 320])
+    assert loop.run(coordinate.prepare(rows), starts, (rates, rates), 0, 32.0, coordinate.hyper(1.0), 0) == 3
+    assert np.isfinite(coordinate.score(rows)).all()
+    assert coordinate.score(rows).std() > 0
 
 
 def test_other_loops_and_comparisons_are_as_before(tmp_path: Path) -> None:
