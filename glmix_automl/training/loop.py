@@ -28,8 +28,8 @@ class Loop:
     def __init__(self, coordinate: Differentiable, batch: int, collective: Collective, synchronous: bool) -> None:
         self.coordinate = coordinate
         self.batch = batch
-        self.optimiser = Optimiser(coordinate, self._accumulator(coordinate.parameters))
         self._collective = collective if synchronous and collective.size > 1 else None
+        self.optimiser = Optimiser(coordinate, self._accumulator(coordinate.parameters))
         scalar, column = tf.TensorSpec([], tf.float32), tf.TensorSpec([None], tf.float32)
         self._run = tf.function(
             self._steps,
@@ -52,8 +52,9 @@ class Loop:
         self.optimiser.reset(self._accumulator(parameters))
 
     def _accumulator(self, parameters: Mapping[str, Value]) -> float:
-        # A row's loss counts by one over the batch in the loss of a step, so its gradient's square by that squared.
-        return float(parameters.get("accumulator") or 0.0) / self.batch**2
+        # A row's loss counts by one over the rows of a step, of all ranks, so its gradient's square by that squared.
+        rows = self.batch * (1 if self._collective is None else self._collective.size)
+        return float(parameters.get("accumulator") or 0.0) / rows**2
 
     def run(
         self,

@@ -1,4 +1,4 @@
-"""Trials in a real world of two ranks, against one rank."""
+"""Trials in real worlds of two and of three ranks, against one rank."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,11 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from glmix_automl.dataset import Dataset
+from glmix_automl.models import FAMILIES
 from glmix_automl.training.evaluate import Evaluator
 from glmix_automl.trial import Result, State, Trial
+from glmix_automl.workers.collective import Alone
 from glmix_automl.workers.local import local_pool
 from glmix_automl.workers.pool import Pool
 from glmix_automl.workers.recipe import Recipe
+from tests.training.tasks import stepped
 
 pytestmark = pytest.mark.horovod
 SECONDS = 240.0
@@ -48,3 +52,31 @@ def test_two_ranks_reach_what_one_reaches(world: Pool, dataset: str, study: str,
     assert result.state is State.FINISHED
     assert result.auc == pytest.approx(single.auc, abs=0.05)
     assert result.costs.rows == pytest.approx(4 * 1500, rel=0.5)
+
+
+def test_three_ranks_step_as_one_with_all_their_rows(dataset: str, tmp_path: Path) -> None:
+    """Of the subnetwork's tables: 16 lookups of a rank's batch touch fewer than 26 rows, so ranks gather slices of
+    distinct rows; the 48 of all three give a gradient of the whole table.
+    """
+    recipe = Recipe("tests.training.tasks.Steps", {"dataset": dataset, "folder": str(tmp_path)})
+    steps = {"steps": 30, "batch": 8}
+    cases: list[tuple[str, dict[str, Any]]] = [
+        ("logistic", {}),
+        ("logistic", {"l2": 0.1, "l1": 0.01}),
+        ("subnetwork", {"depth": 1, "width": 8, "embedding_width": 4, "bag_width": 8, "accumulator": 0.1}),
+        ("subnetwork", {"depth": 1, "width": 8, "embedding_width": 4, "embedding_l2": 0.01, "weight_decay": 0.01}),
+        ("cross", {}),
+        ("factorisation", {}),
+    ]
+    with local_pool(recipe, slots=1, ranks=3, logs=tmp_path / "logs") as pool:
+        for number, (family, parameters) in enumerate(cases):
+            run(pool, number, family, {**parameters, **steps}, 1)
+    opened = Dataset.open(dataset)
+    for number, (family, parameters) in enumerate(cases):
+        alone = stepped(opened, family, {**parameters, **steps}, Alone(), parts=3)
+        start = FAMILIES[family].build(opened.schema, parameters, 0).arrays
+        with np.load(tmp_path / f"{number}.npz") as together:
+            assert set(together) == set(alone)
+            for name, weights in together.items():
+                assert weights == pytest.approx(alone[name], abs=1e-5), (family, name)
+                assert np.abs(weights - start[name]).max() > 0.01, (family, name)

@@ -1,0 +1,53 @@
+"""Tasks of real worlds of several ranks."""
+
+from typing import Any
+
+import numpy as np
+
+from glmix_automl.dataset import Dataset
+from glmix_automl.models import FAMILIES
+from glmix_automl.models.rows import from_block
+from glmix_automl.training.loop import Loop
+from glmix_automl.trial import Result, State, Trial
+from glmix_automl.workers.collective import Collective, current
+from glmix_automl.workers.executor import Report
+
+
+class Steps:
+    """The steps of `stepped` in a world; rank 0 writes the weights to `<folder>/<trial>.npz`."""
+
+    def __init__(self, dataset: str, folder: str) -> None:
+        self._dataset, self._folder = Dataset.open(dataset), folder
+
+    def __call__(self, trial: Trial, report: Report) -> Result:
+        world = current()
+        weights = stepped(self._dataset, trial.family, dict(trial.parameters), world, world.size)
+        if world.rank == 0:
+            np.savez(f"{self._folder}/{trial.number}.npz", **weights)  # type: ignore[arg-type]
+        return Result(trial.number, State.FINISHED, auc=0.5, loss=0.7)
+
+
+def stepped(
+    dataset: Dataset, family: str, parameters: dict[str, Any], collective: Collective, parts: int
+) -> dict[str, np.ndarray]:
+    """Weights after the steps that `parts` ranks make together, or one rank alone with batches of all their rows.
+
+    Args:
+        dataset: its first rows are taken in their order; of each step's, the first part is rank 0's.
+        family: of a coordinate.
+        parameters: `steps`, `batch` (rows of a part), and the coordinate's.
+        collective: of the ranks, or `Alone`.
+        parts: of a step's rows.
+    """
+    steps, batch = parameters.pop("steps"), parameters.pop("batch")
+    block = dataset.read("train")
+    order = np.arange(steps * parts * batch).reshape(steps, parts, batch)
+    if collective.size > 1:
+        order = order[:, collective.rank]
+    own = order[0].size
+    coordinate = FAMILIES[family].build(dataset.schema, parameters, 0)
+    loop, rates = Loop(coordinate, own, collective, synchronous=True), np.full(steps, 0.02)
+    rows = coordinate.prepare(from_block(block, order.ravel()))
+    hyper = coordinate.hyper(1.0)
+    assert loop.run(rows, np.arange(steps) * own, (rates, rates), 0, float(own), hyper, 0) == steps
+    return coordinate.arrays
