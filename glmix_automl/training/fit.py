@@ -144,7 +144,8 @@ class Trainer:
                 seconds = max(time.perf_counter() - called, 1e-6)
                 chunk = max(1, round(min(chunk * 8, own * CALL_SECONDS / seconds)))
                 made = own * self._collective.size
-                stopped = self._agree(time.time() > until)
+                chunk, out_of_time = self._told(chunk, time.time() > until)
+                stopped = bool(out_of_time)
             at += made / self._collective.size
             fit.steps += round(made)
             fit.rows += round(made) * self._loop.batch
@@ -200,11 +201,16 @@ class Trainer:
         return point
 
     def _stop(self, moment: Moment) -> bool:
-        return self._agree(self._collective.rank == 0 and self._watch(moment))
+        return bool(self._told(self._collective.rank == 0 and self._watch(moment))[0])
 
-    def _agree(self, wish: bool) -> bool:
-        """Whether rank 0 wishes so: ranks must leave the loop together."""
-        return wish if self._collective.size == 1 else bool(self._collective.broadcast(np.asarray(float(wish))))
+    def _told(self, *numbers: int) -> list[int]:
+        """Rank 0's numbers, on every rank: each has a clock of its own, and they must take as many steps each, as every
+        step waits for all of them.
+        """
+        if self._collective.size == 1:
+            return list(numbers)
+        told: list[int] = self._collective.broadcast(np.array(numbers, np.int64)).tolist()
+        return told
 
 
 def _number(parameters: Mapping[str, Value], name: str) -> float:
