@@ -114,7 +114,7 @@ class Loop:
                 return (number + 1,)
 
         count = tf.shape(starts)[0]
-        with _invariants_enter_once() if self._collective is None else contextlib.nullcontext():
+        with _invariants_enter_once():
             (done,) = tf.while_loop(
                 lambda number: tf.logical_and(number < count, tf.timestamp() < until),
                 step,
