@@ -29,7 +29,8 @@ _BLOCK = 1 << 15  # rows whose scores and margins stay in the processor's cache 
 _CURVATURE_ROWS = 1 << 17
 _RIDGE = 1e-7  # of the normalised weights: makes the optimum of two equal members unique and a separable fit finite
 _STEPS = 60
-_RESOLUTION = 1e-8  # of the objective: what float32 sums can tell apart
+_RESOLUTION = 1e-8  # of the objective: steps that promise less are not taken
+_ROUNDING = 2e-6  # of the objective, summed in float32
 _TOLERANCE = (
     2e-6  # of the optimality conditions, in units of the loss per normalised weight; float32 sums allow no less
 )
@@ -270,7 +271,13 @@ def _line_search(
     loss: float,
     gradient: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], float, NDArray[np.float64]] | None:
-    """The longest of 1, 1/2, 1/4, ... steps that lowers the objective by its fair share, or None."""
+    """The longest of 1, 1/2, 1/4, ... steps that lowers the objective by its fair share, or None.
+
+    Near the optimum that share is less than the objective's rounding, which differs between processors. There the
+    gradient decides, whose rounding matters less (Hager and Zhang 2005, A New Conjugate Gradient Method with Guaranteed
+    Descent and an Efficient Line Search, the approximate Wolfe conditions).
+    """
+    off = problem.violation(v, gradient)
     promised = float(gradient @ direction) + problem.cost(v + direction) - problem.cost(v)
     if promised > -_RESOLUTION:
         return None
@@ -278,7 +285,9 @@ def _line_search(
     for _ in range(20):
         candidate = v + length * direction
         new_loss, new_gradient = problem.loss_and_gradient(candidate)
-        if new_loss + problem.cost(candidate) <= loss + problem.cost(v) + 1e-4 * length * promised:
+        change = new_loss + problem.cost(candidate) - loss - problem.cost(v)
+        is_closer = problem.violation(candidate, new_gradient) < off
+        if change <= 1e-4 * length * promised or (change <= _ROUNDING and is_closer):
             return candidate, new_loss, new_gradient
         length /= 2
     return None

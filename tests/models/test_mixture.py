@@ -49,10 +49,12 @@ def test_it_finds_the_minimum_that_a_general_solver_finds() -> None:
 
 
 def test_a_large_penalty_prunes_exactly_and_leaves_the_base_rate() -> None:
-    scores, rows = problem()
-    found = fit_mixture(scores, Rows(rows.label), [10.0] * 4)
-    assert found.weights == (0.0,) * 4
-    assert 1 / (1 + np.exp(-found.bias)) == pytest.approx(rows.label.mean(), abs=1e-4)
+    for seed in range(30):  # where all rows of a label have one loss, its rounding hides the last steps from the loss
+        scores, rows = problem(seed=seed)
+        found = fit_mixture(scores, Rows(rows.label), [10.0] * 4)
+        assert found.weights == (0.0,) * 4
+        assert 1 / (1 + np.exp(-found.bias)) == pytest.approx(rows.label.mean(), abs=5e-5)
+        assert found.steps < 10
 
 
 def test_noise_is_pruned_while_signal_stays() -> None:
