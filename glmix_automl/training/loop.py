@@ -11,6 +11,7 @@ from glmix_automl.models.coordinate import Differentiable, Gradient, summed
 from glmix_automl.models.rows import Rows, taker
 from glmix_automl.training.optimiser import Optimiser, adam_rates
 from glmix_automl.trial import Value
+from glmix_automl.workers.averaging import weighted_mean
 from glmix_automl.workers.collective import Collective
 
 TRACING = threading.Lock()  # what `_invariants_enter_once` changes is one for all threads
@@ -108,7 +109,7 @@ class Loop:
             batch = take(tf.slice(starts, number[None], [1]), self.batch)
             gradients = self.coordinate.gradients(batch, scale, hyper, noise + tf.stack([0, number]))
             if self._collective is not None:
-                gradients = [self._mean(k, gradient) for k, gradient in enumerate(gradients)]
+                gradients = self._mean(gradients, self._collective)
             both = tf.gather(rates, number), tf.gather(table_rates, number)  # in fewer operations than `rates[number]`
             with tf.control_dependencies(self.optimiser.apply(gradients, *both)):
                 return (number + 1,)
@@ -123,12 +124,19 @@ class Loop:
             )
         return done
 
-    def _mean(self, number: int, gradient: Gradient) -> Gradient:
-        mean = self._collective.allreduce(gradient, "mean", name=f"gradient_{number}")  # type: ignore[union-attr]
-        if not isinstance(mean, tf.IndexedSlices):
-            return mean
-        rows = self.coordinate.tables[number - len(self.coordinate.dense)].shape[0]
-        return summed(mean.values, tf.range(tf.size(mean.indices)), mean.indices, rows)
+    def _mean(self, gradients: list[Gradient], collective: Collective) -> list[Gradient]:
+        """Over ranks. Whole gradients go in one message: Horovod joins several as they happen to come, and in another
+        place of a message a sum of more than two ranks begins with another rank, so it has other bits.
+        """
+        sliced = {k: gradient for k, gradient in enumerate(gradients) if isinstance(gradient, tf.IndexedSlices)}
+        whole = [k for k in range(len(gradients)) if k not in sliced]
+        means: dict[int, Gradient] = dict(
+            zip(whole, weighted_mean([gradients[k] for k in whole], 1.0, collective), strict=True)
+        )
+        for k, gradient in sliced.items():
+            mean, table = collective.allreduce(gradient, "mean"), self.coordinate.tables[k - len(self.coordinate.dense)]
+            means[k] = summed(mean.values, tf.range(tf.size(mean.indices)), mean.indices, table.shape[0])
+        return [means[k] for k in range(len(gradients))]
 
 
 @contextlib.contextmanager

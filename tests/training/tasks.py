@@ -44,7 +44,7 @@ def stepped(
     """Weights after the steps that `parts` ranks make together, or one rank alone with batches of all their rows.
 
     Args:
-        dataset: its first rows are taken in their order; of each step's, the first part is rank 0's.
+        dataset: its rows are taken in order, round and round; of a step's, the first part is rank 0's.
         family: of a coordinate.
         parameters: `steps`, `batch` (rows of a part), and the coordinate's.
         collective: of the ranks, or `Alone`.
@@ -52,7 +52,7 @@ def stepped(
     """
     steps, batch = parameters.pop("steps"), parameters.pop("batch")
     block = dataset.read("train")
-    order = np.arange(steps * parts * batch).reshape(steps, parts, batch)
+    order = (np.arange(steps * parts * batch) % len(block)).reshape(steps, parts, batch)
     if collective.size > 1:
         order = order[:, collective.rank]
     own = order[0].size

@@ -1,4 +1,4 @@
-"""Trials in real worlds of two and of three ranks, against one rank."""
+"""Trials in real worlds of two and of four ranks, against one rank."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,12 +21,13 @@ pytestmark = pytest.mark.horovod
 SECONDS = 240.0
 
 
-@pytest.fixture(params=["synchronous", "anytime"])
+@pytest.fixture(params=[("synchronous", 2), ("anytime", 2), pytest.param(("anytime", 4), marks=pytest.mark.slow)])
 def world(request: pytest.FixtureRequest, dataset: str, study: str, tmp_path: Path) -> Iterator[Pool]:
-    """One slot of two ranks."""
-    arguments = {"dataset": dataset, "study": study, "seed": 1, "averaging": request.param}
+    """One slot of several ranks."""
+    averaging, ranks = request.param
+    arguments = {"dataset": dataset, "study": study, "seed": 1, "averaging": averaging}
     recipe = Recipe("tests.training.tasks.Late", arguments)
-    pool = local_pool(recipe, slots=1, ranks=2, logs=tmp_path / "logs")
+    pool = local_pool(recipe, slots=1, ranks=ranks, logs=tmp_path / "logs")
     yield pool
     pool.shutdown(wait=False)
 
@@ -37,7 +38,7 @@ def run(pool: Pool, number: int, family: str, parameters: dict[str, Any], epochs
     return found
 
 
-def test_two_ranks_reach_what_one_reaches(world: Pool, dataset: str, study: str, tmp_path: Path) -> None:
+def test_ranks_reach_what_one_reaches(world: Pool, dataset: str, study: str, tmp_path: Path) -> None:
     alone_study = str(tmp_path / "alone")
     alone = Evaluator(dataset, alone_study, seed=1)
     exact = {"solver": "lbfgs", "l2": 1.0, "tolerance": 1e-9}
@@ -49,35 +50,40 @@ def test_two_ranks_reach_what_one_reaches(world: Pool, dataset: str, study: str,
     # Several calls of the loop between two validations: of the same steps on every rank, whatever its clock says.
     parameters = {"batch_size": 8, "learning_rate": 0.02, "depth": 1, "width": 8}
     result = run(world, 1, "subnetwork", parameters, 4)
-    single = alone(Trial(1, "test", "subnetwork", {**parameters, "batch_size": 16}, epochs=4, seed=3), lambda _: False)
+    single = alone(
+        Trial(1, "test", "subnetwork", {**parameters, "batch_size": 8 * world.ranks}, epochs=4, seed=3), lambda _: False
+    )
     assert result.state is State.FINISHED
     assert result.auc == pytest.approx(single.auc, abs=0.05)
     assert result.costs.rows == pytest.approx(4 * 1500, rel=0.5)
 
 
-def test_three_ranks_step_as_one_with_all_their_rows(dataset: str, tmp_path: Path) -> None:
+def test_four_ranks_step_as_one_with_all_their_rows(dataset: str, tmp_path: Path) -> None:
     """Of the subnetwork's tables: 16 lookups of a rank's batch touch fewer than 26 rows, so ranks gather slices of
-    distinct rows; the 48 of all three give a gradient of the whole table.
+    distinct rows; the 64 of all four give a gradient of the whole table.
     """
     recipe = Recipe("tests.training.tasks.Steps", {"dataset": dataset, "folder": str(tmp_path)})
-    steps = {"steps": 30, "batch": 8}
+    steps = {"steps": 100, "batch": 8}
+    large = {"depth": 2, "width": 64, "embedding_width": 4, "bag_width": 8, "accumulator": 0.1}
     cases: list[tuple[str, dict[str, Any]]] = [
         ("logistic", {}),
         ("logistic", {"l2": 0.1, "l1": 0.01}),
-        ("subnetwork", {"depth": 1, "width": 8, "embedding_width": 4, "bag_width": 8, "accumulator": 0.1}),
+        ("subnetwork", large),
+        ("subnetwork", large),
         ("subnetwork", {"depth": 1, "width": 8, "embedding_width": 4, "embedding_l2": 0.01, "weight_decay": 0.01}),
         ("cross", {}),
         ("factorisation", {}),
     ]
-    with local_pool(recipe, slots=1, ranks=3, logs=tmp_path / "logs") as pool:
+    with local_pool(recipe, slots=1, ranks=4, logs=tmp_path / "logs") as pool:
         for number, (family, parameters) in enumerate(cases):
             run(pool, number, family, {**parameters, **steps}, 1)
+    together = [dict(np.load(tmp_path / f"{number}.npz")) for number in range(len(cases))]
+    assert all((weights == together[3][name]).all() for name, weights in together[2].items()), "another order of sums"
     opened = Dataset.open(dataset)
     for number, (family, parameters) in enumerate(cases):
-        alone = stepped(opened, family, {**parameters, **steps}, Alone(), parts=3)
+        alone = stepped(opened, family, {**parameters, **steps}, Alone(), parts=4)
         start = FAMILIES[family].build(opened.schema, parameters, 0).arrays
-        with np.load(tmp_path / f"{number}.npz") as together:
-            assert set(together) == set(alone)
-            for name, weights in together.items():
-                assert weights == pytest.approx(alone[name], abs=1e-5), (family, name)
-                assert np.abs(weights - start[name]).max() > 0.01, (family, name)
+        assert set(together[number]) == set(alone)
+        for name, weights in together[number].items():
+            assert weights == pytest.approx(alone[name], abs=1e-5), (family, name)
+            assert np.abs(weights - start[name]).max() > 0.01, (family, name)
