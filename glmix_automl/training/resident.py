@@ -70,6 +70,6 @@ def batch_starts(rows: int, batch: int, steps: int, rng: np.random.Generator) ->
         steps: at least `rows / batch`; batches overlap as far as there are more.
         rng: draws the order.
     """
-    even = np.linspace(0, rows - batch, steps)
-    aligned = (np.ceil(even / ALIGNED) * ALIGNED).astype(np.int64)
-    return rng.permutation(np.minimum(aligned, rows - batch)).astype(np.int32)
+    grid = ALIGNED if batch % ALIGNED == 0 else 1  # batches of another size would leave rows between them out
+    begin = -(np.arange(steps) * (batch - rows) // (max(steps - 1, 1) * grid)) * grid  # evenly spread, rounded up
+    return rng.permutation(np.minimum(begin, rows - batch)).astype(np.int32)

@@ -1,4 +1,4 @@
-"""The traced loop: what it takes from outside does not pass through its steps."""
+"""The traced loop: what it takes from outside does not pass through its steps, which visit every row."""
 
 import dataclasses
 from collections import Counter
@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
 
 from glmix_automl.dataset import Dataset
 from glmix_automl.models import FAMILIES
 from glmix_automl.training.loop import Loop
-from glmix_automl.training.resident import Resident
+from glmix_automl.training.resident import Resident, batch_starts
 from glmix_automl.workers.collective import Alone
 from tests.dataset_maker import make_dataset
 
@@ -62,3 +64,11 @@ def test_other_loops_and_comparisons_are_as_before(tmp_path: Path) -> None:
     operations = {operation.type for operation in count.get_concrete_function(tf.constant(3)).graph.get_operations()}
     assert operations & {"While", "StatelessWhile"}
     assert (tf.constant([1, 2]) == tf.constant([1, 3])).numpy().tolist() == [True, False]
+
+
+@given(st.integers(1, 100), st.integers(0, 400), st.integers(0, 3))
+def test_every_row_is_in_a_batch(batch: int, more: int, beyond: int) -> None:
+    rows = batch + more
+    starts = batch_starts(rows, batch, -(-rows // batch) + beyond, np.random.default_rng(0))
+    visited = (starts[:, None] + np.arange(batch)).ravel()
+    assert set(visited.tolist()) == set(range(rows))
