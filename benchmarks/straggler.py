@@ -1,146 +1,119 @@
 """A world of four ranks, one of them slowed four times: anytime averaging against synchronous.
 
-    python benchmarks/straggler.py [--seconds 6]
+    python benchmarks/straggler.py [--epochs 4] [--delay 0.02]
 
-Every rank fits the same logistic regression by mini-batch steps on its own rows; a step takes as long as the rank is
-slow (an injected delay that dwarfs the arithmetic, so that two cores can play four machines). Printed:
+Trials of a logistic regression and of a subnetwork, as workers carry them out, on a generated dataset. Before each of
+its steps a rank sleeps as long as it is slow: an injected delay that dwarfs the arithmetic, so that two cores can play
+four machines. Printed for each:
 
-- the ranks' solo speeds in steps/s, measured one after the other in the same world, and their sum;
+- steps/s of a world of one rank, of a fast one and of the slow one, and the sum of the four;
 - steps/s of the world under anytime and under synchronous averaging, as shares of that sum and of four times the
-  slowest rank;
-- the AUC on held-out rows after equal numbers of rows seen.
+  slowest;
+- the validation AUC after equal numbers of rows seen.
 """
 
 import argparse
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from glmix_automl import seeds
-from glmix_automl.trial import Result, State, Trial
+from glmix_automl.models.coordinate import Differentiable
+from glmix_automl.training.evaluate import Evaluator
+from glmix_automl.training.loop import Loop
+from glmix_automl.trial import Result, Trial
 from glmix_automl.workers import collective
-from glmix_automl.workers.averaging import AnytimeAverage, weighted_mean
-from glmix_automl.workers.executor import Report
 from glmix_automl.workers.local import local_pool
 from glmix_automl.workers.recipe import Recipe
+from tests.dataset_maker import make_dataset
 
 RANKS = 4
-DELAY_SECONDS = 0.01  # of a step; the slow rank takes SLOWNESS times as long
 SLOWNESS = 4
-FEATURES = 20
-BATCH = 256
-RATE = 0.5
-STEPS = 1200  # of all ranks together, in the comparison of AUC
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "logistic": {"batch_size": 256, "learning_rate": 0.01},
+    "subnetwork": {"batch_size": 256, "learning_rate": 0.003, "depth": 1, "width": 32},
+}
 
 
-def data(name: str, rows: int) -> tuple[np.ndarray, np.ndarray]:
-    random = seeds.generator(0, "straggler", name)
-    truth = seeds.generator(0, "straggler", "truth").normal(size=FEATURES) * 0.5
-    X = random.normal(size=(rows, FEATURES))
-    return X, (random.random(rows) < 1 / (1 + np.exp(-X @ truth))).astype(float)
+class Straggler(Evaluator):
+    """Carries out trials with a delay before each step, longer on one rank."""
+
+    def __init__(self, slow: int | None, delay: float, **arguments: Any) -> None:
+        """Sleeps `delay` seconds before a step, on rank `slow` four times as long."""
+        self._delay = delay * (SLOWNESS if collective.current().rank == slow else 1)
+        super().__init__(**arguments)
+
+    def _loop(self, trial: Trial, coordinate: Differentiable) -> Loop:
+        loop = super()._loop(trial, coordinate)
+        loop.run = partial(delayed, loop, self._delay)  # type: ignore[method-assign]
+        return loop
 
 
-def auc(scores: np.ndarray, labels: np.ndarray) -> float:
-    ranks = np.empty(len(scores))
-    ranks[np.argsort(scores)] = np.arange(1, len(scores) + 1)
-    positives = labels.sum()
-    return float((ranks[labels == 1].sum() - positives * (positives + 1) / 2) / (positives * (len(labels) - positives)))
+def delayed(
+    loop: Loop,
+    delay: float,
+    rows: Any,
+    starts: np.ndarray,
+    rates: tuple[np.ndarray, np.ndarray],
+    first: int,
+    scale: float,
+    hyper: Any,
+    seed: int,
+    until: float = np.inf,
+) -> int:
+    """`Loop.run`, with a delay before each step."""
+    made = 0
+    while made < len(starts) and time.time() < until:
+        time.sleep(delay)
+        one = slice(made, made + 1)
+        made += Loop.run(loop, rows, starts[one], (rates[0][one], rates[1][one]), first + made, scale, hyper, seed)
+    return made
 
 
-class Straggler:
-    """One rank's part; `trial.parameters` say how to average and when to end."""
-
-    def __init__(self) -> None:
-        rank = collective.current().rank
-        self._X, self._y = data(f"rank {rank}", 50_000)
-        self._delay = DELAY_SECONDS * (SLOWNESS if rank == RANKS - 1 else 1)
-
-    def __call__(self, trial: Trial, report: Report) -> Result:
-        """Carries out `do`: `solo`, `anytime` or `synchronous`."""
-        self._random = seeds.generator(1, collective.current().rank)
-        what = str(trial.parameters["do"])
-        metrics, weights = getattr(self, f"_{what}")(trial)
-        X, y = data("held out", 100_000)
-        return Result(trial.number, State.FINISHED, auc=auc(X @ weights, y), metrics=metrics)
-
-    def _gradient(self, weights: np.ndarray) -> np.ndarray:
-        rows = self._random.integers(0, len(self._y), BATCH)
-        X, y = self._X[rows], self._y[rows]
-        time.sleep(self._delay)
-        return X.T @ (1 / (1 + np.exp(-X @ weights)) - y) / BATCH
-
-    def _solo(self, trial: Trial) -> tuple[dict[str, float], np.ndarray]:
-        """Each rank in turn without the others; the others wait at the end."""
-        world, weights, speeds = collective.current(), np.zeros(FEATURES), {}
-        for rank in range(world.size):
-            speed = np.zeros(1)
-            if rank == world.rank:
-                began, steps = time.monotonic(), 0
-                while (elapsed := time.monotonic() - began) < float(trial.parameters["seconds"]) / 3:
-                    weights, steps = weights - RATE * self._gradient(weights), steps + 1
-                speed[:] = steps / elapsed
-            speeds[f"rank {rank}"] = float(world.allreduce(speed)[0])
-        return speeds, weights
-
-    def _anytime(self, trial: Trial) -> tuple[dict[str, float], np.ndarray]:
-        slices = AnytimeAverage(collective.current(), seconds=0.5)
-        weights, steps, total, stop = np.zeros(FEATURES), 0, 0.0, False
-        began = time.monotonic()
-        while not stop:
-            weights, steps = weights - RATE * self._gradient(weights), steps + 1
-            if slices.due():
-                agreed = slices.average([weights], steps, stop=self._enough(trial, began, total + steps * RANKS))
-                (weights,), stop, total, steps = agreed.values, agreed.stop, total + agreed.weight, 0
-        return {"speed": total / (time.monotonic() - began), "steps": total}, weights
-
-    def _synchronous(self, trial: Trial) -> tuple[dict[str, float], np.ndarray]:
-        world, weights, total = collective.current(), np.zeros(FEATURES), 0.0
-        began = time.monotonic()
-        while not world.allreduce(float(self._enough(trial, began, total))):
-            (gradient,) = weighted_mean([self._gradient(weights)], BATCH, world)
-            weights, total = weights - RATE * gradient, total + world.size
-        return {"speed": total / (time.monotonic() - began), "steps": total}, weights
-
-    def _enough(self, trial: Trial, began: float, steps: float) -> bool:
-        if "steps" in trial.parameters:
-            return steps >= float(trial.parameters["steps"])  # type: ignore[arg-type]
-        return time.monotonic() - began > float(trial.parameters["seconds"])  # type: ignore[arg-type]
+def measured(folder: Path, ranks: int, slow: int | None, averaging: str, epochs: float, delay: float) -> list[Result]:
+    """A trial per family in one world; each is carried out twice, as the first traces."""
+    arguments = {
+        "dataset": str(folder / "dataset"),
+        "study": str(folder / "study"),
+        "averaging": averaging,
+        "threads": 1,
+    }
+    recipe = Recipe("straggler.Straggler", {"slow": slow, "delay": delay, **arguments})
+    results = []
+    with local_pool(recipe, slots=1, ranks=ranks, logs=folder / "logs") as pool:
+        for family, parameters in PARAMETERS.items():
+            for number, passes in enumerate((0.1, epochs)):
+                result = pool.submit(Trial(number, "straggler", family, parameters, epochs=passes)).result()
+                assert result.error is None, result.error
+            results.append(result)
+    return results
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=6.0, help="of each measurement of speed")
-    seconds = parser.parse_args().seconds
-    with (
-        tempfile.TemporaryDirectory() as logs,
-        local_pool(Recipe("straggler.Straggler"), 1, RANKS, logs=Path(logs)) as pool,
-    ):
-
-        def run(number: int, **parameters: float | str) -> Result:
-            result = pool.submit(Trial(number, "straggler", "logistic", parameters)).result()
-            assert result.error is None, result.error
-            return result
-
-        solo = run(0, do="solo", seconds=seconds).metrics
-        anytime = run(1, do="anytime", seconds=seconds).metrics["speed"]
-        synchronous = run(2, do="synchronous", seconds=seconds).metrics["speed"]
-        equal = {how: run(3 + n, do=how, steps=STEPS) for n, how in enumerate(("anytime", "synchronous"))}
-    total, slowest = sum(solo.values()), min(solo.values())
-    print("solo steps/s:", ", ".join(f"{name} {speed:.1f}" for name, speed in solo.items()), f"; sum {total:.1f}")
-    print(f"anytime:     {anytime:6.1f} steps/s, {anytime / total:.1%} of the sum of solo speeds")
-    print(
-        f"synchronous: {synchronous:6.1f} steps/s, {synchronous / total:.1%} of the sum, "
-        f"{synchronous / (RANKS * slowest):.1%} of {RANKS} times the slowest"
-    )
-    scores = {how: result.auc or 0.0 for how, result in equal.items()}
-    steps = {how: result.metrics["steps"] for how, result in equal.items()}
-    print(
-        f"AUC at {STEPS} steps of {BATCH} rows: anytime {scores['anytime']:.4f} ({steps['anytime']:.0f} steps), "
-        f"synchronous {scores['synchronous']:.4f} ({steps['synchronous']:.0f}), "
-        f"difference {scores['anytime'] - scores['synchronous']:+.4f}"
-    )
+    parser.add_argument("--epochs", type=float, default=4.0)
+    parser.add_argument("--delay", type=float, default=0.02, help="seconds before a step")
+    told = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        make_dataset(folder / "dataset", rows=160_000, held_out=40_000, members=500, items=200, terms=100)
+        run = partial(measured, folder, delay=told.delay)
+        fast = run(1, None, "synchronous", epochs=0.3)
+        slow = run(1, 0, "synchronous", epochs=0.3)
+        anytime = run(RANKS, RANKS - 1, "anytime", epochs=told.epochs)
+        synchronous = run(RANKS, RANKS - 1, "synchronous", epochs=told.epochs)
+    for family, *results in zip(PARAMETERS, fast, slow, anytime, synchronous, strict=True):
+        speeds = [result.costs.steps / result.costs.train_seconds for result in results]
+        total, least = speeds[0] * (RANKS - 1) + speeds[1], speeds[1] * RANKS
+        print(f"{family}: solo steps/s {speeds[0]:.1f} and {speeds[1]:.1f}, of {RANKS} ranks {total:.1f}")
+        for how, speed, result in zip(("anytime", "synchronous"), speeds[2:], results[2:], strict=True):
+            shares = f"{speed / total:.1%} of the sum, {speed / least:.1%} of {RANKS} times the slowest"
+            rows = f"{result.costs.rows:,} rows in {result.costs.train_seconds:.1f} s"
+            print(f"  {how:12} {speed:6.1f} steps/s, {shares}; {rows}, AUC {result.auc or 0.0:.4f}")
+        print(f"  difference in AUC {(results[2].auc or 0.0) - (results[3].auc or 0.0):+.4f}")
 
 
 if __name__ == "__main__":

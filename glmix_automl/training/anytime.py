@@ -1,20 +1,63 @@
 """Anytime averaging of what a loop trains: weights and moments, after each slice of time (`workers.averaging`)."""
 
+import time
+
 from glmix_automl.training.loop import Loop
-from glmix_automl.workers import averaging
+from glmix_automl.workers.averaging import average
 from glmix_automl.workers.collective import Collective
 
-SLICE_SECONDS = 0.25
+SHORTEST, LONGEST = 0.02, 2.0  # seconds of a slice
+OVERHEAD = 0.05  # of a slice's time, for the average at its end
 
 
-def average(loop: Loop, collective: Collective, steps: int, stop: bool) -> tuple[float, bool]:
-    """Replaces the weights and moments of every rank by their mean, weighted by each rank's steps since the last time.
+class Slices:
+    """When this rank's slices of time end, and the averages in between.
 
-    Returns:
-        Steps of all ranks, and whether any of them wants to stop.
+    The more often ranks average, the closer they stay to one that takes all the steps; how often they can depends on
+    the size of the model and on the length of a step, as ranks wait for the last one's. So a slice lasts twenty times
+    what the averages cost, the ranks' waiting included; and slices are fitted into the time to the next validation,
+    where ranks would wait too.
     """
-    variables = [*loop.coordinate.weights.values(), *loop.optimiser.moments]
-    agreed = averaging.average([variable.numpy() for variable in variables], steps, stop, collective)
-    for variable, mean in zip(variables, agreed.values, strict=True):
-        variable.assign(mean)
-    return agreed.weight, agreed.stop
+
+    def __init__(self, loop: Loop, collective: Collective) -> None:
+        self._loop, self._collective = loop, collective
+        self._wish = SHORTEST  # seconds; like the next two, the same on every rank
+        self._seconds = SHORTEST  # of the slice at hand
+        self._speed = 0.0  # steps of all ranks per second of a slice
+        self._cost = SHORTEST * OVERHEAD  # seconds this rank spent on the last average
+        self._began = self._step = 0.0  # when this rank's slice began, and how long one of its steps takes
+
+    def begin(self, steps: float) -> float:
+        """Begins a slice, when all ranks together have `steps` to go to the next validation.
+
+        Returns:
+            When this rank should begin no further step, in seconds since the epoch: half a step before the slice ends.
+        """
+        self._began, self._seconds = time.time(), self._wish
+        if self._speed:
+            there = steps / self._speed
+            self._seconds = there / max(1, round(there / self._wish))
+        return self._began + self._seconds - self._step / 2
+
+    def average(self, steps: int, stop: bool) -> tuple[float, bool]:
+        """Ends a slice: the weights and moments of every rank become their mean, weighted by the ranks' steps in it.
+
+        Args:
+            steps: of this rank.
+            stop: whether it wants the trial to end.
+
+        Returns:
+            Steps of all ranks, and whether any of them wants to stop.
+        """
+        ended = time.time()
+        self._step = (ended - self._began) / max(steps, 1)
+        variables = [*self._loop.coordinate.weights.values(), *self._loop.optimiser.moments]
+        told = float(stop), self._cost
+        means, total, (votes, costs) = average([v.numpy() for v in variables], steps, told, self._collective)
+        for variable, mean in zip(variables, means, strict=True):
+            variable.assign(mean)
+        # At most twice what it was: a rank may have waited for another that traced its loop.
+        wish = min(costs / self._collective.size / OVERHEAD, 2 * self._wish)
+        self._wish = min(max(wish, SHORTEST), LONGEST)
+        self._speed, self._cost = total / self._seconds, time.time() - ended
+        return total, votes > 0

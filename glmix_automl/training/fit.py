@@ -10,7 +10,7 @@ import numpy as np
 from glmix_automl.errors import TrialError
 from glmix_automl.models.coordinate import Differentiable
 from glmix_automl.seeds import derive, generator
-from glmix_automl.training.anytime import SLICE_SECONDS, average
+from glmix_automl.training.anytime import Slices
 from glmix_automl.training.loop import Loop
 from glmix_automl.training.measure import Point
 from glmix_automl.training.resident import batch_starts
@@ -98,7 +98,7 @@ class Trainer:
         self._epoch_steps = self._block_steps * source.blocks
         self._scale = loop.batch * total_weight / total_rows
         self._hyper = loop.coordinate.hyper(total_weight)
-        self._is_anytime = averaging == "anytime" and collective.size > 1
+        self._slices = Slices(loop, collective) if averaging == "anytime" and collective.size > 1 else None
         self._own = 0  # steps of this rank alone, where ranks go at their own pace
 
     def fit(self, budget: Budget) -> Fit:
@@ -135,9 +135,10 @@ class Trainer:
     def _advance(self, fit: Fit, at: float, mark: int, last: int, until: float) -> tuple[float, bool]:
         """Steps from `at` to `mark`, in calls short enough to be stopped between."""
         started, chunk, stopped = time.perf_counter(), FIRST_CALL, False
-        while at < mark and not stopped:
-            if self._is_anytime:
-                made, stopped = self._slice(at, mark, last, fit.steps, until)
+        short = min(1.0, (mark - at) / 2) if self._slices else 0.0  # slices do not end at a step
+        while at < mark - short and not stopped:
+            if self._slices:
+                made, stopped = self._slice(self._slices, at, mark, last, fit.steps, until)
             else:
                 called = time.perf_counter()
                 own = self._run(int(at), min(chunk, mark - int(at)), last)
@@ -149,7 +150,7 @@ class Trainer:
             at += made / self._collective.size
             fit.steps += round(made)
             fit.rows += round(made) * self._loop.batch
-            if at < mark and not self._is_anytime:
+            if at < mark and not self._slices:
                 stopped = self._stop(Moment(at / self._epoch_steps, fit.steps)) or stopped
         fit.train_seconds += time.perf_counter() - started
         return at, stopped and at < last
@@ -172,23 +173,24 @@ class Trainer:
         noise = derive(self._seed, "dropout", self._collective.rank)
         return self._loop.run(rows, starts, rates, counted, self._scale, self._hyper, noise, until)
 
-    def _slice(self, at: float, mark: int, last: int, steps: int, deadline: float) -> tuple[float, bool]:
+    def _slice(
+        self, slices: Slices, at: float, mark: int, last: int, steps: int, deadline: float
+    ) -> tuple[float, bool]:
         """Steps of this rank for a slice of time, then the average of all ranks and their votes, in one message.
 
         Returns:
             Steps of all ranks, and whether to stop.
         """
-        until, made = time.time() + SLICE_SECONDS, 0
+        until = slices.begin((mark - at) * self._collective.size)
         most = 2 * math.ceil(mark - at)  # a rank twice as fast as the mean; so that the budget is hardly overdrawn
-        while made < most and (made == 0 or time.time() < until):
+        made = self._run(int(at), 1, last, own=self._own)  # at least one, that no rank's rows go without
+        while made < most and time.time() < until:
             made += self._run(min(int(at) + made, last), most - made, last, until, self._own + made)
-            if time.time() >= until:
-                break
         self._own += made
         stop = time.time() > deadline
         if self._collective.rank == 0:  # which knows the others' steps of the slices before only
             stop = self._watch(Moment(at / self._epoch_steps, steps)) or stop
-        return average(self._loop, self._collective, made, stop)
+        return slices.average(made, stop)
 
     def _measure(self, fit: Fit) -> Point:
         started = time.perf_counter()

@@ -123,47 +123,27 @@ class Ranked(Light):
         return {"sum": world.allreduce(1.0)}
 
     def _average(self, trial: Trial, report: Report) -> dict[str, float]:
-        """`weighted_mean` of arrays, of tensors in a graph, and the vote to stop; rank r weighs r + 1."""
+        """Means of arrays, of tensors in a graph, and the sums told beside them; rank r weighs r + 1."""
         import tensorflow as tf
 
         world = collective.current()
         values, weight = rank_values(world.rank), world.rank + 1
-        agreed = averaging.average(values, weight, world.rank == world.size - 1, world)
+        means, total, (votes, ranks) = averaging.average(values, weight, (world.rank == world.size - 1, 1.0), world)
         variables = [tf.Variable(value) for value in values]
         in_graph = tf.function(lambda: averaging.weighted_mean(variables, tf.constant(weight), world))()
-        unweighted = averaging.average(values, 0, False, world)
+        own, nothing, _ = averaging.average(values, 0, (), world)
         return {
-            "array": flat(agreed.values),
+            "array": flat(means),
             "tensor": flat([tensor.numpy() for tensor in in_graph]),
-            "weight": agreed.weight,
-            "stop": agreed.stop,
-            "unweighted_stop": unweighted.stop,
-            "unweighted": flat(unweighted.values),
+            "weight": total,
+            "votes": votes,
+            "ranks": ranks,
+            "unweighted": flat(own),
+            "nothing": nothing,
             "gathered": flat([world.allgather(np.full((world.rank + 1, 2), float(world.rank)))]),
             "broadcast": world.broadcast(float(world.rank + 5), root=1),
             "mean": world.allreduce(np.array([world.rank], np.float32), "mean")[0],
         }
-
-    def _descend(self, trial: Trial, report: Report) -> dict[str, float]:
-        """Least squares on this rank's rows, by synchronous or by anytime steps."""
-        world = collective.current()
-        X, y = shard(world.rank, world.size)
-        weights, steps = np.zeros(X.shape[1]), 0
-        slices = averaging.AnytimeAverage(world, seconds=0.01)
-        if trial.parameters["averaging"] == "synchronous":
-            for _ in range(200):
-                (gradient,) = averaging.weighted_mean([X.T @ (X @ weights - y) / len(y)], len(y), world)
-                weights -= 0.3 * gradient
-            return dict(zip("abc", weights.tolist(), strict=True))
-        stop, total, pause = False, 0.0, 0.002 if world.rank == 0 else 0.0005
-        while not stop:
-            weights -= 0.1 * X.T @ (X @ weights - y) / len(y)
-            steps += 1
-            time.sleep(pause)
-            if slices.due():
-                agreed = slices.average([weights], steps, stop=total > 2000)
-                (weights,), stop, total, steps = agreed.values, agreed.stop, total + agreed.weight, 0
-        return dict(zip("abc", weights.tolist(), strict=True)) | {"steps": total}
 
 
 def rank_values(rank: int) -> list[np.ndarray]:
@@ -176,10 +156,3 @@ def flat(values: list[np.ndarray]) -> float:
     """One number that tells lists of arrays apart: places weigh differently."""
     joined = np.concatenate([np.ravel(value) for value in values]).astype(float)
     return float(joined @ np.arange(1, len(joined) + 1))
-
-
-def shard(rank: int, size: int, rows: int = 120) -> tuple[np.ndarray, np.ndarray]:
-    """The rank's rows of one regression without noise; ranks have shards of different sizes."""
-    X = seeds.generator(11, "rows").normal(size=(rows, 3))
-    owner = np.minimum(np.arange(rows) * size // rows, size - 1)
-    return X[owner == rank], (X @ np.array([1.0, -2.0, 0.5]))[owner == rank]

@@ -83,19 +83,12 @@ def test_ranks_average_what_they_have_by_weight(site: Site) -> None:
     assert metrics["array"] == pytest.approx(expected, rel=1e-5)
     assert metrics["tensor"] == pytest.approx(expected, rel=1e-5)
     assert metrics["weight"] == total
-    assert metrics["stop"] == 1
-    assert metrics["unweighted_stop"] == 0
+    assert (metrics["votes"], metrics["ranks"]) == (1, size)
     assert metrics["unweighted"] == pytest.approx(flat(mine[0]), rel=1e-5)
+    assert metrics["nothing"] == 0
     assert metrics["gathered"] == flat([np.repeat(np.arange(size), np.arange(1, size + 1))[:, None] * np.ones(2)])
     assert metrics["broadcast"] == 6.0
     assert metrics["mean"] == (size - 1) / 2
-
-
-@pytest.mark.parametrize("averaging", ["synchronous", "anytime"])
-def test_ranks_find_the_common_optimum_from_their_own_rows(site: Site, averaging: str) -> None:
-    result = site.run(do="descend", averaging=averaging)
-    assert result.error is None
-    assert [result.metrics[name] for name in "abc"] == pytest.approx([1.0, -2.0, 0.5], abs=1e-3)
 
 
 def test_a_rank_that_raises_fails_the_trial_and_frees_the_one_that_waits_for_it(site: Site) -> None:
