@@ -13,6 +13,8 @@ four machines. Printed for each:
 """
 
 import argparse
+import os
+import sys
 import tempfile
 import time
 from functools import partial
@@ -20,6 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from glmix_automl.models.coordinate import Differentiable
 from glmix_automl.training.evaluate import Evaluator

@@ -7,16 +7,16 @@ from glmix_automl.workers.averaging import average
 from glmix_automl.workers.collective import Collective
 
 SHORTEST, LONGEST = 0.02, 2.0  # seconds of a slice
-OVERHEAD = 0.05  # of a slice's time, for the average at its end
+OVERHEAD = 0.03  # of a slice's time, for the average at its end
 
 
 class Slices:
     """When this rank's slices of time end, and the averages in between.
 
     The more often ranks average, the closer they stay to one that takes all the steps; how often they can depends on
-    the size of the model and on the length of a step, as ranks wait for the last one's. So a slice lasts twenty times
-    what the averages cost, the ranks' waiting included; and slices are fitted into the time to the next validation,
-    where ranks would wait too.
+    the size of the model and on the length of a step, as ranks wait for the last one's. So a slice lasts about thirty
+    times what the averages cost, the ranks' waiting included; and slices are fitted into the time to the next
+    validation, where ranks would wait too.
     """
 
     def __init__(self, loop: Loop, collective: Collective) -> None:
@@ -59,5 +59,7 @@ class Slices:
         # At most twice what it was: a rank may have waited for another that traced its loop.
         wish = min(costs / self._collective.size / OVERHEAD, 2 * self._wish)
         self._wish = min(max(wish, SHORTEST), LONGEST)
-        self._speed, self._cost = total / self._seconds, time.time() - ended
+        # Slow to fall: one slow slice would have the next go far beyond the validation, and the budget with it.
+        self._speed = max(total / self._seconds, 0.9 * self._speed)
+        self._cost = time.time() - ended
         return total, votes > 0

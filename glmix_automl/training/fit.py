@@ -182,7 +182,8 @@ class Trainer:
             Steps of all ranks, and whether to stop.
         """
         until = slices.begin((mark - at) * self._collective.size)
-        most = 2 * math.ceil(mark - at)  # a rank twice as fast as the mean; so that the budget is hardly overdrawn
+        # A rank may be twice as fast as the mean, but should not overdraw the budget: at the end some wait for others.
+        most = math.ceil(mark - at) * (1 if mark == last else 2)
         made = self._run(int(at), 1, last, own=self._own)  # at least one, that no rank's rows go without
         while made < most and time.time() < until:
             made += self._run(min(int(at) + made, last), most - made, last, until, self._own + made)
