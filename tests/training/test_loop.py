@@ -18,21 +18,23 @@ from glmix_automl.workers.collective import Alone
 from tests.dataset_maker import make_dataset
 
 
+def stepped(family: str, folder: Path) -> Loop:
+    """A loop after five steps on a small dataset."""
+    make_dataset(folder, rows=600)
+    dataset = Dataset.open(str(folder))
+    coordinate = FAMILIES[family].build(dataset.schema, {}, 0)
+    loop, rates = Loop(coordinate, 32, Alone(), synchronous=False), np.full(5, 0.01)
+    rows = coordinate.prepare(Resident.of(dataset.read("train"), 0).rows)
+    before = {name: array.copy() for name, array in coordinate.arrays.items()}
+    assert loop.run(rows, np.arange(5) * 32, (rates, rates), 0, 32.0, coordinate.hyper(1.0), 0) == 5
+    assert any((array != before[name]).any() for name, array in coordinate.arrays.items())
+    return loop
+
+
 @pytest.mark.parametrize("family", ["logistic", "subnetwork"])
 def test_only_the_number_of_the_step_passes_through_the_steps(family: str, tmp_path: Path) -> None:
-    make_dataset(tmp_path / "dataset", rows=600)
-    dataset = Dataset.open(str(tmp_path / "dataset"))
-    train = Resident.of(dataset.read("train"), 0)
-    coordinate = FAMILIES[family].build(dataset.schema, {}, 0)
-    loop = Loop(coordinate, 32, Alone(), synchronous=False)
-    rates = np.full(5, 0.01)
-    before = {name: array.copy() for name, array in coordinate.arrays.items()}
-    steps = loop.run(
-        coordinate.prepare(train.rows), np.arange(5) * 32, (rates, rates), 0, 32.0, coordinate.hyper(1.0), 0
-    )
-    assert steps == 5
-    assert any((array != before[name]).any() for name, array in coordinate.arrays.items())
-    operations = Counter(operation.type for operation in loop._run.get_concrete_function().graph.get_operations())
+    graph = stepped(family, tmp_path / "dataset")._run.get_concrete_function().graph
+    operations = Counter(operation.type for operation in graph.get_operations())
     assert operations["NextIteration"] == operations["Switch"] == 1
     assert not {"While", "StatelessWhile"} & set(operations)
 
@@ -55,7 +57,7 @@ def test_rows_of_one_kind_of_feature_are_enough(family: str, kind: str, tmp_path
 
 
 def test_other_loops_and_comparisons_are_as_before(tmp_path: Path) -> None:
-    test_only_the_number_of_the_step_passes_through_the_steps("logistic", tmp_path)
+    stepped("logistic", tmp_path / "dataset")
 
     @tf.function
     def count(most: tf.Tensor) -> tf.Tensor:
