@@ -1,5 +1,6 @@
 """Rows as tensors in the form the training loop slices without copying; `[rows, ...]` throughout."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -7,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from glmix_automl.schema import Schema
+
+ALIGNED_BYTES = 64  # at whose multiples TensorFlow expects memory to begin
 
 
 class BagRows(NamedTuple):
@@ -67,36 +70,52 @@ def from_block(block: Any, order: np.ndarray | None = None, offset: np.ndarray |
         offset: float32 [rows of the block], in place of the block's own.
     """
     own = block.offset if offset is None else offset
-    pick = (lambda array: array) if order is None else (lambda array: array[order])
-    with tf.device("cpu"):
-        return Rows(
-            tf.constant(pick(block.numerics), tf.float32),
-            tf.constant(pick(block.categoricals), tf.int32),
-            tuple(_bag(bag, order) for bag in block.bags),
-            tf.constant(pick(block.label), tf.float32),
-            tf.constant(pick(block.weight), tf.float32),
-            tf.constant(pick(own), tf.float32),
-        )
+    return Rows(
+        _tensor(block.numerics, np.float32, order),
+        _tensor(block.categoricals, np.int32, order),
+        tuple(_bag(bag, order) for bag in block.bags),
+        *(_tensor(column, np.float32, order) for column in (block.label, block.weight, own)),
+    )
+
+
+def _tensor(array: np.ndarray, kind: type, order: np.ndarray | None = None) -> tf.Tensor:
+    """A copy of the array's rows on the CPU, in memory that numpy has from the system and TensorFlow takes over.
+
+    Numpy asks for large pages, TensorFlow does not, and where the system makes small ones slowly, a copy into
+    TensorFlow's own memory took longer than to read the rows from disk.
+    """
+    array = np.asarray(array, kind)
+    shape = (len(array) if order is None else len(order), *array.shape[1:])
+    size = math.prod(shape) * array.itemsize
+    if not size:
+        return tf.zeros(shape, kind)
+    memory = np.empty(size + ALIGNED_BYTES, np.uint8)
+    first = -memory.ctypes.data % ALIGNED_BYTES
+    rows: np.ndarray = memory[first : first + size].view(kind).reshape(shape)
+    if order is None:
+        np.copyto(rows, array)
+    else:
+        np.take(array, order, axis=0, out=rows, mode="clip")  # the one mode that needs no buffer
+    return tf.experimental.dlpack.from_dlpack(rows.__dlpack__())
 
 
 def _bag(bag: Any, order: np.ndarray | None) -> BagRows:
     splits, ids, values = np.asarray(bag.splits, np.int64), bag.ids, bag.values
-    lengths = np.diff(splits)
+    lengths, entries = np.diff(splits), None
     if order is not None:
         starts, lengths = splits[:-1][order], lengths[order]
         splits = np.concatenate([[0], np.cumsum(lengths)])
         entries = np.repeat(starts - splits[:-1], lengths) + np.arange(splits[-1])
-        ids, values = ids[entries], None if values is None else values[entries]
     else:
         ids, values = ids[splits[0] : splits[-1]], None if values is None else values[splits[0] : splits[-1]]
         splits = splits - splits[0]
     owners = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
     filled = np.ones(len(ids), np.float32) if values is None else values
     return BagRows(
-        tf.constant(splits, tf.int32),
-        tf.constant(owners, tf.int32),
-        tf.constant(ids, tf.int32),
-        tf.constant(filled, tf.float32),
+        _tensor(splits, np.int32),
+        _tensor(owners, np.int32),
+        _tensor(ids, np.int32, entries),
+        _tensor(filled, np.float32, entries),
     )
 
 

@@ -311,3 +311,20 @@ def test_logistic_scores_are_the_sum_of_their_terms(small: Small) -> None:
         values = np.ones(1) if bag.values is None else bag.values[entries]
         expected += np.sum(tables[2 + k, bag.ids[entries]] * values)
     assert coordinate.score(from_block(block))[row] == pytest.approx(expected, rel=1e-5)
+
+
+def test_tensors_have_rows_of_their_own_in_any_order_and_aligned(small: Small) -> None:
+    _, block = small
+    order = np.array([5, 5, 0, 3])
+    copies = dataclasses.replace(block, numerics=block.numerics.copy(), label=block.label.copy())
+    rows, some = from_block(copies), from_block(copies, order)
+    copies.numerics[:] = copies.label[:] = 7.0
+    assert (rows.numerics.numpy() == block.numerics).all()
+    assert (some.numerics.numpy() == block.numerics[order]).all()
+    assert (some.label.numpy() == block.label[order]).all()
+    for bag, own in zip(some.bags, block.bags, strict=True):
+        assert bag.ids.numpy().tolist() == [i for r in order for i in own.ids[own.splits[r] : own.splits[r + 1]]]
+    for tensor in tf.nest.flatten((rows, some)):
+        assert tensor._numpy().ctypes.data % 64 == 0, "TensorFlow would copy every batch, or read past its lanes"
+    empty = from_block(dataclasses.replace(block, bags=(), numerics=block.numerics[:, :0]), order)
+    assert empty.numerics.shape == (4, 0)
