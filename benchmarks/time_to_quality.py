@@ -94,13 +94,20 @@ def one_hot(block: Block, sizes: list[int]) -> sp.csr_matrix:
     return sp.csr_matrix((values.ravel(), columns.ravel(), splits), shape=(len(block), width - len(sizes) + sum(sizes)))
 
 
-def scikit(train: Block, held: Block, sizes: list[int], solver: str) -> Callable[[], Curve]:
+def scikit(
+    train: Block,
+    held: Block,
+    sizes: list[int],
+    solver: str,
+    tolerance: float = 1e-9,
+    tried: tuple[int, ...] = ITERATIONS,
+) -> Callable[[], Curve]:
     x, z = one_hot(train, sizes), one_hot(held, sizes)
 
     def run() -> Curve:
-        for iterations in ITERATIONS:
+        for iterations in tried:
             started = time.perf_counter()
-            model = LogisticRegression(solver=solver, C=1.0, tol=1e-9, max_iter=iterations).fit(x, train.label)
+            model = LogisticRegression(solver=solver, C=1.0, tol=tolerance, max_iter=iterations).fit(x, train.label)
             seconds = time.perf_counter() - started
             yield seconds, metrics.log_loss(held.label, model.decision_function(z).astype(np.float32))
 
@@ -214,6 +221,7 @@ def main() -> None:
             peers |= {f"Keras, batch {b}": keras(train, held, sizes, b) for b in (4096, 512)}
         if "scikit" in args.peers:
             peers |= {f"scikit-learn {s}": scikit(train, held, sizes, s) for s in ("lbfgs", "saga")}
+            peers["scikit-learn, defaults"] = scikit(train, held, sizes, "lbfgs", tolerance=1e-4, tried=(100,))
         if "spark" in args.peers:
             peers["Spark MLlib"] = spark(place, len(sizes), train.numerics.shape[1])
         if args.vw:
