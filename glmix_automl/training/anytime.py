@@ -21,8 +21,7 @@ class Slices:
 
     def __init__(self, loop: Loop, collective: Collective) -> None:
         self._loop, self._collective = loop, collective
-        self._wish = SHORTEST  # seconds; like the next two, the same on every rank
-        self._seconds = SHORTEST  # of the slice at hand
+        self._wish = SHORTEST  # seconds of a slice; like the next, the same on every rank
         self._speed = 0.0  # steps of all ranks per second of a slice
         self._cost = SHORTEST * OVERHEAD  # seconds this rank spent on the last average
         self._began = self._step = 0.0  # when this rank's slice began, and how long one of its steps takes
@@ -33,11 +32,11 @@ class Slices:
         Returns:
             When this rank should begin no further step, in seconds since the epoch: half a step before the slice ends.
         """
-        self._began, self._seconds = time.time(), self._wish
+        self._began, seconds = time.time(), self._wish
         if self._speed:
             there = steps / self._speed
-            self._seconds = there / max(1, round(there / self._wish))
-        return self._began + self._seconds - self._step / 2
+            seconds = there / max(1, round(there / self._wish))
+        return self._began + seconds - self._step / 2
 
     def average(self, steps: int, stop: bool) -> tuple[float, bool]:
         """Ends a slice: the weights and moments of every rank become their mean, weighted by the ranks' steps in it.
@@ -52,14 +51,14 @@ class Slices:
         ended = time.time()
         self._step = (ended - self._began) / max(steps, 1)
         variables = [*self._loop.coordinate.weights.values(), *self._loop.optimiser.moments]
-        told = float(stop), self._cost
-        means, total, (votes, costs) = average([v.numpy() for v in variables], steps, told, self._collective)
+        told = float(stop), self._cost, ended - self._began
+        means, total, (votes, costs, seconds) = average([v.numpy() for v in variables], steps, told, self._collective)
         for variable, mean in zip(variables, means, strict=True):
             variable.assign(mean)
         # At most twice what it was: a rank may have waited for another that traced its loop.
         wish = min(costs / self._collective.size / OVERHEAD, 2 * self._wish)
         self._wish = min(max(wish, SHORTEST), LONGEST)
         # Slow to fall: one slow slice would have the next go far beyond the validation, and the budget with it.
-        self._speed = max(total / self._seconds, 0.9 * self._speed)
+        self._speed = max(total * self._collective.size / seconds, 0.9 * self._speed)
         self._cost = time.time() - ended
         return total, votes > 0
