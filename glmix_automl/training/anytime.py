@@ -32,11 +32,11 @@ class Slices:
         Returns:
             When this rank should begin no further step, in seconds since the epoch: half a step before the slice ends.
         """
-        self._began, seconds = time.time(), self._wish
+        self._began, seconds = time.perf_counter(), self._wish
         if self._speed:
             there = steps / self._speed
             seconds = there / max(1, round(there / self._wish))
-        return self._began + seconds - self._step / 2
+        return time.time() + seconds - self._step / 2
 
     def average(self, steps: int, stop: bool) -> tuple[float, bool]:
         """Ends a slice: the weights and moments of every rank become their mean, weighted by the ranks' steps in it.
@@ -48,7 +48,7 @@ class Slices:
         Returns:
             Steps of all ranks, and whether any of them wants to stop.
         """
-        ended = time.time()
+        ended = time.perf_counter()
         self._step = (ended - self._began) / max(steps, 1)
         variables = [*self._loop.coordinate.weights.values(), *self._loop.optimiser.moments]
         told = float(stop), self._cost, ended - self._began
@@ -60,5 +60,5 @@ class Slices:
         self._wish = min(max(wish, SHORTEST), LONGEST)
         # Slow to fall: one slow slice would have the next go far beyond the validation, and the budget with it.
         self._speed = max(total * self._collective.size / seconds, 0.9 * self._speed)
-        self._cost = time.time() - ended
+        self._cost = time.perf_counter() - ended
         return total, votes > 0

@@ -181,7 +181,7 @@ class Trainer:
         Returns:
             Steps of all ranks, and whether to stop.
         """
-        until = slices.begin((mark - at) * self._collective.size)
+        until = min(slices.begin((mark - at) * self._collective.size), deadline)
         # A rank may be twice as fast as the mean, but should not overdraw the budget: at the end some wait for others.
         most = math.ceil(mark - at) * (1 if mark == last else 2)
         made = self._run(int(at), 1, last, own=self._own)  # at least one, that no rank's rows go without
@@ -210,8 +210,6 @@ class Trainer:
         """Rank 0's numbers, on every rank: each has a clock of its own, and they must take as many steps each, as every
         step waits for all of them.
         """
-        if self._collective.size == 1:
-            return list(numbers)
         told: list[int] = self._collective.broadcast(np.array(numbers, np.int64)).tolist()
         return told
 
