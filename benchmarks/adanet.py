@@ -28,8 +28,8 @@ from glmix_automl.errors import GlmixError
 from glmix_automl.models.mixture import Rows, fit_mixture
 from glmix_automl.search import STRATEGIES, Strategy
 from glmix_automl.search.adanet import AdaNet
-from glmix_automl.search.adanet_options import AdaNetOptions
-from glmix_automl.search.structure import structure
+from glmix_automl.search.growth.options import AdaNetOptions
+from glmix_automl.search.growth.structure import structure
 from glmix_automl.study.settings import EntrySettings, SearchSettings
 from glmix_automl.trial import Result, Trial
 

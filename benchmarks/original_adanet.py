@@ -48,7 +48,7 @@ from glmix_automl import config, metrics
 from glmix_automl.dataset import Dataset
 from glmix_automl.schema import SPLITS
 from glmix_automl.search.adanet import AdaNet
-from glmix_automl.search.adanet_options import AdaNetOptions
+from glmix_automl.search.growth.options import AdaNetOptions
 
 SIDE = Path(__file__).with_name("original_adanet_side.py")
 CANDIDATES = [{"depth": 1, "width": 64}, {"depth": 2, "width": 64}]

@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 from glmix_automl.dataset import Dataset  # noqa: E402
 from glmix_automl.dataset.builder import block_columns  # noqa: E402
-from glmix_automl.study.place import block_rows  # noqa: E402
+from glmix_automl.study.executors import block_rows  # noqa: E402
 from glmix_automl.study.settings import Workers  # noqa: E402
 from glmix_automl.trial import Trial  # noqa: E402
 from tests.dataset_maker import make_dataset  # noqa: E402

@@ -18,23 +18,24 @@ from glmix_automl.config import load, parse
 from glmix_automl.dataset import Dataset
 from glmix_automl.errors import StudyError
 from glmix_automl.layout import COORDINATES, MODEL, TRIALS
-from glmix_automl.search.structure import Plan, plan
+from glmix_automl.reporting import report
+from glmix_automl.reporting.judge import Judge
+from glmix_automl.reporting.leaderboard import Leaderboard, leaderboard
+from glmix_automl.search.growth.structure import Plan, plan
 from glmix_automl.serving.export import export
-from glmix_automl.study import report
 from glmix_automl.study.controller import INTERRUPTED
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.study.history import History
-from glmix_automl.study.judge import Judge
-from glmix_automl.study.leaderboard import Leaderboard, leaderboard
-from glmix_automl.study.session import Observer, Session, track
+from glmix_automl.study.session import Observer, Session
 from glmix_automl.study.settings import SearchSettings
+from glmix_automl.tracking.tracker import track, tracked
 from glmix_automl.trial import Mixture
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from glmix_automl.serving.model import Model
-    from glmix_automl.study.tracking_publish import ModelFiles
+    from glmix_automl.tracking.publish import ModelFiles
 
 EXAMPLE_ROWS = 5  # of the model's input
 
@@ -109,7 +110,10 @@ class Study:
         Raises:
             ConfigError, DataError, StudyError, PoolError: what is wrong, and what to do.
         """
-        with Session(self.settings, resume) as session:
+        with (
+            Session(self.settings, resume) as session,
+            tracked(session.folder, session.settings, session.dataset.manifest.name),
+        ):
             self.ended = session.run(observe)
         if self.ended != INTERRUPTED:
             self.problem = self.publish(self.conclude())
@@ -172,7 +176,7 @@ class Study:
             return None
         if not tracker.close(seconds) or tracker.parent is None:
             return tracker.problem or "the tracking server is slow"
-        from glmix_automl.study.tracking_publish import publish
+        from glmix_automl.tracking.publish import publish
 
         try:
             publish(tracker.uri, tracker.parent, self.folder, self.history, board, self._model_files())
@@ -182,7 +186,7 @@ class Study:
 
     def _model_files(self) -> "ModelFiles":
         from glmix_automl.serving import pyfunc
-        from glmix_automl.study.tracking_publish import ModelFiles
+        from glmix_automl.tracking.publish import ModelFiles
 
         schema = Dataset.open(self.settings.dataset).schema
         shard = Dataset.open(self.settings.dataset).shards("validation")[0]

@@ -13,7 +13,8 @@ ROWS = [
     {"schema", "manifest", "features", "metrics", "space", "trial"},
     {"generate", "prepare", "dataset", "workers", "search"},
     {"models", "study"},
-    {"training"},
+    {"training", "reporting"},
+    {"tracking"},
     {"serving"},
     {"api"},
     {"cli"},
@@ -36,10 +37,10 @@ HOMES = {
     "pyspark": {"spark", "prepare", "generate", "serving/score", "workers/spark", "api", "cli"},
     "tensorflow": {"models", "training", "workers/collective", "workers/averaging"},
     "horovod": {"workers"},
-    "mlflow": {"study/tracking", "serving", "cli"},
-    "matplotlib": {"prepare/report", "study/report", "study/charts"},
+    "mlflow": {"tracking", "serving", "cli"},
+    "matplotlib": {"prepare/report", "reporting"},
     "lightgbm": {"training/boosting"},
-    "pandas": {"study", "serving", "prepare", "generate", "api"},
+    "pandas": {"reporting", "tracking", "serving", "prepare", "generate", "api"},
 }
 MODULES = sorted(
     p.relative_to(PACKAGE) for p in PACKAGE.rglob("*.py") if p.name != "__init__.py" or p.parent != PACKAGE

@@ -11,9 +11,9 @@ from rich.table import Table
 from glmix_automl import metrics
 from glmix_automl.api import Study
 from glmix_automl.cli.live import console_for
-from glmix_automl.study.display import number, p_value, seconds
-from glmix_automl.study.judge import Judge
-from glmix_automl.study.leaderboard import leaderboard
+from glmix_automl.reporting.display import number, p_value, seconds
+from glmix_automl.reporting.judge import Judge
+from glmix_automl.reporting.leaderboard import leaderboard
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,12 +14,13 @@ from rich.live import Live
 
 from glmix_automl.api import Study
 from glmix_automl.layout import REPORT
+from glmix_automl.reporting.display import headline, leaderboard_view, status_view
 from glmix_automl.study import controller as control
 from glmix_automl.study.controller import Controller
-from glmix_automl.study.display import headline, leaderboard_view, status_view
-from glmix_automl.study.place import LOGS
+from glmix_automl.study.executors import LOGS
 from glmix_automl.study.session import Session, status
 from glmix_automl.study.settings import Limits
+from glmix_automl.tracking.tracker import tracked
 from glmix_automl.trial import Result
 from glmix_automl.workers.executor import Executor
 
@@ -33,7 +34,11 @@ def work(study: Study, resume: bool) -> int:
     Ctrl-C and SIGTERM interrupt the study, which can be resumed; a second one ends the process at once.
     """
     console = console_for()
-    with Session(study.settings, resume) as session, _signals(session):
+    with (
+        Session(study.settings, resume) as session,
+        tracked(session.folder, session.settings, session.dataset.manifest.name),
+        _signals(session),
+    ):
         display = _Screen if console.is_terminal else _Lines
         with display(console, study) as observe:
             study.ended = session.run(observe)

@@ -8,7 +8,7 @@ from typing import Any
 from rich.live import Live
 
 from glmix_automl.cli.live import console_for
-from glmix_automl.study.display import status_view
+from glmix_automl.reporting.display import status_view
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.study.session import STATUS
 

@@ -6,7 +6,7 @@ import sys
 
 from glmix_automl.cli.live import console_for
 from glmix_automl.study.folder import StudyFolder
-from glmix_automl.study.tracking import default_artifacts, default_uri
+from glmix_automl.tracking.tracker import default_artifacts, default_uri
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 
 from glmix_automl.config import Config
 from glmix_automl.search.adanet import AdaNet
-from glmix_automl.search.adanet_options import AdaNetOptions
 from glmix_automl.search.asha import Asha, AshaOptions
 from glmix_automl.search.bayes import Bayes, BayesOptions
 from glmix_automl.search.entry import FullWork
 from glmix_automl.search.fixed import Fixed, FixedOptions
 from glmix_automl.search.grid import Grid, GridOptions
+from glmix_automl.search.growth.options import AdaNetOptions
 from glmix_automl.search.hyperband import (
     BohbOptions,
     HalvingOptions,

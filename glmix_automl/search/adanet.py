@@ -14,9 +14,18 @@ import dataclasses
 from collections import deque
 from collections.abc import Iterable
 
-from glmix_automl.search.adanet_options import AdaNetOptions
-from glmix_automl.search.generators import make_generator
-from glmix_automl.search.growth import MIXTURE, Attempt, Candidate, EntryRule, GrowthState, Report, Training, complexity
+from glmix_automl.search.growth.generators import make_generator
+from glmix_automl.search.growth.options import AdaNetOptions
+from glmix_automl.search.growth.state import (
+    MIXTURE,
+    Attempt,
+    Candidate,
+    EntryRule,
+    GrowthState,
+    Report,
+    Training,
+    complexity,
+)
 from glmix_automl.seeds import derive
 from glmix_automl.trial import Mixture, Result, Trial
 

@@ -4,8 +4,8 @@ from typing import Literal
 
 import pydantic
 
-from glmix_automl.search.density import DensePoints, EvenPoints
 from glmix_automl.search.rungs import Ascent, RungOptions, Standing
+from glmix_automl.search.surrogates.density import DensePoints, EvenPoints
 from glmix_automl.seeds import generator
 from glmix_automl.trial import Result, Trial
 

@@ -11,18 +11,18 @@ from typing import Annotated, Literal, TypeAlias
 import numpy as np
 import pydantic
 
-from glmix_automl.search.acquisition import ACQUISITIONS, Decay, log_expected_improvement
-from glmix_automl.search.acquisition import Name as AcquisitionName
-from glmix_automl.search.belief import Belief
-from glmix_automl.search.candidates import Candidates
-from glmix_automl.search.encoding import Encoding
 from glmix_automl.search.entry import FullWork, Seen, draft
-from glmix_automl.search.forest import Forest
-from glmix_automl.search.gaussian_process import GaussianProcess
 from glmix_automl.search.objectives import Constraint, Goal, Goals
 from glmix_automl.search.random_search import Sampling, design
-from glmix_automl.search.seconds import expected_seconds
-from glmix_automl.search.surrogate import Array, Posterior, Surrogate
+from glmix_automl.search.surrogates.acquisition import ACQUISITIONS, Decay, log_expected_improvement
+from glmix_automl.search.surrogates.acquisition import Name as AcquisitionName
+from glmix_automl.search.surrogates.belief import Belief
+from glmix_automl.search.surrogates.candidates import Candidates
+from glmix_automl.search.surrogates.encoding import Encoding
+from glmix_automl.search.surrogates.forest import Forest
+from glmix_automl.search.surrogates.gaussian_process import GaussianProcess
+from glmix_automl.search.surrogates.seconds import expected_seconds
+from glmix_automl.search.surrogates.surrogate import Array, Posterior, Surrogate
 from glmix_automl.search.transfer import Prior
 from glmix_automl.seeds import generator
 from glmix_automl.space import Unit

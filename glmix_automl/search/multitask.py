@@ -12,18 +12,18 @@ from typing import NamedTuple
 import numpy as np
 import pydantic
 
-from glmix_automl.search.acquisition import expected_improvement
-from glmix_automl.search.belief import Belief
-from glmix_automl.search.calibration import Line, line
-from glmix_automl.search.candidates import Candidates
-from glmix_automl.search.encoding import Encoding
 from glmix_automl.search.entry import Seen
-from glmix_automl.search.gaussian_process import WIDE, GaussianPosterior, GaussianProcess, weight
 from glmix_automl.search.objectives import clipped, scaled
 from glmix_automl.search.random_search import design
 from glmix_automl.search.rungs import Ascent, RungOptions
-from glmix_automl.search.seconds import expected_seconds
-from glmix_automl.search.surrogate import Array
+from glmix_automl.search.surrogates.acquisition import expected_improvement
+from glmix_automl.search.surrogates.belief import Belief
+from glmix_automl.search.surrogates.calibration import Line, line
+from glmix_automl.search.surrogates.candidates import Candidates
+from glmix_automl.search.surrogates.encoding import Encoding
+from glmix_automl.search.surrogates.gaussian_process import WIDE, GaussianPosterior, GaussianProcess, weight
+from glmix_automl.search.surrogates.seconds import expected_seconds
+from glmix_automl.search.surrogates.surrogate import Array
 from glmix_automl.seeds import generator
 from glmix_automl.space import Unit
 from glmix_automl.trial import Result, Trial

@@ -9,7 +9,7 @@ import pydantic
 from scipy.special import ndtr
 
 from glmix_automl.config import Config
-from glmix_automl.search.surrogate import Array, Posterior
+from glmix_automl.search.surrogates.surrogate import Array, Posterior
 from glmix_automl.search.transfer import Prior
 from glmix_automl.space import Unit
 from glmix_automl.trial import Result

@@ -7,8 +7,8 @@ import numpy as np
 import pydantic
 from scipy.stats import qmc
 
-from glmix_automl.search.belief import Belief
 from glmix_automl.search.entry import FullWork, Seen, draft
+from glmix_automl.search.surrogates.belief import Belief
 from glmix_automl.seeds import generator
 from glmix_automl.space import Space, Unit
 from glmix_automl.trial import Result, Trial

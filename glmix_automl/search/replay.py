@@ -8,8 +8,8 @@ import pydantic
 from glmix_automl import config
 from glmix_automl.config import Config
 from glmix_automl.errors import ConfigError
-from glmix_automl.search.growth import MIXTURE
-from glmix_automl.search.structure import Plan, PlannedMember
+from glmix_automl.search.growth.state import MIXTURE
+from glmix_automl.search.growth.structure import Plan, PlannedMember
 from glmix_automl.seeds import derive
 from glmix_automl.trial import Mixture, Result, Trial
 
@@ -19,7 +19,7 @@ class ReplayOptions(Config):
 
     plan: str | dict[str, Any]
     """Folder of an earlier study, or of the model it exported, whose plan is read when a new study is made; or a file
-    that holds a plan as JSON (`glmix_automl.search.structure.plan`); or the plan itself."""
+    that holds a plan as JSON (`glmix_automl.search.growth.structure.plan`); or the plan itself."""
     entry: str | None = None
     """Entry of that study's race whose structure it is; needed where several found one."""
     warm_start: bool = False

@@ -10,8 +10,8 @@ from glmix_automl.config import parse
 from glmix_automl.errors import ConfigError, GlmixError
 from glmix_automl.layout import COORDINATE, DESCRIPTION, SCHEMA, WEIGHTS, Folder
 from glmix_automl.search import STRATEGIES
+from glmix_automl.search.growth.structure import Plan, plan
 from glmix_automl.search.replay import ReplayOptions
-from glmix_automl.search.structure import Plan, plan
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.study.settings import EntrySettings, SearchSettings
 

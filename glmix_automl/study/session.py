@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -15,7 +14,7 @@ from glmix_automl.layout import SCHEMA
 from glmix_automl.search import STRATEGIES
 from glmix_automl.search.ordered import Ordered
 from glmix_automl.seeds import derive
-from glmix_automl.study import journal, lock, place
+from glmix_automl.study import executors, journal, lock
 from glmix_automl.study.controller import Controller
 from glmix_automl.study.folder import StudyFolder, StudyRecord, resumable
 from glmix_automl.study.journal import Journal
@@ -24,15 +23,11 @@ from glmix_automl.study.priors import with_priors
 from glmix_automl.study.race import Entry
 from glmix_automl.study.settings import EntrySettings, SearchSettings
 from glmix_automl.study.stopping import rules
-from glmix_automl.study.tracking import Tracker, default_uri
 from glmix_automl.trial import Progress
 from glmix_automl.workers.executor import Executor
 
 STATUS = "status.json"  # in the study's folder: what its workers do, rewritten every second while a controller works
 STATUS_SECONDS = 1.0
-CATCH_UP_SECONDS = 30.0  # for the tracking server, when the study has ended; the rest is logged by the next command
-
-log = logging.getLogger(__name__)
 
 Observer = Callable[[Controller, Executor], None]
 
@@ -96,12 +91,12 @@ class Session:
         if self.controller is not None:
             self.controller.interrupt()
 
-    def run(self, observe: Observer | None = None, make: Callable[..., Executor] = place.executor) -> str:
+    def run(self, observe: Observer | None = None, make: Callable[..., Executor] = executors.executor) -> str:
         """Works on the study until it ends or is interrupted; returns why.
 
         Args:
             observe: called after every step.
-            make: gives the executor; `place.executor` unless the study is to run somewhere else.
+            make: gives the executor; `executors.executor` unless the study is to run somewhere else.
 
         Raises:
             PoolError, StudyError: as `Controller.run`.
@@ -113,16 +108,11 @@ class Session:
                 file, self.entries, rules(limits), limits.grace_seconds, limits.trials, watch
             )
             controller.replay(list(journal.read(self.folder.journal)))
-            tracker = track(self.folder, self.settings, self.dataset.manifest.name)
             if self._interrupted:
                 controller.interrupt()
-            try:
-                with self._workers(controller, make) as executor:
-                    watch.executor = executor
-                    return controller.run(executor)
-            finally:
-                if tracker is not None and not tracker.close(CATCH_UP_SECONDS):
-                    log.warning("tracking is behind study=%s reason=%s", self.folder.path, tracker.problem)
+            with self._workers(controller, make) as executor:
+                watch.executor = executor
+                return controller.run(executor)
 
     @contextlib.contextmanager
     def _workers(self, controller: Controller, make: Callable[..., Executor]) -> Iterator[Executor]:
@@ -131,22 +121,12 @@ class Session:
                 executor.stop(progress.number)
 
         executor = make(
-            self.settings.workers, place.evaluator(self.settings, self.dataset), self.folder.path, on_progress
+            self.settings.workers, executors.evaluator(self.settings, self.dataset), self.folder.path, on_progress
         )
         try:
             yield executor
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
-
-
-def track(folder: StudyFolder, settings: SearchSettings, dataset: str) -> Tracker | None:
-    """A tracker at work, or None if the study is not to be tracked."""
-    tracking = settings.tracking
-    if not tracking.enabled:
-        return None
-    tracker = Tracker(folder, tracking.uri or default_uri(folder), tracking.experiment or dataset)
-    tracker.start()
-    return tracker
 
 
 class _Watch:

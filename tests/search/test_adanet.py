@@ -13,8 +13,8 @@ from glmix_automl.config import parse
 from glmix_automl.errors import ConfigError
 from glmix_automl.search import STRATEGIES
 from glmix_automl.search.adanet import AdaNet
-from glmix_automl.search.adanet_options import AdaNetOptions
-from glmix_automl.search.growth import Candidate, GrowthState
+from glmix_automl.search.growth.options import AdaNetOptions
+from glmix_automl.search.growth.state import Candidate, GrowthState
 from glmix_automl.trial import Mixture, Result, Trial
 from tests.search.growth_world import World, done, play
 

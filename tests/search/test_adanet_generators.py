@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any
 
-from glmix_automl.search.generators import make_generator
-from glmix_automl.search.growth import Candidate, GrowthState, Report
+from glmix_automl.search.growth.generators import make_generator
+from glmix_automl.search.growth.state import Candidate, GrowthState, Report
 from glmix_automl.trial import Result, State
 
 

@@ -9,9 +9,9 @@ import pytest
 from glmix_automl.config import parse
 from glmix_automl.errors import ConfigError
 from glmix_automl.search.adanet import AdaNet
-from glmix_automl.search.adanet_options import AdaNetOptions
+from glmix_automl.search.growth.options import AdaNetOptions
+from glmix_automl.search.growth.structure import plan, structure
 from glmix_automl.search.replay import Replay, ReplayOptions
-from glmix_automl.search.structure import plan, structure
 from glmix_automl.trial import Mixture, Result
 from tests.search.growth_world import World, play
 

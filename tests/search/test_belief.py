@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from glmix_automl.search.belief import SPREAD, Belief
-from glmix_automl.search.candidates import Candidates
 from glmix_automl.search.entry import Seen
 from glmix_automl.search.random_search import design
+from glmix_automl.search.surrogates.belief import SPREAD, Belief
+from glmix_automl.search.surrogates.candidates import Candidates
 from glmix_automl.space import Choice, Float, Int, Space
 
 SPACE = Space.of(

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from glmix_automl.search.calibration import Line, line
-from glmix_automl.search.gaussian_process import WIDE, matern
 from glmix_automl.search.multitask import Multitask, MultitaskOptions
+from glmix_automl.search.surrogates.calibration import Line, line
+from glmix_automl.search.surrogates.gaussian_process import WIDE, matern
 from glmix_automl.trial import Costs, Result, State, Trial
 
 SPACE = {"x": {"type": "float", "low": 0, "high": 1}, "y": {"type": "float", "low": 0, "high": 1}}

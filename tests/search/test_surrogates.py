@@ -8,9 +8,9 @@ from scipy.optimize import check_grad
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern
 
-from glmix_automl.search import acquisition
-from glmix_automl.search.forest import Forest
-from glmix_automl.search.gaussian_process import (
+from glmix_automl.search.surrogates import acquisition
+from glmix_automl.search.surrogates.forest import Forest
+from glmix_automl.search.surrogates.gaussian_process import (
     JITTER,
     NARROW,
     WIDE,
@@ -19,8 +19,8 @@ from glmix_automl.search.gaussian_process import (
     _cost,
     squared_differences,
 )
-from glmix_automl.search.seconds import expected_seconds
-from glmix_automl.search.surrogate import Array, Surrogate
+from glmix_automl.search.surrogates.seconds import expected_seconds
+from glmix_automl.search.surrogates.surrogate import Array, Surrogate
 
 MAKERS = {
     "random forest": lambda: Forest("random_forest"),

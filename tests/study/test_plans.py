@@ -9,7 +9,7 @@ import pytest
 from glmix_automl.dataset import Dataset
 from glmix_automl.errors import ConfigError
 from glmix_automl.layout import COORDINATE, DESCRIPTION, SCHEMA, WEIGHTS, Folder
-from glmix_automl.search.structure import Plan, plan
+from glmix_automl.search.growth.structure import Plan, plan
 from glmix_automl.study.folder import StudyFolder, StudyRecord
 from glmix_automl.study.journal import Journal
 from glmix_automl.study.session import Session

@@ -20,8 +20,8 @@ from glmix_automl.models.checkpoint import load_coordinate
 from glmix_automl.models.rows import Rows, from_block
 from glmix_automl.models.trees import Trees
 from glmix_automl.search.adanet import AdaNet
-from glmix_automl.search.adanet_options import AdaNetOptions
-from glmix_automl.search.structure import structure
+from glmix_automl.search.growth.options import AdaNetOptions
+from glmix_automl.search.growth.structure import structure
 from glmix_automl.serving.export import export
 from glmix_automl.serving.pyfunc import _load_pyfunc, example
 from glmix_automl.study.terms import Terms

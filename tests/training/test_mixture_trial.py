@@ -10,8 +10,8 @@ from glmix_automl.config import parse
 from glmix_automl.errors import TrialError
 from glmix_automl.models.mixture import Rows
 from glmix_automl.search.adanet import AdaNet
-from glmix_automl.search.adanet_options import AdaNetOptions
-from glmix_automl.search.structure import structure
+from glmix_automl.search.growth.options import AdaNetOptions
+from glmix_automl.search.growth.structure import structure
 from glmix_automl.training.evaluate import Evaluator
 from glmix_automl.training.mixture_trial import weigh
 from glmix_automl.trial import Mixture, Result, Trial

@@ -8,7 +8,7 @@ from typing import Any
 
 from glmix_automl.config import Config
 from glmix_automl.layout import TRIALS
-from glmix_automl.search.growth import MIXTURE, Attempt, EntryRule
+from glmix_automl.search.growth.state import MIXTURE, Attempt, EntryRule
 from glmix_automl.trial import Mixture, Result, Trial, Value
 
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import jinja2
 
 from glmix_automl.layout import REPORT, Folder
-from glmix_automl.study import charts
-from glmix_automl.study.display import number, p_value, seconds
+from glmix_automl.reporting import charts
+from glmix_automl.reporting.display import number, p_value, seconds
+from glmix_automl.reporting.judge import Judge
+from glmix_automl.reporting.leaderboard import Leaderboard, parameters
+from glmix_automl.reporting.report_page import PAGE, STYLE
+from glmix_automl.reporting.slices import Slice, slices
 from glmix_automl.study.folder import StudyRecord
 from glmix_automl.study.history import History
-from glmix_automl.study.judge import Judge
-from glmix_automl.study.leaderboard import Leaderboard, parameters
-from glmix_automl.study.report_page import PAGE, STYLE
-from glmix_automl.study.slices import Slice, slices
 from glmix_automl.trial import Result, Trial
 
 SLICES_SHOWN = 12  # gains, and as many losses

@@ -11,7 +11,7 @@ import pydantic
 from scipy.special import erfcx, ndtr
 
 from glmix_automl.config import Config
-from glmix_automl.search.surrogate import Array
+from glmix_automl.search.surrogates.surrogate import Array
 
 Name: TypeAlias = Literal["confidence_bound", "expected_improvement", "probability_of_improvement"]
 

@@ -5,8 +5,8 @@ from typing import Any, Literal
 import pydantic
 
 from glmix_automl.config import Config
-from glmix_automl.search.generators import Pool, make_generator
-from glmix_automl.search.growth import Training
+from glmix_automl.search.growth.generators import Pool, make_generator
+from glmix_automl.search.growth.state import Training
 from glmix_automl.trial import Value
 
 

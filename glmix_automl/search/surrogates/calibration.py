@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from glmix_automl.search.surrogate import Array
+from glmix_automl.search.surrogates.surrogate import Array
 
 BELIEF = 1.0
 """Points as which weighs what is expected before any was tried on both rungs: a slope of 1, and `DOUBT`."""

@@ -9,7 +9,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from glmix_automl.study.folder import StudyFolder, StudyRecord
-from glmix_automl.study.tracking import default_artifacts
+from glmix_automl.tracking.tracker import default_artifacts
 from glmix_automl.trial import Progress, Result, State, Trial
 
 STUDY_TAG = "glmix.study"

@@ -3,8 +3,8 @@
 import dataclasses
 import re
 
-from glmix_automl.search.structure import structure
-from glmix_automl.study import charts, report
+from glmix_automl.reporting import charts, report
+from glmix_automl.search.growth.structure import structure
 from glmix_automl.study.history import History
 from glmix_automl.trial import Costs, Result, State, Trial
 from tests.search.growth_world import World

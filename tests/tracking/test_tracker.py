@@ -18,7 +18,7 @@ from glmix_automl.study.controller import Controller
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.study.journal import Journal
 from glmix_automl.study.race import Entry
-from glmix_automl.study.tracking import CURSOR, Tracker, default_uri
+from glmix_automl.tracking.tracker import CURSOR, Tracker, default_uri
 from glmix_automl.trial import Result, Trial
 from glmix_automl.workers.executor import Report
 from tests.study.places import Hill, Threads, Work, peak

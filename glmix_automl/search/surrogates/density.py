@@ -7,7 +7,7 @@ import numpy as np
 
 from glmix_automl.search.entry import Seen
 from glmix_automl.search.rungs import Ascent
-from glmix_automl.search.surrogate import Array
+from glmix_automl.search.surrogates.surrogate import Array
 from glmix_automl.space import Space, Unit
 
 GOOD = 0.15

@@ -7,8 +7,8 @@ import numpy as np
 
 from glmix_automl.dataset import Dataset
 from glmix_automl.metrics import SliceGain, activity_groups, quantile_groups, slice_gains
+from glmix_automl.reporting.judge import Judge
 from glmix_automl.schema import Categorical, Numeric
-from glmix_automl.study.judge import Judge
 
 FEWEST_ROWS = 100  # of a slice that is shown: below, every interval is wider than any gain
 MOST_VALUES = 30  # of a categorical feature: the most frequent ones

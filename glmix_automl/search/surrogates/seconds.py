@@ -6,7 +6,7 @@ slopes are as steep as the evidence allows (MacKay 1992), so seconds that vary f
 
 import numpy as np
 
-from glmix_automl.search.surrogate import Array
+from glmix_automl.search.surrogates.surrogate import Array
 
 FEWEST = 3
 """Costs from which a line is drawn; all points are expected to cost the same before."""

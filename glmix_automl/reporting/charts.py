@@ -6,12 +6,12 @@ from html import escape
 
 import numpy as np
 
-from glmix_automl.search.growth import MIXTURE
-from glmix_automl.search.structure import Grown, structure
+from glmix_automl.reporting.importance import importance, varied
+from glmix_automl.reporting.leaderboard import parameters
+from glmix_automl.reporting.svg import Drawing, Scale, axes, color, legend, number
+from glmix_automl.search.growth.state import MIXTURE
+from glmix_automl.search.growth.structure import Grown, structure
 from glmix_automl.study.history import History
-from glmix_automl.study.importance import importance, varied
-from glmix_automl.study.leaderboard import parameters
-from glmix_automl.study.svg import Drawing, Scale, axes, color, legend, number
 from glmix_automl.trial import Result, Trial, Value
 
 WIDTH = 860.0

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from glmix_automl.search.surrogate import Array
+from glmix_automl.search.surrogates.surrogate import Array
 
 TREES = 64
 REBUILD = 10

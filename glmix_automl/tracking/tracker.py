@@ -6,9 +6,11 @@ missed (the server was away, the controller was killed) is logged later, by this
 found by the study's and the trial's tags before they are made.
 """
 
+import contextlib
 import logging
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,16 +21,18 @@ from glmix_automl.errors import ConfigError
 from glmix_automl.study import journal
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.study.journal import Event
+from glmix_automl.study.settings import SearchSettings
 from glmix_automl.trial import Result, Trial
 
 if TYPE_CHECKING:
-    from glmix_automl.study.tracking_view import View
+    from glmix_automl.tracking.view import View
 
 log = logging.getLogger(__name__)
 
 CURSOR = "tracking.json"  # in the study's folder
 POLL_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
+CATCH_UP_SECONDS = 30.0  # for the tracking server, when the study has ended; the rest is logged by the next command
 CURSOR_EVENTS = 100  # logged at most before the cursor is moved
 
 
@@ -107,7 +111,7 @@ class Tracker:
             self._closing.wait(pause) if not closing else threading.Event().wait(pause)
 
     def _connect(self) -> "View":
-        from glmix_automl.study.tracking_view import View
+        from glmix_automl.tracking.view import View
 
         record = self._folder.record
         view = View(self.uri, self._experiment, self._folder.name, record)
@@ -156,6 +160,27 @@ class Tracker:
     def _move(self, **changed: object) -> None:
         self._cursor = self._cursor.model_copy(update=changed)
         self._folder.files.write(CURSOR, self._cursor.model_dump_json())
+
+
+def track(folder: StudyFolder, settings: SearchSettings, dataset: str) -> Tracker | None:
+    """A tracker at work, or None if the study is not to be tracked."""
+    tracking = settings.tracking
+    if not tracking.enabled:
+        return None
+    tracker = Tracker(folder, tracking.uri or default_uri(folder), tracking.experiment or dataset)
+    tracker.start()
+    return tracker
+
+
+@contextlib.contextmanager
+def tracked(folder: StudyFolder, settings: SearchSettings, dataset: str) -> Iterator[None]:
+    """Tracks a study while the block works on it."""
+    tracker = track(folder, settings, dataset)
+    try:
+        yield
+    finally:
+        if tracker is not None and not tracker.close(CATCH_UP_SECONDS):
+            log.warning("tracking is behind study=%s reason=%s", folder.path, tracker.problem)
 
 
 def default_uri(folder: StudyFolder) -> str:

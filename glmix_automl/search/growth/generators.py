@@ -10,7 +10,7 @@ import pydantic
 from glmix_automl import config
 from glmix_automl.config import Config
 from glmix_automl.errors import ConfigError
-from glmix_automl.search.growth import Candidate, Generator, GrowthState, Training
+from glmix_automl.search.growth.state import Candidate, Generator, GrowthState, Training
 from glmix_automl.search.strategy import Strategy
 from glmix_automl.seeds import derive
 from glmix_automl.trial import Result, Trial, Value

@@ -10,10 +10,10 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
 from mlflow.tracking import MlflowClient
 
 from glmix_automl.layout import LEADERBOARD_CSV, LEADERBOARD_JSON, REPORT
+from glmix_automl.reporting.leaderboard import Leaderboard
+from glmix_automl.reporting.report import CHARTS, trial_rows
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.study.history import History
-from glmix_automl.study.leaderboard import Leaderboard
-from glmix_automl.study.report import CHARTS, trial_rows
 
 MODEL = "model"
 DIGEST_CHARACTERS = 36  # MLflow's limit

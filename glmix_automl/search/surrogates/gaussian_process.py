@@ -12,7 +12,7 @@ import numpy as np
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 
-from glmix_automl.search.surrogate import Array
+from glmix_automl.search.surrogates.surrogate import Array
 
 LEARNT_FROM = 200
 """Most rows that hyperparameters are learnt from; all rows enter the predictions."""

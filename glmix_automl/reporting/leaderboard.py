@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from glmix_automl.layout import LEADERBOARD_CSV, LEADERBOARD_JSON, Folder
+from glmix_automl.reporting.judge import Judge
 from glmix_automl.study.history import History
-from glmix_automl.study.judge import Judge
 from glmix_automl.study.terms import MIXTURE
 from glmix_automl.trial import Result, Trial
 

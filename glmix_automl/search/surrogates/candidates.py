@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from glmix_automl.search.belief import Belief
 from glmix_automl.search.entry import Seen
 from glmix_automl.search.grid import lattice
+from glmix_automl.search.surrogates.belief import Belief
 from glmix_automl.space import Space, Unit
 
 SMALL = 3000

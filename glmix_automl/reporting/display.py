@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from glmix_automl.reporting.leaderboard import Leaderboard, Row, best_of
 from glmix_automl.study.history import History
-from glmix_automl.study.leaderboard import Leaderboard, Row, best_of
 from glmix_automl.study.settings import Limits
 
 WIDE = 110  # characters that all columns need

@@ -1,0 +1,1 @@
+"""What model-based strategies are made of: surrogates, their inputs, and acquisition functions."""
