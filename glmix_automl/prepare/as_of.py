@@ -1,0 +1,287 @@
+"""As-of history: what was known of a key (a member, an item, a member and a genre) before each row.
+
+The one definition, for preparation and for scoring: rows are sorted by key and time, every number is a difference of
+cumulative sums, and what is left at the end of a block of rows is carried into the next. Rows of one moment do not see
+each other, and no row sees itself. A number is an accumulator; one more of them is one more column of the same pass.
+
+    before, state = as_of(keys, times, {"label": labels}, (Count(), Total("label"), Last()))
+    later, state = as_of(new_keys, new_times, {"label": new_labels}, ACCUMULATORS, state)
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Numbers = npt.NDArray[Any]
+NEVER = np.iinfo(np.int64).min
+"""Time of the last row of a key that has none."""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Rows in order of key and time; places are in this order.
+
+    Attributes:
+        order: [rows], the row at each place.
+        start: [rows], place of the first row of the same key.
+        moment: [rows], place of the first row of the same key and time.
+        ends: [keys], the place after the last row of each key.
+        keys: [keys], ascending.
+        times: [rows], microseconds.
+    """
+
+    order: Ints
+    start: Ints
+    moment: Ints
+    ends: Ints
+    keys: Ints
+    times: Ints
+
+    @property
+    def key_of(self) -> Ints:
+        """[rows], which of `keys` the row at a place has."""
+        return np.repeat(np.arange(len(self.keys)), np.diff(self.ends, prepend=0))
+
+    def totals(self, signal: Numbers) -> Numbers:
+        """[rows + 1], cumulative sums of a signal given in the order of places, from 0."""
+        return np.concatenate([np.zeros(1, signal.dtype), np.cumsum(signal)])
+
+
+Carried = Mapping[str, Numbers]
+"""Accumulator -> what it had of each of a block's keys before the block: [keys]."""
+
+
+class Accumulator(Protocol):
+    """One number per key that grows with the key's rows.
+
+    Laws: `before` depends on strictly earlier rows of the key only; two blocks, the state of the first carried into the
+    second, give what one block of all rows gives (to the last bit, where sums are of integers).
+    """
+
+    @property
+    def name(self) -> str:
+        """Its column."""
+
+    @property
+    def empty(self) -> float:
+        """Its number for a key without rows."""
+
+    def before(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
+        """[rows], by place: its number as of the rows strictly before each."""
+
+    def after(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
+        """[keys], its number after all of each key's rows."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many rows."""
+
+    name: str = "n"
+    empty: float = 0
+
+    def before(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
+        """See `Accumulator`."""
+        return groups.moment - groups.start + carried[self.name][groups.key_of]
+
+    def after(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
+        """See `Accumulator`."""
+        return np.diff(groups.ends, prepend=0) + carried[self.name]
+
+
+@dataclass(frozen=True)
+class Total:
+    """Sum of a signal."""
+
+    signal: str
+    empty: float = 0
+
+    @property
+    def name(self) -> str:
+        """The signal's."""
+        return self.signal
+
+    def before(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
+        """See `Accumulator`."""
+        totals = groups.totals(signals[self.signal])
+        return totals[groups.moment] - totals[groups.start] + carried[self.name][groups.key_of]
+
+    def after(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
+        """See `Accumulator`."""
+        totals = groups.totals(signals[self.signal])[np.concatenate([[0], groups.ends])]
+        return np.diff(totals) + carried[self.name]
+
+
+@dataclass(frozen=True)
+class Last:
+    """Time of the last row."""
+
+    name: str = "last"
+    empty: float = NEVER
+
+    def before(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
+        """See `Accumulator`."""
+        inside = groups.moment > groups.start
+        return np.where(inside, groups.times[groups.moment - 1], carried[self.name][groups.key_of])
+
+    def after(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
+        """See `Accumulator`."""
+        return groups.times[groups.ends - 1]
+
+
+@dataclass(frozen=True)
+class Decayed:
+    """Sum of a signal (of ones for None) in which a row counts half after each half-life; needs `Last` beside it.
+
+    Carried as of the key's last row. Sums are of doubles, so blocks agree with one block to rounding only.
+    """
+
+    name: str
+    half_life: float
+    """Microseconds."""
+    signal: str | None = None
+    empty: float = 0
+
+    def before(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
+        """See `Accumulator`."""
+        behind = groups.moment - 1
+        inside = groups.moment > groups.start
+        seen = self._sums(groups, signals)[behind] * self._left(groups.times - groups.times[behind])
+        return np.where(inside, seen, 0.0) + self._faded(carried, groups.key_of, groups.times)
+
+    def after(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
+        """See `Accumulator`."""
+        every = np.arange(len(groups.keys))
+        return self._sums(groups, signals)[groups.ends - 1] + self._faded(carried, every, groups.times[groups.ends - 1])
+
+    def _sums(self, groups: Groups, signals: Mapping[str, Numbers]) -> Numbers:
+        """[rows], by place: the sum up to and with each row, as of its time.
+
+        By doubling (Hillis and Steele, CACM 1986): weights never exceed 1, so however long the history, nothing
+        overflows and no key rounds away another's.
+        """
+        sums = np.ones(len(groups.order)) if self.signal is None else signals[self.signal].astype(np.float64)
+        longest, step = int(np.diff(groups.ends, prepend=0).max(initial=0)), 1
+        place = np.arange(len(sums))
+        while step < longest:
+            later = place[groups.start <= place - step]
+            sums[later] += sums[later - step] * self._left(groups.times[later] - groups.times[later - step])
+            step *= 2
+        return sums
+
+    def _faded(self, carried: Carried, key_of: Ints, times: Ints) -> Numbers:
+        last = carried["last"][key_of]
+        return carried[self.name][key_of] * self._left(times - np.where(last == NEVER, times, last))
+
+    def _left(self, micros: Ints) -> Numbers:
+        return np.exp2(-np.maximum(micros, 0) / self.half_life)
+
+
+@dataclass(frozen=True)
+class State:
+    """What is known of every key at the end of some rows.
+
+    Attributes:
+        keys: [keys], ascending.
+        columns: accumulator -> its number of each key.
+        until: time of the last of the rows; whatever is added must be later.
+    """
+
+    keys: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    columns: Mapping[str, Numbers] = field(default_factory=dict)
+    until: int = int(NEVER)
+
+    def of(self, keys: Ints, accumulators: Sequence[Accumulator]) -> dict[str, Numbers]:
+        """The accumulators' numbers of keys: [keys]; `empty` for keys that are not known."""
+        place, known = self._places(keys)
+        found = {}
+        for each in accumulators:
+            kind = np.float64 if isinstance(each, Decayed) else np.int64
+            values = np.full(len(keys), each.empty, self.columns[each.name].dtype if len(self.keys) else kind)
+            values[known] = self.columns[each.name][place[known]] if len(self.keys) else each.empty
+            found[each.name] = values
+        return found
+
+    def updated(self, keys: Ints, columns: Mapping[str, Numbers], until: int) -> "State":
+        """The state with other numbers for some keys."""
+        if not len(self.keys):
+            return State(keys, columns, until)
+        _, known = self._places(keys)
+        place = np.searchsorted(self.keys, keys[known])
+        changed = {}
+        for name, new in columns.items():
+            old = self.columns[name].astype(np.result_type(self.columns[name], new))
+            old[place] = new[known]
+            changed[name] = np.concatenate([old, new[~known]])
+        every = np.concatenate([self.keys, keys[~known]])
+        order = np.argsort(every, kind="stable")
+        return State(every[order], {n: c[order] for n, c in changed.items()}, until)
+
+    def _places(self, keys: Ints) -> tuple[Ints, npt.NDArray[np.bool_]]:
+        if not len(self.keys):
+            return np.zeros(len(keys), np.int64), np.zeros(len(keys), bool)
+        place = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return place, self.keys[place] == keys
+
+
+def grouped(keys: Ints, times: Ints) -> Groups:
+    """Rows by key and time."""
+    order = np.lexsort((times, keys)).astype(np.int64)
+    sorted_keys, sorted_times = keys[order], times[order]
+    new_key = np.ones(len(order), bool)
+    new_key[1:] = sorted_keys[1:] != sorted_keys[:-1]
+    new_moment = new_key.copy()
+    new_moment[1:] |= sorted_times[1:] != sorted_times[:-1]
+    place = np.arange(len(order), dtype=np.int64)
+    starts = np.flatnonzero(new_key)
+    return Groups(
+        order=order,
+        start=np.maximum.accumulate(np.where(new_key, place, 0)),
+        moment=np.maximum.accumulate(np.where(new_moment, place, 0)),
+        ends=np.append(starts[1:], len(order)).astype(np.int64) if len(order) else np.empty(0, np.int64),
+        keys=sorted_keys[starts],
+        times=sorted_times,
+    )
+
+
+def as_of(
+    keys: Ints,
+    times: Ints,
+    signals: Mapping[str, Numbers],
+    accumulators: Sequence[Accumulator],
+    state: State | None = None,
+) -> tuple[dict[str, Numbers], State]:
+    """What the accumulators held of each row's key before the row, and the state after all rows.
+
+    Args:
+        keys: int64 [rows], any numbers that tell keys apart, the same in every block.
+        times: int64 [rows], microseconds, in any order; all later than `state.until`.
+        signals: what is added up, by name: [rows].
+        accumulators: what to keep; `Last` among them where one decays.
+        state: at the end of the block before.
+
+    Returns:
+        Accumulator -> its number as of each row ([rows], in the order given), and the new state.
+    """
+    state = state or State()
+    if not len(keys):
+        nothing = state.of(keys, accumulators)
+        return nothing, state if len(state.keys) else State(keys, nothing)
+    first, last = int(times.min()), int(times.max())
+    if first <= state.until:
+        raise ValueError(f"a block begins at {first}, the state before it lasts until {state.until}")
+    groups = grouped(keys, times)
+    carried = state.of(groups.keys, accumulators)
+    sorted_signals = {name: signal[groups.order] for name, signal in signals.items()}
+    found = {}
+    for each in accumulators:
+        by_place = each.before(groups, sorted_signals, carried)
+        column = np.empty_like(by_place)
+        column[groups.order] = by_place
+        found[each.name] = column
+    after = {a.name: a.after(groups, sorted_signals, carried) for a in accumulators}
+    return found, state.updated(groups.keys, after, last)
