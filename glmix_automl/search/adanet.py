@@ -12,7 +12,7 @@ those of the paper: all candidates of a round start from one ensemble, the best 
 
 import dataclasses
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from glmix_automl.search.growth.generators import make_generator
 from glmix_automl.search.growth.options import AdaNetOptions
@@ -71,6 +71,30 @@ class AdaNet:
                 break
             asked.append(trial)
         return asked
+
+    def recall(self, trials: Sequence[Trial], n: int) -> None:
+        """See `Strategy`. The generator proposes again, as what was not started yet is in no journal; of what was
+        started the journal's trials count.
+        """
+        self._act()
+        for trial in trials:
+            if trial.family == MIXTURE:
+                members = trial.members.members if trial.members is not None else ()
+                candidates = tuple(number for number in members if number in self._arrived)
+                self._arrived = [number for number in self._arrived if number not in candidates]
+                self._attempts[trial.number] = Attempt(trial, candidates)
+            else:
+                self._reports[trial.number] = Report(self._recalled(trial), trial.number, self._entries)
+            self._asked(trial)
+        if len(trials) < n and not self._arrived and self._may_start():
+            unexpected = self._proposal()
+            self._queue.extendleft([] if unexpected is None else [unexpected])
+
+    def _recalled(self, trial: Trial) -> Candidate:
+        name, proposed = trial.tags["generator"], self._proposal()
+        if proposed is not None and (proposed.family, proposed.name or proposed.family) == (trial.family, name):
+            return proposed
+        return Candidate(trial.family, trial.parameters, name, trial.epochs)
 
     def tell(self, result: Result) -> None:
         """Kept until the next ask, which sorts them: the order of tells in between does not matter."""

@@ -1,5 +1,6 @@
 """Asynchronous successive halving (Li et al. 2020): whoever is among the best of a rung so far climbs at once."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import pydantic
@@ -36,13 +37,31 @@ class Asha:
 
     def ask(self, n: int) -> list[Trial]:
         """Promotions first, then new points."""
-        for result in self._ascent.take_note():
-            self._standings[self._ascent.rungs[result.number]].add(result)
+        self._take_note()
         trials: list[Trial] = []
         while len(trials) < n and (trial := self._next()):
             self._asked[self._ascent.rungs[trial.number]] += 1
             trials.append(trial)
         return trials
+
+    def recall(self, trials: Sequence[Trial], n: int) -> None:
+        """See `Strategy`."""
+        self._take_note()
+        for trial in trials:
+            self._ascent.remember(trial)
+            rung, lower = self._ascent.rungs[trial.number], self._ascent.lower[trial.number]
+            self._asked[rung] += 1
+            if lower is not None:
+                self._standings[rung - 1].take(lower)
+            else:
+                self._left -= 1
+                self._points.remember(self._ascent.points[trial.number])
+        if len(trials) < n:
+            self._left = 0
+
+    def _take_note(self) -> None:
+        for result in self._ascent.take_note():
+            self._standings[self._ascent.rungs[result.number]].add(result)
 
     def _next(self) -> Trial | None:
         for rung in reversed(range(self._options.rungs - 1)):

@@ -6,13 +6,14 @@ so a free slot is filled at once. What a Gaussian process expects to gain is div
 et al. 2012). With many pending each proposal draws its own exploration (qUCB, Wilson et al. 2017; Egele et al. 2022).
 """
 
-from typing import Annotated, Literal, TypeAlias
+from collections.abc import Sequence
+from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import pydantic
 
-from glmix_automl.search.entry import FullWork, Seen, draft
-from glmix_automl.search.objectives import Constraint, Goal, Goals
+from glmix_automl.search.entry import FullWork, Seen, draft, point
+from glmix_automl.search.objectives import Constraint, Goal, Goals, Observations
 from glmix_automl.search.random_search import Sampling, design
 from glmix_automl.search.surrogates.acquisition import ACQUISITIONS, Decay, log_expected_improvement
 from glmix_automl.search.surrogates.acquisition import Name as AcquisitionName
@@ -80,6 +81,15 @@ def surrogate(name: SurrogateName) -> Surrogate:
     return GaussianProcess() if name == "gaussian_process" else Forest(name)
 
 
+class _Learnt(NamedTuple):
+    """What a choice is made from."""
+
+    observations: dict[str, Observations]
+    candidates: Unit
+    name: SurrogateName
+    encoding: Encoding
+
+
 class Bayes:
     """AMBS as a strategy; ends after `trials`, or when a finite space is used up."""
 
@@ -109,18 +119,32 @@ class Bayes:
 
     def ask(self, n: int) -> list[Trial]:
         """The `n` most promising points, each chosen with the ones before it imagined as pending."""
-        # Sorted: the order in which results came in between two asks leaves no trace.
-        self._told += sorted(self._results.keys() - set(self._told))
+        self._take_note()
         wanted = min(n, self._options.trials - len(self._points))
         trials: list[Trial] = []
         while (left := min(wanted - len(trials), self._uninformed)) > 0:
             points = self._even(left)
             if not len(points):
                 break
-            trials += [self._propose(point) for point in points]
+            trials += [self._propose(at) for at in points]
         if len(trials) < wanted:
-            trials += [self._propose(point) for point in self._choose(wanted - len(trials))]
+            trials += [self._propose(at) for at in self._choose(wanted - len(trials))]
         return trials
+
+    def recall(self, trials: Sequence[Trial], n: int) -> None:
+        """See `Strategy`: learns what it had learnt then, and takes the points that were chosen."""
+        self._take_note()
+        wanted, blind = min(n, self._options.trials - len(self._points)), max(self._uninformed, 0)
+        for trial in trials[:blind]:
+            self._remember(trial)
+        if blind < wanted:
+            self._learn(generator(self._seed, "choose", len(self._points)))
+        for trial in trials[blind:]:
+            self._remember(trial)
+
+    def _take_note(self) -> None:
+        # Sorted: the order in which results came in between two asks leaves no trace.
+        self._told += sorted(self._results.keys() - set(self._told))
 
     @property
     def _uninformed(self) -> int:
@@ -141,33 +165,46 @@ class Bayes:
             ahead = np.vstack([ahead, drawn[rng.permutation(len(drawn))]])  # a small space comes in order
         return ahead[self._seen.new(ahead)[:n]]
 
-    def _propose(self, point: Unit) -> Trial:
-        number = len(self._points)
-        self._points.append(point)
-        self._seen.add(point[None])
-        self._pending.add(number)
-        return draft(self._options, self._seed, number, self._space.from_unit(point[None])[0])
+    def _propose(self, at: Unit) -> Trial:
+        trial = draft(self._options, self._seed, len(self._points), self._space.from_unit(at[None])[0])
+        self._remember(trial)
+        return trial
 
-    def _choose(self, n: int) -> list[Unit]:
-        options, number = self._options, len(self._points)
-        rng = generator(self._seed, "choose", number)
+    def _remember(self, trial: Trial) -> None:
+        self._points.append(point(self._options, trial))
+        self._seen.add(self._points[-1][None])
+        self._pending.add(trial.number)
+
+    def _learn(self, rng: np.random.Generator) -> _Learnt | None:
+        """Fits the surrogates to all that was told; None where there is nothing to learn from or left to try."""
         results = [self._results[i] for i in self._told]
-        observations = self._goals.observations(self._rows(self._told), results, self._earlier, options.prior)
+        observations = self._goals.observations(self._rows(self._told), results, self._earlier, self._options.prior)
         if not observations:
-            return []
+            return None
         primary = observations["auc"]
         order = np.argsort(-primary.values, kind="stable")[:INCUMBENTS]
         candidates = self._candidates.draw(primary.points[order], self._seen, rng)
         if not len(candidates):
-            return []
+            return None
         name = self._surrogate_for(len(primary.values) + len(self._pending))
         encoding = Encoding(self._space, absent=0.5 if name == "gaussian_process" else -1.0)
-        encoded, pending = encoding(candidates), encoding(self._rows(sorted(self._pending)))
-        posteriors: dict[str, Posterior] = {}
         for metric, seen in observations.items():
-            learner = self._learner(metric, name)
-            learner.fit(encoding(seen.points), seen.values, seen.weights, rng)
-            posteriors[metric] = learner.posterior(pending, seen.lie(options.liar), encoded)
+            self._learner(metric, name).fit(encoding(seen.points), seen.values, seen.weights, rng)
+        return _Learnt(observations, candidates, name, encoding)
+
+    def _choose(self, n: int) -> list[Unit]:
+        options, number = self._options, len(self._points)
+        rng = generator(self._seed, "choose", number)
+        learnt = self._learn(rng)
+        if learnt is None:
+            return []
+        observations, candidates, name, encoding = learnt
+        encoded, pending = encoding(candidates), encoding(self._rows(sorted(self._pending)))
+        posteriors: dict[str, Posterior] = {
+            metric: self._learner(metric, name).posterior(pending, seen.lie(options.liar), encoded)
+            for metric, seen in observations.items()
+        }
+        primary = observations["auc"]
         chosen: list[Unit] = []
         free = np.ones(len(candidates), bool)
         acquisition = self._acquisition(name, len(posteriors))

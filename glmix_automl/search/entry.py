@@ -86,6 +86,19 @@ def draft(
     )
 
 
+def chosen(work: SpaceWork, trial: Trial) -> dict[str, Value]:
+    """What a trial of `draft` tries, without the fixed parameters: a point of the space."""
+    known = {"family": trial.family, **trial.parameters}
+    return {name: known[name] for name in work.space.names if name in known}
+
+
+def point(work: SpaceWork, trial: Trial) -> Unit:
+    """The same in the unit cube, [parameters]. Both a trial just proposed and one read from a journal are remembered by
+    this point, as one decoded and encoded again may differ in its last bit.
+    """
+    return work.space.snap(work.space.to_unit([chosen(work, trial)]))[0]
+
+
 class Seen:
     """Remembers points of a space, so that none is tried twice."""
 

@@ -1,5 +1,7 @@
 """A given list of trials, for example a baseline that takes part in the race."""
 
+from collections.abc import Sequence
+
 import pydantic
 
 from glmix_automl.config import Config
@@ -45,6 +47,10 @@ class Fixed:
         """The next `n` of the list."""
         first, self._next = self._next, min(self._next + n, len(self._options.trials))
         return [self._draft(number) for number in range(first, self._next)]
+
+    def recall(self, trials: Sequence[Trial], n: int) -> None:
+        """See `Strategy`."""
+        self._next += len(trials)
 
     def _draft(self, number: int) -> Trial:
         trial = self._options.trials[number]

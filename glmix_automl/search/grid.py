@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -88,6 +89,10 @@ class Grid:
         """The next `n` points."""
         first, self._next = self._next, min(self._next + n, len(self._points))
         return [draft(self._options, self._seed, i, self._points[i]) for i in range(first, self._next)]
+
+    def recall(self, trials: Sequence[Trial], n: int) -> None:
+        """See `Strategy`."""
+        self._next += len(trials)
 
     def tell(self, result: Result) -> None:
         """Ignored: the grid does not depend on results."""

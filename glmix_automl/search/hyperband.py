@@ -5,6 +5,7 @@ other, but no slot does: while a rung is incomplete the next bracket starts.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import pydantic
@@ -79,6 +80,30 @@ class Hyperband:
             while len(trials) < n and (trial := self._next(bracket)):
                 trials.append(trial)
         return trials
+
+    def recall(self, trials: Sequence[Trial], n: int) -> None:
+        """See `Strategy`; brackets before the one of a trial had nothing left to start."""
+        self._ascent.take_note()
+        for trial in trials:
+            self._ascent.remember(trial)
+            position, lower = int(trial.tags["bracket"]), self._ascent.lower[trial.number]
+            self._pass_by(self._brackets[:position])
+            bracket = self._brackets[position]
+            if lower is None:
+                bracket.left -= 1
+                self._points.remember(self._ascent.points[trial.number])
+            else:
+                self._pass_by([bracket])
+                bracket.climbing.remove(lower)
+            self._enter(bracket, trial)
+        if len(trials) < n:
+            self._pass_by(self._brackets)
+
+    def _pass_by(self, brackets: Sequence[_Bracket]) -> None:
+        for bracket in brackets:
+            bracket.left = 0
+            if not bracket.climbing:
+                self._advance(bracket)
 
     def _next(self, bracket: _Bracket) -> Trial | None:
         if bracket.left:

@@ -2,6 +2,7 @@
 
 import bisect
 import statistics
+from collections.abc import Sequence
 
 import pydantic
 
@@ -35,6 +36,10 @@ class MedianStopping:
     def ask(self, n: int) -> list[Trial]:
         """What the wrapped strategy asks."""
         return self._inner.ask(n)
+
+    def recall(self, trials: Sequence[Trial], n: int) -> None:
+        """Passed on."""
+        self._inner.recall(trials, n)
 
     def tell(self, result: Result) -> None:
         """Keeps the curve of a finished trial and passes the result on."""

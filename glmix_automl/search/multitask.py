@@ -7,6 +7,7 @@ expected improvement, a smaller one by the improvement that its answer is expect
 one point, Frazier et al. 2009; cost-aware as in Poloczek et al. 2017).
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -81,26 +82,59 @@ class Multitask:
             trials.append(self._begin(self._design[len(self._ascent.points)], 0))
         if len(trials) == wanted:
             return trials
-        if sum(result.state.scored for result in self._ascent.results.values()) < 2:
+        if not self._compares:
             return trials + self._blind(wanted - len(trials))
         return trials + self._choose(wanted - len(trials))
 
-    def _begin(self, point: Unit, rung: int) -> Trial:
-        self._seen.add(point[None])
-        return self._ascent.begin(point, rung)
+    def recall(self, trials: Sequence[Trial], n: int) -> None:
+        """See `Strategy`: learns what it had learnt then, and takes what was chosen."""
+        self._ascent.take_note()
+        begun = len(self._ascent.points)
+        wanted, listed = min(n, self._options.trials - begun), max(len(self._design) - begun, 0)
+        for trial in trials[:listed]:
+            self._remember(trial)
+        if listed < wanted and self._compares:
+            self._learn(generator(self._seed, "choose", len(self._ascent.points)))
+        for trial in trials[listed:]:
+            self._remember(trial)
+
+    def _remember(self, trial: Trial) -> None:
+        self._ascent.remember(trial)
+        self._keep(trial)
+
+    def _keep(self, trial: Trial) -> Trial:
+        lower = self._ascent.lower[trial.number]
+        if lower is None:
+            self._seen.add(self._ascent.points[trial.number][None])
+        else:
+            self._continued.add(lower)
+        return trial
+
+    @property
+    def _compares(self) -> bool:
+        return sum(result.state.scored for result in self._ascent.results.values()) >= 2
+
+    def _begin(self, at: Unit, rung: int) -> Trial:
+        return self._keep(self._ascent.begin(at, rung))
 
     def _blind(self, n: int) -> list[Trial]:
         """New points on the lowest rung, while there is nothing to compare."""
         rng = generator(self._seed, "blind", len(self._ascent.points))
-        return [self._begin(point, 0) for point in self._candidates.draw(np.empty((0, 0)), self._seen, rng)[:n]]
+        return [self._begin(at, 0) for at in self._candidates.draw(np.empty((0, 0)), self._seen, rng)[:n]]
 
-    def _choose(self, n: int) -> list[Trial]:
-        ascent, top = self._ascent, self._options.rungs - 1
-        rng = generator(self._seed, "choose", len(ascent.points))
+    def _learn(self, rng: np.random.Generator) -> tuple[list[int], Array, Array]:
+        """Fits the process to all that was told: the numbers of those trials, their values, the doubt by rung."""
+        ascent = self._ascent
         numbers = sorted(ascent.results)
         values, doubt = self._values(numbers)
         rungs = [ascent.rungs[number] for number in numbers]
         self._process.fit(self._encoded(numbers), values, weight(doubt)[rungs], rng)
+        return numbers, values, doubt
+
+    def _choose(self, n: int) -> list[Trial]:
+        ascent, top = self._ascent, self._options.rungs - 1
+        rng = generator(self._seed, "choose", len(ascent.points))
+        numbers, values, doubt = self._learn(rng)
         options = self._open(numbers, values, rng)
         if not options:
             return []
@@ -128,8 +162,7 @@ class Multitask:
     def _take(self, option: _Option, rung: int) -> Trial:
         if option.lower is None:
             return self._begin(option.point, rung)
-        self._continued.add(option.lower)
-        return self._ascent.promote(option.lower, rung)
+        return self._keep(self._ascent.promote(option.lower, rung))
 
     def _open(self, numbers: list[int], values: Array, rng: np.random.Generator) -> list[_Option]:
         """New points, and the best finished ones below the top that nothing continues yet."""

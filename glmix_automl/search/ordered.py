@@ -7,10 +7,14 @@ others up once they are `lag` ahead of it. A lag of the number of slots, or a li
 a trial took is kept from the strategy, as no second run takes as long.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from glmix_automl.search.strategy import Strategy
 from glmix_automl.trial import Result, Trial
+
+TOLD = "told"
+"""Tag: how many results a proposal knew."""
 
 
 class Ordered:
@@ -29,15 +33,33 @@ class Ordered:
         self._waiting: dict[int, Result] = {}
 
     def ask(self, n: int) -> list[Trial]:
-        """See `Strategy`; one by one, each after the tells that are due before it."""
+        """See `Strategy`; one by one, each after the tells that are due before it, which its tag `told` counts."""
         asked: list[Trial] = []
         while len(asked) < n and (self._asked - self._told <= self._lag or self._pass_on()):
             trials = self._strategy.ask(1)
-            asked += trials
+            asked += [replace(trial, tags={**trial.tags, TOLD: str(self._told)}) for trial in trials]
             self._asked += len(trials)
             if not trials and not self._pass_on():
                 break
         return asked
+
+    def recall(self, trials: Sequence[Trial], n: int) -> None:
+        """See `Strategy`: passes on what had been passed on before each trial, and before there was none."""
+        for trial in trials:
+            due = int(trial.tags.get(TOLD, self._asked - self._lag))
+            while self._asked - self._told > self._lag and self._pass_on():
+                pass
+            while self._told < due:
+                self._strategy.recall([], 1)
+                if not self._pass_on():
+                    break
+            own = {name: value for name, value in trial.tags.items() if name != TOLD}
+            self._strategy.recall([replace(trial, tags=own)], 1)
+            self._asked += 1
+        while len(trials) < n and (self._asked - self._told <= self._lag or self._pass_on()):
+            self._strategy.recall([], 1)
+            if not self._pass_on():
+                break
 
     def tell(self, result: Result) -> None:
         """Kept until it is due."""

@@ -1,6 +1,7 @@
 """Random search: independent draws (Bergstra and Bengio, JMLR 2012), or a design that spreads them evenly."""
 
 import math
+from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -73,6 +74,10 @@ class RandomSearch:
         """The next `n` draws."""
         first, self._next = self._next, min(self._next + n, len(self._points))
         return [draft(self._options, self._seed, i, self._points[i]) for i in range(first, self._next)]
+
+    def recall(self, trials: Sequence[Trial], n: int) -> None:
+        """See `Strategy`."""
+        self._next += len(trials)
 
     def tell(self, result: Result) -> None:
         """Ignored: draws do not depend on results."""

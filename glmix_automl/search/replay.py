@@ -1,5 +1,6 @@
 """Rebuilds a structure that growth found on other data, without searching."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,15 @@ class Replay:
             self._mixed = True
             asked.append(self._mixture())
         return asked
+
+    def recall(self, trials: Sequence[Trial], n: int) -> None:
+        """See `Strategy`."""
+        for trial in trials:
+            number = self._next()
+            if trial.tags["role"] == "member":
+                self._number[int(trial.tags["round"])] = number
+            else:
+                self._mixed = True
 
     def tell(self, result: Result) -> None:
         """A member that failed is left out of what builds on it, and of the ensemble."""

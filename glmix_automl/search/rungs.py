@@ -8,9 +8,9 @@ from typing import Literal
 import pydantic
 
 from glmix_automl.search.doubt import Doubt, variance
-from glmix_automl.search.entry import BUDGET_DIGITS, SpaceWork, draft
+from glmix_automl.search.entry import BUDGET_DIGITS, SpaceWork, chosen, draft, point
 from glmix_automl.space import Unit
-from glmix_automl.trial import Result, Trial
+from glmix_automl.trial import Result, Trial, Value
 
 
 class RungOptions(SpaceWork):
@@ -66,6 +66,10 @@ class Standing:
         least, largest = self._variances
         self._variances = min(least, variance(result)), max(largest, variance(result))
 
+    def take(self, number: int) -> None:
+        """One that climbed in an earlier session."""
+        self._waiting = [place for place in self._waiting if place[1] != number]
+
     def climb(self, places: int) -> int | None:
         """The first of `climbers` that has not climbed yet, which it then has; None if there is none."""
         if not places or not self._ranked:
@@ -92,6 +96,7 @@ class Ascent:
         self.rungs: list[int] = []  # by trial number
         self.lower: list[int | None] = []  # the trial that this one promotes, by trial number
         self.results: dict[int, Result] = {}
+        self._chosen: list[Mapping[str, Value]] = []  # by trial number
         self._news: dict[int, Result] = {}
 
     def tell(self, result: Result) -> None:
@@ -110,27 +115,34 @@ class Ascent:
         """Trials that were asked and not told."""
         return [number for number in range(len(self.points)) if number not in self.results]
 
-    def begin(self, point: Unit, rung: int, tags: Mapping[str, str] | None = None) -> Trial:
+    def begin(self, at: Unit, rung: int, tags: Mapping[str, str] | None = None) -> Trial:
         """A new point on a rung."""
-        return self._draft(point, rung, None, tags)
+        return self._draft(self.options.space.from_unit(at[None])[0], rung, None, tags)
 
     def promote(self, number: int, rung: int, tags: Mapping[str, str] | None = None) -> Trial:
         """The point of a finished trial on a higher rung."""
-        return self._draft(self.points[number], rung, number, tags)
+        return self._draft(self._chosen[number], rung, number, tags)
 
-    def _draft(self, point: Unit, rung: int, lower: int | None, tags: Mapping[str, str] | None) -> Trial:
+    def _draft(self, what: Mapping[str, Value], rung: int, lower: int | None, tags: Mapping[str, str] | None) -> Trial:
         options, number = self.options, len(self.points)
-        self.points.append(point)
-        self.rungs.append(rung)
-        self.lower.append(lower)
         budget, continues = options.budgets[rung], options.fidelity == "epochs"
-        return draft(
+        trial = draft(
             options,
             self._seed,
             number,
-            options.space.from_unit(point[None])[0],
+            what,
             epochs=budget if continues else options.epochs,
             fraction=options.fraction if continues else budget,
             parent=lower if continues else None,
             tags={"rung": str(rung), **(tags or {})} | ({} if lower is None else {"promotes": str(lower)}),
         )
+        self.remember(trial)
+        return trial
+
+    def remember(self, trial: Trial) -> None:
+        """Takes in a trial of `begin` or `promote`, just made or of an earlier session."""
+        lower = trial.tags.get("promotes")
+        self.lower.append(None if lower is None else int(lower))
+        self.points.append(point(self.options, trial) if lower is None else self.points[int(lower)])
+        self.rungs.append(int(trial.tags["rung"]))
+        self._chosen.append(chosen(self.options, trial))

@@ -1,5 +1,6 @@
 """The role of a strategy: what to try next."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from glmix_automl.trial import Progress, Result, Trial
@@ -9,7 +10,9 @@ class Strategy(Protocol):
     """Decides what to try; no I/O, no Spark, no TensorFlow; randomness only from (seed, call number).
 
     Laws, checked by one suite over every strategy:
-    - The same seed and the same calls give the same asks; so replaying a journal restores the state.
+    - The same seed and the same calls give the same asks.
+    - `recall` of what an ask gave leaves it as that ask did, so a journal restores the state without a proposal made
+      again. What was recorded is the truth, also where this program or machine would propose something else.
     - `ask(n)` returns at most n trials, all inside the space. None while trials are out: wait; none with nothing out:
       the strategy has ended.
     - Every asked trial is told once, failed ones too; the order of tells between two asks does not matter.
@@ -20,6 +23,10 @@ class Strategy(Protocol):
         """At most n new trials. Numbers (also in `parent` and `offset`) count the strategy's own trials from 0: the
         study translates them to its own and back, and fills `strategy`.
         """
+        ...
+
+    def recall(self, trials: Sequence[Trial], n: int) -> None:
+        """Takes in what an earlier session's `ask(n)` gave, in this strategy's own numbers, instead of asking."""
         ...
 
     def tell(self, result: Result) -> None:

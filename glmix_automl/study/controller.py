@@ -72,14 +72,14 @@ class Controller:
     # --- before: the journal so far
 
     def replay(self, events: Iterable[Event]) -> None:
-        """Repeats the calls of earlier controllers, so that strategies are in the state in which they were left.
+        """Takes in what happened under earlier controllers, which leaves strategies in the state in which they were.
 
         Raises:
-            StudyError: the strategies ask for something else than the journal says they did.
+            StudyError: an entry is not in this race, or can make nothing of what the journal says it asked.
         """
         for event in events:
             if event["event"] == "ask":
-                self._replay_ask(event)
+                self._recall(event)
             elif event["event"] == "progress":
                 progress = Progress(**event["progress"])
                 self._entry(progress.number).watch(progress)
@@ -89,17 +89,11 @@ class Controller:
                 self._entry(result.number).tell(result)
         self.replayed = len(self.history.results)
 
-    def _replay_ask(self, event: Event) -> None:
+    def _recall(self, event: Event) -> None:
         entry = self.entries.get(event["entry"])
         if entry is None:
             raise StudyError(f"the journal asks {event['entry']!r}, which is no entry of this race")
-        asked = entry.ask(event["n"], len(self.history.trials), event["at"])
-        recorded = [Trial.from_json(record) for record in event["trials"]]
-        if asked != recorded:
-            raise StudyError(
-                f"race entry {entry.name} does not repeat what the journal says it asked (trial "
-                f"{len(self.history.trials)} and on): its code or options have changed; begin a new study"
-            )
+        entry.recall([Trial.from_json(record) for record in event["trials"]], event["n"], event["at"])
 
     # --- the loop
 

@@ -1,7 +1,7 @@
 """The race: several strategies share one pool of workers fairly, counted in worker-seconds, each within its budget."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from glmix_automl.errors import StudyError
 from glmix_automl.search.strategy import Strategy
@@ -40,13 +40,38 @@ class Entry:
                 raise StudyError(
                     f"race entry {self.name}: its trial {len(self._numbers)} came with number {trial.number}"
                 )
-            self._own[first + place] = len(self._numbers)
-            self._numbers.append(first + place)
+            self._count(first + place)
         trials = [dataclasses.replace(t.renumbered(self._numbers.__getitem__), strategy=self.name) for t in asked]
+        self._take_out(trials, now)
+        return trials
+
+    def recall(self, trials: Sequence[Trial], n: int, at: float) -> None:
+        """Takes in what an earlier session's `ask(n)` gave at that time, in the study's numbers.
+
+        Raises:
+            StudyError: the strategy can make nothing of it.
+        """
+        for trial in trials:
+            self._count(trial.number)
+        own = [dataclasses.replace(t.renumbered(self._own.__getitem__), strategy="") for t in trials]
+        try:
+            self.strategy.recall(own, n)
+        except (LookupError, TypeError, ValueError) as error:
+            numbers = ", ".join(str(trial.number) for trial in trials) or "no trial"
+            raise StudyError(
+                f"race entry {self.name}: its strategy cannot take in what the journal says it asked ({numbers}): "
+                f"{type(error).__name__}: {error}; go on with the version that began the study, or begin a new one"
+            ) from error
+        self._take_out(trials, at)
+
+    def _count(self, number: int) -> None:
+        self._own[number] = len(self._numbers)
+        self._numbers.append(number)
+
+    def _take_out(self, trials: Sequence[Trial], now: float) -> None:
         self.out.update((trial.number, now) for trial in trials)
         if not trials:
             self.waiting, self.ended = bool(self.out), not self.out
-        return trials
 
     def tell(self, result: Result) -> None:
         """Tells the strategy how one of its trials ended."""

@@ -1,5 +1,6 @@
 """The laws of `Strategy`, run over every strategy; a new one adds a line to CASES."""
 
+import json
 import math
 import pickle
 from collections.abc import Callable
@@ -200,6 +201,74 @@ def test_pickling_in_the_middle_keeps_the_next_asks(case: Callable[[int], Strate
     copy = pickle.loads(pickle.dumps(strategy))
     rest = play(strategy, 3, np.random.default_rng(4))
     assert play(copy, 3, np.random.default_rng(4)) == rest
+
+
+Call = tuple[int, list[Trial]] | Result
+
+
+def begin(strategy: Strategy, calls: int) -> tuple[list[Call], list[Trial]]:
+    """The first calls of a run on three slots, and the trials that are out after them."""
+    made: list[Call] = []
+    out: list[Trial] = []
+    order = np.random.default_rng(6)
+    while len(made) < calls:
+        if len(out) < 3:
+            made.append((3 - len(out), strategy.ask(3 - len(out))))
+            out += made[-1][1]
+        if not out:
+            break
+        result = outcome(out.pop(int(order.integers(len(out)))))
+        made.append(result)
+        strategy.tell(result)
+    return made, out
+
+
+def recall(strategy: Strategy, calls: list[Call], change: Callable[[Trial], Trial] = lambda trial: trial) -> None:
+    """What a journal makes of these calls, by way of JSON."""
+    for call in calls:
+        if isinstance(call, Result):
+            strategy.tell(Result.from_json(json.loads(json.dumps(call.to_json()))))
+        else:
+            asked = [Trial.from_json(json.loads(json.dumps(change(trial).to_json()))) for trial in call[1]]
+            strategy.recall(asked, call[0])
+
+
+def go_on(strategy: Strategy, out: list[Trial]) -> list[list[Trial]]:
+    for trial in out:
+        strategy.tell(outcome(trial))
+    return play(strategy, 3, np.random.default_rng(7))
+
+
+@pytest.mark.parametrize("calls", [3, 17])
+def test_recalling_what_was_asked_leaves_it_as_asking_did(
+    case: Callable[[int], Strategy], calls: int, request: pytest.FixtureRequest
+) -> None:
+    whole, resumed = case(8), case(8)
+    made, out = begin(whole, calls)
+    recall(resumed, made)
+    rest, again = go_on(whole, out), go_on(resumed, out)
+    if request.node.callspec.params["case"] == "optuna":  # its samplers' generators begin anew
+        assert [len(asked) for asked in again] == [len(asked) for asked in rest]
+    else:
+        assert again == rest
+
+
+def elsewhere(trial: Trial) -> Trial:
+    """A trial as another processor would round it."""
+    moved = {
+        name: math.nextafter(value, 0.5) if isinstance(value, float) else value
+        for name, value in trial.parameters.items()
+    }
+    return replace(trial, parameters=moved)
+
+
+def test_what_was_recorded_is_the_truth_where_it_would_be_proposed_otherwise(case: Callable[[int], Strategy]) -> None:
+    made, out = begin(case(9), 12)
+    resumed = case(9)
+    recall(resumed, made, elsewhere)
+    asked = [trial for call in made if isinstance(call, tuple) for trial in call[1]]
+    rest = [trial for asks in go_on(resumed, out) for trial in asks]
+    assert [trial.number for trial in [*asked, *rest]] == list(range(len(asked) + len(rest)))
 
 
 def test_a_parent_is_an_earlier_trial_that_was_told(case: Callable[[int], Strategy]) -> None:

@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from glmix_automl.seeds import generator
@@ -82,6 +82,11 @@ class Hill:
         self._left -= n
         return [self._draw() for _ in range(n)]
 
+    def recall(self, trials: Sequence[Trial], n: int) -> None:
+        self.calls.append(("ask", n))
+        self._left -= len(trials)
+        self._asked += len(trials)
+
     def _draw(self) -> Trial:
         number, self._asked = self._asked, self._asked + 1
         x = self._best[0] + 0.2 * float(generator(self._seed, len(self.calls), number).normal())
@@ -105,6 +110,9 @@ class Rounds:
         first, self._asked = self._asked, max(last, self._asked)
         parent = None if first < self._width else first // self._width * self._width - 1
         return [Trial(i, "", "toy", {"x": i / 10}, parent=parent) for i in range(first, last)]
+
+    def recall(self, trials: Sequence[Trial], n: int) -> None:
+        self._asked += len(trials)
 
     def tell(self, result: Result) -> None:
         self._told += 1

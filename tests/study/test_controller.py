@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from glmix_automl.errors import StudyError
+from glmix_automl.search.asha import Asha, AshaOptions
 from glmix_automl.study import controller as control
 from glmix_automl.study import history, journal, stopping
 from glmix_automl.study.controller import Controller
@@ -81,10 +82,18 @@ def test_replay_repeats_every_call_exactly(tmp_path: Path) -> None:
     assert again.calls[: len(first.calls)] == first.calls
 
 
-def test_a_strategy_that_changed_is_noticed(tmp_path: Path) -> None:
-    race(tmp_path / "j", [Entry("hill", Hill(4, seed=1))])
-    with pytest.raises(StudyError, match="does not repeat what the journal says"):
-        race(tmp_path / "j", [Entry("hill", Hill(4, seed=2))])
+def test_what_the_journal_asked_counts_where_a_strategy_would_ask_otherwise(tmp_path: Path) -> None:
+    asked = race(tmp_path / "j", [Entry("hill", Hill(6, seed=1))], trials=4).history.trials
+    after = race(tmp_path / "j", [Entry("hill", Hill(6, seed=2))]).history
+    assert {number: after.trials[number] for number in asked} == asked
+    assert sorted(after.results) == list(range(6))
+
+
+def test_an_ask_that_a_strategy_can_make_nothing_of_is_named(tmp_path: Path) -> None:
+    entry = lambda: Entry("climb", Asha(AshaOptions.model_validate({"family": "toy", "space": {}}), 1))  # noqa: E731
+    race(tmp_path / "j", [Entry("climb", Hill(4))])
+    with pytest.raises(StudyError, match=r"race entry climb: its strategy cannot take in .*\(0\): KeyError: 'rung'"):
+        race(tmp_path / "j", [entry()])
 
 
 def bad(trial: Trial, report: Report) -> Result:

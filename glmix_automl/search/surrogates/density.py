@@ -33,6 +33,10 @@ class EvenPoints:
         """A point that was not given before, or None if there is none left."""
         return self._new(self._space.sample_unit(rng, DRAWN))
 
+    def remember(self, at: Unit) -> None:
+        """Takes in a point of an earlier session."""
+        self._seen.add(at[None])
+
     def _new(self, drawn: Unit) -> Unit | None:
         fresh = self._seen.new(drawn)
         if not fresh:
