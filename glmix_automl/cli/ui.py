@@ -1,12 +1,20 @@
-"""`glmix-automl ui STUDY`: starts the MLflow UI on the study's store; Ctrl-C ends it."""
+"""`glmix-automl ui STUDY`: starts the MLflow UI on the study's store and says where the study is; Ctrl-C ends it."""
 
 import argparse
+import contextlib
+import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from types import FrameType
 
 from glmix_automl.cli.live import console_for
 from glmix_automl.study.folder import StudyFolder
-from glmix_automl.tracking.tracker import default_artifacts, default_uri
+from glmix_automl.tracking.names import run_page, runs_page
+from glmix_automl.tracking.tracker import default_artifacts, default_uri, logged
+
+END_SECONDS = 10.0  # for the server to end when asked, before it is killed
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,19 +28,48 @@ def run(options: argparse.Namespace) -> int:
     """Runs the UI until it is ended; a study on a tracking server has its UI there."""
     folder = StudyFolder(options.study)
     uri = folder.record.settings.tracking.uri or default_uri(folder)
+    away = uri.startswith(("http://", "https://"))
+    server = uri if away else f"http://{options.host}:{options.port}"
     console = console_for()
-    if uri.startswith(("http://", "https://", "databricks")):
+    for line in _addresses(folder, server):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    if away or uri.startswith("databricks"):
         console.print(f"the study is tracked at {uri}; open that in a browser", highlight=False, soft_wrap=True)
         return 0
-    console.print(f"http://{options.host}:{options.port} shows {uri}; Ctrl-C ends it", highlight=False, soft_wrap=True)
+    console.print(f"{server} shows {uri}; Ctrl-C ends it", highlight=False, soft_wrap=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--workers", "1"]
     command += ["--default-artifact-root", default_artifacts(folder).as_uri()]
     command += ["--host", options.host, "--port", str(options.port)]
-    process = subprocess.Popen(command)
-    try:
+    # Its jobs (evaluation of agents and the like) are eight processes that no study needs.
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with _group(command, environment) as process:
         return process.wait()
-    except KeyboardInterrupt:
-        return process.wait()  # Ctrl-C reached it as well
+
+
+def _addresses(folder: StudyFolder, server: str) -> Iterator[str]:
+    """Where the study's own run and its trials are shown, once something is logged."""
+    cursor = logged(folder)
+    if cursor is not None and cursor.parent is not None and cursor.experiment_id is not None:
+        yield f"the study:  {run_page(server, cursor.experiment_id, cursor.parent)}"
+        yield f"its trials: {runs_page(server, cursor.experiment_id)}"
+
+
+@contextlib.contextmanager
+def _group(command: list[str], environment: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process in a group of its own; the whole group ends with the block, on Ctrl-C and SIGTERM too."""
+    process = subprocess.Popen(command, env=environment, start_new_session=True)
+
+    def end(number: int, frame: FrameType | None) -> None:
+        os.killpg(process.pid, signal.SIGTERM)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield process
     finally:
-        if process.poll() is None:
-            process.terminate()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(END_SECONDS)
+            os.killpg(process.pid, signal.SIGKILL)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from glmix_automl.reporting.leaderboard import Leaderboard, Row, best_of
+from glmix_automl.reporting.leaderboard import Leaderboard, Row, entry_model
 from glmix_automl.study.history import History
 from glmix_automl.study.settings import Limits
 
@@ -126,10 +126,10 @@ def _progress(point: Mapping[str, Any]) -> str:
 
 
 def _entries(history: History) -> Table:
-    table = _table("entry", "trials", "failed", "worker time", "best validation AUC", "trial")
+    table = _table("entry", "trials", "failed", "worker time", "validation AUC", "trial")
     for entry in dict.fromkeys(trial.strategy for trial in history.trials.values()):
         results = [r for n, r in history.results.items() if history.trials[n].strategy == entry]
-        found = best_of(history, entry)
+        found = entry_model(history, entry)
         table.add_row(
             entry,
             str(len(results)),

@@ -43,11 +43,12 @@ class Judge:
         """AUC with its 95 % interval (DeLong)."""
         return metrics.auc_interval(self.labels, self.scores(number), self.weights, self.members)
 
-    def member_auc(self, number: int) -> float:
-        """Mean AUC within members; NaN where the dataset has no entities."""
-        if self.members is None:
+    def metric(self, name: str, number: int) -> float:
+        """One of `metrics.METRICS`; NaN where it is about members and the dataset has no entities."""
+        if self.members is None and name not in ("auc", "log_loss", "calibration"):
             return math.nan
-        return metrics.member_auc(self.labels, self.scores(number), self.members, self.weights)
+        members = np.zeros(len(self.labels), np.int64) if self.members is None else self.members
+        return metrics.METRICS[name].function(self.labels, self.scores(number), self.weights, members)
 
     def compare(self, first: int, second: int) -> Comparison:
         """AUC of `second` less AUC of `first`, paired (DeLong)."""

@@ -1,6 +1,7 @@
-"""The leaderboard: for each entry of the race the best model it found, what it cost and how good it is.
+"""The leaderboard: for each entry of the race the model it stands for, what it cost and how good it is.
 
-An entry's model is chosen by validation AUC, and so is the winner; test rows only judge what was chosen.
+One rule (`entry_model`) says which model that is; the winner among them is the best by validation AUC. Test rows only
+judge what was chosen.
 """
 
 import dataclasses
@@ -9,10 +10,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from glmix_automl.layout import LEADERBOARD_CSV, LEADERBOARD_JSON, Folder
 from glmix_automl.reporting.judge import Judge
+from glmix_automl.search.growth.structure import final
+from glmix_automl.search.objectives import pareto_front
 from glmix_automl.study.history import History
 from glmix_automl.study.terms import MIXTURE
 from glmix_automl.trial import Result, Trial
@@ -33,8 +37,10 @@ class Row:
         validation_auc: what it was chosen by.
         test_auc, test_low, test_high: with the bounds of the 95 % interval.
         member_auc: mean test AUC within members, None where there are no entities.
+        ndcg_at_10, precision_at_10: of members' test rows, likewise.
         p_value: paired, of no difference to the winner on the test rows; None for the winner.
         difference: test AUC less the winner's.
+        on_front: whether no other entry's model is better on validation for as few worker-seconds of the entry.
     """
 
     place: int
@@ -52,8 +58,11 @@ class Row:
     test_low: float | None
     test_high: float | None
     member_auc: float | None
+    ndcg_at_10: float | None
+    precision_at_10: float | None
     p_value: float | None
     difference: float | None
+    on_front: bool = True
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,7 @@ class Leaderboard:
 
     def write(self, folder: Folder) -> None:
         """As CSV and JSON in the study's folder."""
-        folder.write(LEADERBOARD_CSV, self.frame().to_csv(index=False))
+        folder.write(LEADERBOARD_CSV, self.frame().map(_plain).to_csv(index=False))
         rows = [dataclasses.asdict(row) for row in self.rows]
         content = {"version": 1, "rows": rows, "without_model": self.without_model}
         folder.write(LEADERBOARD_JSON, json.dumps(content, indent=1))
@@ -83,8 +92,21 @@ class Leaderboard:
 _FIELDS = dataclasses.fields(Row)
 
 
-def best_of(history: History, entry: str) -> tuple[Trial, Result] | None:
-    """The trial of an entry with the highest validation AUC, the earliest of equals."""
+def _plain(cell: object) -> object:
+    """A cell that no spreadsheet takes for a formula: text that begins like one begins with an apostrophe instead."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+
+
+def entry_model(history: History, entry: str) -> tuple[Trial, Result] | None:
+    """The trial whose model an entry of the race stands for, everywhere: leaderboard, report, plan, replay, export.
+
+    Where growth or a replay has an ensemble it is that, though an attempt that growth refused, as it was not better by
+    `improvement`, may have a higher validation AUC; else the trial with the highest, the earliest of equals. None where
+    no trial left a model.
+    """
+    ensemble = final(history.trials, history.results, entry)
+    if ensemble is not None:
+        return ensemble, history.results[ensemble.number]
     found = list(history.scored(entry))
     return max(found, key=lambda pair: (pair[1].auc or 0.0, -pair[0].number), default=None)
 
@@ -96,10 +118,12 @@ def leaderboard(history: History, judge: Judge) -> Leaderboard:
         DataError: cached scores are missing.
     """
     entries = list(dict.fromkeys(trial.strategy for trial in history.trials.values()))
-    best = {entry: found for entry in entries if (found := best_of(history, entry)) is not None}
+    best = {entry: found for entry in entries if (found := entry_model(history, entry)) is not None}
     order = sorted(best, key=lambda entry: (-(best[entry][1].auc or 0.0), best[entry][0].number))
-    rows = tuple(_row(history, judge, place, best[entry], best[order[0]][0]) for place, entry in enumerate(order, 1))
-    return Leaderboard(rows, tuple(entry for entry in entries if entry not in best))
+    rows = [_row(history, judge, place, best[entry], best[order[0]][0]) for place, entry in enumerate(order, 1)]
+    front = pareto_front(np.array([(row.validation_auc, -row.worker_seconds) for row in rows]).reshape(-1, 2))
+    rows = [dataclasses.replace(row, on_front=bool(on)) for row, on in zip(rows, front, strict=True)]
+    return Leaderboard(tuple(rows), tuple(entry for entry in entries if entry not in best))
 
 
 def _row(history: History, judge: Judge, place: int, found: tuple[Trial, Result], winner: Trial) -> Row:
@@ -122,7 +146,9 @@ def _row(history: History, judge: Judge, place: int, found: tuple[Trial, Result]
         test_auc=_finite(auc.estimate),
         test_low=_finite(auc.low),
         test_high=_finite(auc.high),
-        member_auc=_finite(judge.member_auc(trial.number)),
+        member_auc=_finite(judge.metric("member_auc", trial.number)),
+        ndcg_at_10=_finite(judge.metric("ndcg_at_10", trial.number)),
+        precision_at_10=_finite(judge.metric("precision_at_10", trial.number)),
         p_value=None if paired is None else _finite(paired.p_value),
         difference=None if paired is None else _finite(paired.difference),
     )

@@ -58,7 +58,8 @@ PAGE = """<!doctype html>
 <td class="r">{{ row.test_auc|number(4) }}<br><span class="quiet">{{ row.test_low|number(4) }} to
 {{ row.test_high|number(4) }}</span></td><td class="r">{{ row.member_auc|number(4) }}</td>
 <td class="r">{% if not loop.first %}{{ row.p_value|p }}{% endif %}</td></tr>{% endfor %}</table></div>
-<p class="quiet">Each entry's model is its best by validation AUC, and so is the winner. Test intervals and the paired
+<p class="quiet">An entry that grows stands for the ensemble it accepted, any other for its trial of the best validation
+AUC; the winner is the best of these by validation AUC. Test intervals and the paired
 p-value are DeLong's{% if record %}, with the rows of a member taken together{% endif %}.
 {% for entry in board.without_model %}{{ entry }}: no trial left a model. {% endfor %}</p>
 {% for title, chart in charts.items() %}<h2>{{ title }}</h2><div class="card">{{ chart|safe }}</div>

@@ -6,17 +6,20 @@ from typing import Any, NamedTuple
 
 import mlflow
 import pandas as pd
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
+from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from glmix_automl.layout import LEADERBOARD_CSV, LEADERBOARD_JSON, REPORT
-from glmix_automl.reporting.leaderboard import Leaderboard
+from glmix_automl.reporting.display import number, seconds
+from glmix_automl.reporting.leaderboard import Leaderboard, Row
 from glmix_automl.reporting.report import CHARTS, trial_rows
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.study.history import History
+from glmix_automl.tracking.view import TRIAL_TAG
 
 MODEL = "model"
-DIGEST_CHARACTERS = 36  # MLflow's limit
+NOTE_CHARACTERS = 5000  # MLflow keeps 8,000 of a tag, older servers 5,000
 
 
 class ModelFiles(NamedTuple):
@@ -46,7 +49,7 @@ def publish(
     client.log_table(parent, _plain(board.frame()), "leaderboard_table.json")
     client.log_table(parent, _trials(history), "trials_table.json")
     _log_metrics(client, parent, history, board)
-    _log_dataset(client, parent, folder)
+    client.set_tag(parent, MLFLOW_RUN_NOTE, note(board, folder))
     _log_model(uri, client, parent, board, model)
 
 
@@ -75,20 +78,46 @@ def _trials(history: History) -> pd.DataFrame:
 
 
 def _log_metrics(client: MlflowClient, parent: str, history: History, board: Leaderboard) -> None:
+    """What the study has come to on its own run, and on the run of each entry's model what the test rows say of it."""
+    at = round(history.sessions[-1][1] * 1000) if history.sessions else 0
     found = {"worker_seconds": history.spent, "trials": float(len(history.results))}
     if board.winner is not None:
-        found["validation_auc"] = board.winner.validation_auc
-        found |= {"test_auc": board.winner.test_auc} if board.winner.test_auc is not None else {}
-    at = round(history.sessions[-1][1] * 1000) if history.sessions else 0
+        found |= {"validation_auc": board.winner.validation_auc, **_judged(board.winner)}
     client.log_batch(parent, [Metric(name, value, at, 0) for name, value in found.items()], synchronous=True)
+    run = client.get_run(parent)
+    for row in board.rows:
+        condition = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}' and tags.`{TRIAL_TAG}` = '{row.trial}'"
+        for child in client.search_runs([run.info.experiment_id], condition, max_results=1):
+            metrics = [Metric(name, value, at, 0) for name, value in _judged(row).items()]
+            client.log_batch(child.info.run_id, metrics, synchronous=True)
 
 
-def _log_dataset(client: MlflowClient, parent: str, folder: StudyFolder) -> None:
-    """By name, digest and place: the rows stay where they are."""
-    record = folder.record
-    source = f'{{"uri": "{record.settings.dataset}"}}'
-    dataset = Dataset(record.dataset_name, record.digest[:DIGEST_CHARACTERS], "local", source)
-    client.log_inputs(parent, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+def _judged(row: Row) -> dict[str, float]:
+    """The metrics of test rows that are defined."""
+    names = ("test_auc", "member_auc", "ndcg_at_10", "precision_at_10")
+    return {f"test_{name.removeprefix('test_')}": v for name in names if (v := getattr(row, name)) is not None}
+
+
+def note(board: Leaderboard, folder: StudyFolder) -> str:
+    """The leaderboard in Markdown, which MLflow shows as the run's description."""
+    heads = ("", "entry", "model", "trials", "worker time", "validation AUC", "test AUC [95 %]", "NDCG@10")
+    lines = [_line(heads), _line(("---:", "---", "---", *["---:"] * 5))]
+    for row in board.rows:
+        interval = f"{number(row.test_auc, 4)} [{number(row.test_low, 4)}, {number(row.test_high, 4)}]"
+        cells = (row.place, row.entry, row.model, row.trials, seconds(row.worker_seconds))
+        lines.append(_line((*cells, number(row.validation_auc, 5), interval, number(row.ndcg_at_10, 4))))
+    whole, last = "", f"\n{REPORT} and the charts are among the artifacts; the study lies in `{folder.path}`."
+    for line in lines:
+        if len(whole) + len(line) + len(last) > NOTE_CHARACTERS:
+            break
+        whole += f"{line}\n"
+    return whole + last
+
+
+def _line(cells: Sequence[object]) -> str:
+    """A row of a table in Markdown; what would end a cell or begin a tag is said otherwise."""
+    texts = (str(cell).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;") for cell in cells)
+    return f"| {' | '.join(' '.join(text.split()) for text in texts)} |"
 
 
 def _log_model(uri: str, client: MlflowClient, parent: str, board: Leaderboard, model: ModelFiles) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +42,7 @@ class Cursor(Config):
 
     uri: str
     experiment: str
+    experiment_id: str | None = None
     parent: str | None = None
     """Run of the study."""
     offset: int = pydantic.Field(default=0, ge=0)
@@ -80,12 +82,10 @@ class Tracker:
         return self._cursor.parent
 
     def _saved_cursor(self) -> Cursor:
-        fresh = Cursor(uri=self.uri, experiment=self._experiment)
-        try:
-            saved = load(self._folder.path / CURSOR, Cursor)
-        except ConfigError:
-            return fresh  # none yet, or damaged: runs are found again by their tags
-        return saved if (saved.uri, saved.experiment) == (self.uri, self._experiment) else fresh
+        saved = logged(self._folder)
+        if saved is not None and (saved.uri, saved.experiment) == (self.uri, self._experiment):
+            return saved
+        return Cursor(uri=self.uri, experiment=self._experiment)  # runs are found again by their tags
 
     # --- the thread
 
@@ -114,14 +114,21 @@ class Tracker:
         from glmix_automl.tracking.view import View
 
         record = self._folder.record
-        view = View(self.uri, self._experiment, self._folder.name, record)
-        self._move(parent=view.parent)
-        if self._cursor.offset and not self._trials:
-            self._recall()
+        view = View(self.uri, self._experiment, record, self._began())
+        self._move(experiment_id=view.experiment, parent=view.parent)
+        if self._cursor.offset:
+            self._recall(view)
         return view
 
-    def _recall(self) -> None:
-        """Trials that were asked before the cursor and end behind it."""
+    def _began(self) -> float:
+        """When the study's first controller began."""
+        if self._folder.journal.is_file():
+            for event, _ in journal.lines(self._folder.journal):
+                return float(event["at"])
+        return time.time()
+
+    def _recall(self, view: "View") -> None:
+        """Trials that were asked before the cursor and end behind it, and the best that ended before it."""
         done = 0
         for event, length in journal.lines(self._folder.journal):
             done += length
@@ -129,6 +136,9 @@ class Tracker:
                 return
             for record in event.get("trials", ()):
                 self._trials[record["number"]] = Trial.from_json(record)
+            if event["event"] == "result":
+                result = Result.from_json(event["result"])
+                view.recall(self._trials[result.number], result, event["at"])
 
     def _log_new(self, view: "View") -> None:
         if not self._folder.journal.is_file():
@@ -138,8 +148,10 @@ class Tracker:
             self._log(view, event, out)
             offset, count = offset + length, count + 1
             if count % CURSOR_EVENTS == 0:
+                view.flush()
                 self._move(offset=offset, out=dict(out))
         if count:
+            view.flush()
             self._move(offset=offset, out=out)
 
     def _log(self, view: "View", event: Event, out: dict[int, str]) -> None:
@@ -160,6 +172,14 @@ class Tracker:
     def _move(self, **changed: object) -> None:
         self._cursor = self._cursor.model_copy(update=changed)
         self._folder.files.write(CURSOR, self._cursor.model_dump_json())
+
+
+def logged(folder: StudyFolder) -> Cursor | None:
+    """How far a study is logged; None where nothing is, or the file that says so is damaged."""
+    try:
+        return load(folder.path / CURSOR, Cursor)
+    except ConfigError:
+        return None
 
 
 def track(folder: StudyFolder, settings: SearchSettings, dataset: str) -> Tracker | None:

@@ -18,7 +18,7 @@ CONFIGURATION = {
         "grid": {
             "strategy": "grid",
             "family": "subnetwork",
-            "epochs": 2,
+            "epochs": 1,
             "space": {"depth": {"choice": [1, 2]}, "learning_rate": {"choice": [0.001, 0.005]}},
         },
         "growth": {

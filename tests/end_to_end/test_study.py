@@ -13,6 +13,7 @@ import pytest
 from glmix_automl import metrics
 from glmix_automl.api import Study
 from glmix_automl.dataset import Dataset
+from glmix_automl.search.growth.structure import Plan, structure
 from glmix_automl.trial import State
 from tests.end_to_end.conftest import command
 
@@ -103,6 +104,19 @@ def test_the_champion_scores_raw_rows_as_the_study_did(finished: tuple[Study, st
     scores = log_odds(study, winner)[: len(whole)][whole]
     np.testing.assert_allclose(predicted.log_odds, scores, atol=1e-5)
     np.testing.assert_allclose(predicted.probability, 1 / (1 + np.exp(-scores)), atol=1e-6)
+
+
+def test_leaderboard_picture_plan_and_exported_model_have_the_same_members(finished: tuple[Study, str]) -> None:
+    study = finished[0]
+    history, winner = study.history, study.board().rows[0]
+    assert winner.entry == "growth"
+    drawn = structure(history.trials, history.results, "growth")
+    assert drawn.ensemble == winner.trial
+    members = {member.trial for member in drawn.members if member.weight}
+    described = study.champion().description
+    assert {term.folder for term in described.terms} == {f"coordinates/{number}" for number in members}
+    planned = Plan.model_validate(described.origin["plan"])
+    assert {member.checkpoint for member in planned.members if member.weight} == {f"coordinates/{n}" for n in members}
 
 
 def test_the_logged_model_needs_only_its_requirements(finished: tuple[Study, str], tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The journal in MLflow, on SQLite and on a real server that comes and goes."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -12,13 +13,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
+import hypothesis.strategies as st
 import pytest
+from mlflow.tracking import MlflowClient
 
 from glmix_automl.study.controller import Controller
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.study.journal import Journal
 from glmix_automl.study.race import Entry
+from glmix_automl.tracking.names import fit
 from glmix_automl.tracking.tracker import CURSOR, Tracker, default_uri
+from glmix_automl.tracking.view import BEST, STUDY_TAG, TRIAL_TAG
 from glmix_automl.trial import Result, Trial
 from glmix_automl.workers.executor import Report
 from tests.study.places import Hill, Threads, Work, peak
@@ -36,8 +42,6 @@ def work(folder: StudyFolder, trials: int, work: Work = peak) -> Controller:
 
 def runs(uri: str, parent: str | None) -> dict[int, Any]:
     """Every child run by its trial, refusing two of one trial."""
-    from mlflow.tracking import MlflowClient
-
     client = MlflowClient(tracking_uri=uri)
     found: dict[int, Any] = {}
     for run in client.search_runs(["1"], f"tags.`mlflow.parentRunId` = '{parent}'"):
@@ -72,6 +76,19 @@ def test_every_trial_is_a_child_run_with_what_it_cost_and_gave(tmp_path: Path) -
     assert "out of luck" in artefact.read_text()
     assert found[3].info.run_id in str(artefact)
 
+    client = MlflowClient(tracking_uri=default_uri(folder))
+    assert found[1].inputs.dataset_inputs[0].dataset.name == "made"
+    study = client.get_run(str(tracker.parent))
+    assert re.fullmatch(r"made \d{4}-\d\d-\d\d \d\d:\d\d", study.info.run_name)
+    curve = client.get_metric_history(str(tracker.parent), BEST)
+    best = history.best
+    assert best is not None
+    assert max(curve, key=lambda point: point.step).value == best.auc
+    assert [point.value for point in sorted(curve, key=lambda point: point.step)] == sorted(p.value for p in curve)
+    assert study.data.metrics[f"{BEST} by entry/hill"] == best.auc
+    experiment = client.get_experiment(study.info.experiment_id)
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+
     # Logging it all again, as after the loss of the cursor, changes nothing.
     (folder.path / CURSOR).unlink()
     again = Tracker(folder, default_uri(folder), "made")
@@ -81,6 +98,40 @@ def test_every_trial_is_a_child_run_with_what_it_cost_and_gave(tmp_path: Path) -
     same = runs(default_uri(folder), tracker.parent)
     assert {n: r.info.run_id for n, r in same.items()} == {n: r.info.run_id for n, r in found.items()}
     assert same[1].data.metrics == run.data.metrics
+    assert len(same[1].inputs.dataset_inputs) == 1
+    assert len(client.get_metric_history(str(again.parent), BEST)) == len(curve)
+
+
+def test_what_failed_between_the_run_and_its_parameters_is_logged_by_the_next_try(tmp_path: Path) -> None:
+    folder = begun(tmp_path / "study", "net (l2=1), MAP@k [a/b]", "net (l2=1), MAP@k [a|b]")
+    work(folder, 2)
+    client = MlflowClient(tracking_uri=default_uri(folder))
+    experiment = client.create_experiment("made")
+    # What a server that went away right after it had made the run leaves behind.
+    made = client.create_run(experiment, tags={STUDY_TAG: folder.record.id, TRIAL_TAG: "none"})
+    tracker = Tracker(folder, default_uri(folder), "made")
+    tracker.start()
+    assert tracker.close(120), tracker.problem
+    assert tracker.parent == made.info.run_id
+    given = client.get_run(made.info.run_id).data.params
+    assert sum(name.startswith("race.net") and "strategy" in name for name in given) == 2
+    assert given["dataset"] == "nowhere"
+    assert sorted(runs(default_uri(folder), tracker.parent)) == [0, 1]
+
+
+@hypothesis.given(st.text(alphabet=st.one_of(st.sampled_from("a./: _-=(é"), st.characters()), max_size=300))
+def test_every_name_is_made_fit_for_mlflow(name: str) -> None:
+    from mlflow.utils.validation import _validate_metric_name, _validate_param_name
+
+    _validate_param_name(fit(name))
+    _validate_metric_name(fit(name))
+    assert fit(name) == fit(name)
+    assert len(fit(name)) <= 250
+
+
+def test_fit_names_stay_and_unfit_ones_stay_apart() -> None:
+    assert fit("race.logistic regression.family") == "race.logistic regression.family"
+    assert fit("a(b") != fit("a)b")
 
 
 @contextmanager

@@ -135,6 +135,14 @@ def plan(trials: Mapping[int, Trial], results: Mapping[int, Result], entry: str 
     )
 
 
+def final(trials: Mapping[int, Trial], results: Mapping[int, Result], entry: str | None = None) -> Trial | None:
+    """The mixture trial that is an entry's ensemble: the last that growth accepted, or the only one of a replay.
+
+    None where nothing has entered, or the entry grows nothing.
+    """
+    return _Journal(trials, results, entry).final()
+
+
 class _Journal:
     """The trials of one entry, and which mixture fits became the ensemble."""
 

@@ -1,0 +1,27 @@
+"""Names that MLflow takes, and addresses of its pages."""
+
+import hashlib
+import re
+
+VIEW = "glmix"  # key of the saved view of the list of runs
+NAME_CHARACTERS = 250  # MLflow's limit
+_REFUSED = re.compile(r"[^\w.\-/ :]|(?<=\.)\.|^[./]|/(?=/|$|\.)")
+
+
+def fit(name: str) -> str:
+    """A name of a parameter or metric that MLflow takes; where it had to change, a few digits keep names apart."""
+    found = _REFUSED.sub("_", name) or "_"
+    if found == name and len(found) <= NAME_CHARACTERS:
+        return found
+    digits = hashlib.sha256(name.encode()).hexdigest()[:6]
+    return f"{found[: NAME_CHARACTERS - len(digits) - 1]}-{digits}"
+
+
+def run_page(server: str, experiment: str, run: str) -> str:
+    """Where MLflow's UI shows a run."""
+    return f"{server.rstrip('/')}/#/experiments/{experiment}/runs/{run}"
+
+
+def runs_page(server: str, experiment: str) -> str:
+    """Where it shows the runs of an experiment, with columns chosen."""
+    return f"{server.rstrip('/')}/#/experiments/{experiment}/runs?viewStateShareKey={VIEW}"
