@@ -1,8 +1,9 @@
 """A YAML file becomes the frozen, checked object it is asked for; nothing else."""
 
-from collections.abc import Iterable, Mapping
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import pydantic
 import yaml
@@ -17,6 +18,7 @@ class Config(pydantic.BaseModel):
 
 
 Model = TypeVar("Model", bound=Config)
+Entry = TypeVar("Entry")
 
 
 def load(path: str | Path, kind: type[Model], overrides: Iterable[str] = ()) -> Model:
@@ -46,6 +48,23 @@ def load(path: str | Path, kind: type[Model], overrides: Iterable[str] = ()) -> 
     return parse(content, kind, str(path))
 
 
+def pick(table: Mapping[str, Entry], name: str, problem: str) -> Entry:
+    """What a table has under a name that a person wrote.
+
+    Raises:
+        ConfigError: nothing: `problem`, the name, the nearest one and all there are.
+    """
+    if name not in table:
+        raise ConfigError(f"{problem} {name!r}{nearest(name, table)}; there are {', '.join(table)}")
+    return table[name]
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """`; did you mean 'width'?` where a name was all but written; nothing where none is near."""
+    found = difflib.get_close_matches(name, list(names), n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
 def parse(content: Mapping[str, Any], kind: type[Model], where: str) -> Model:
     """Checks plain data as `kind`; errors name `where` and the key.
 
@@ -55,19 +74,35 @@ def parse(content: Mapping[str, Any], kind: type[Model], where: str) -> Model:
     try:
         return kind.model_validate(content)
     except pydantic.ValidationError as error:
-        raise ConfigError("\n".join(_explain(where, detail) for detail in error.errors())) from error
+        raise ConfigError("\n".join(_explain(where, detail, kind) for detail in error.errors())) from error
 
 
-def _explain(where: str, detail: Any) -> str:
+def _explain(where: str, detail: Any, kind: type[pydantic.BaseModel]) -> str:
     key = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
-        return f"{where}: unknown key {key!r}"
+        return f"{where}: unknown key {key!r}{nearest(str(detail['loc'][-1]), _keys(kind, detail['loc'][:-1]))}"
     if detail["type"] == "missing":
         return f"{where}: missing key {key!r}"
     message = detail["msg"].removeprefix("Value error, ")
     place = f"{where}: {key}" if key else where
     shown = "" if isinstance(detail["input"], dict | list) else f", got {detail['input']!r}"
     return f"{place}: {message}{shown}"
+
+
+def _keys(kind: Any, place: Sequence[int | str]) -> list[str]:
+    """Keys of the configurations that may stand at a place inside `kind`."""
+    kinds = [kind]
+    for part in place:
+        fields = [each.model_fields.get(str(part)) for each in kinds if hasattr(each, "model_fields")]
+        inside = [model for field in fields if field is not None for model in _models(field.annotation)]
+        kinds = inside or kinds  # a position in a list, or a name in a mapping, stays where it is
+    return [key for each in kinds if hasattr(each, "model_fields") for key in each.model_fields]
+
+
+def _models(annotation: Any) -> list[type[pydantic.BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models(argument)]
 
 
 def _lay_over(content: dict[str, Any], override: str) -> None:

@@ -12,6 +12,9 @@ from pyarrow import fs
 
 from glmix_automl.errors import DataError
 
+PACKAGE = Path(__file__).parent
+"""The source of this program, which clusters and exported models are given."""
+
 # A dataset: one folder of Parquet shards per split, and
 SCHEMA = "schema.json"
 MANIFEST = "manifest.json"

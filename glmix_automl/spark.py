@@ -14,8 +14,8 @@ from pyspark import SparkContext
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-import glmix_automl
 from glmix_automl.errors import DataError, GlmixError
+from glmix_automl.layout import PACKAGE
 
 DRIVER_MEMORY = "4g"
 _RAISED = re.compile(
@@ -54,11 +54,10 @@ def _ship(context: SparkContext) -> None:
     """Sends this package's source to a cluster's executors, whose environment has its libraries only."""
     if str(context.master).startswith("local"):
         return
-    package = Path(glmix_automl.__file__).parent
     archive = Path(tempfile.mkdtemp(prefix="glmix-automl-")) / "glmix_automl.zip"
     with zipfile.ZipFile(archive, "w") as file:
-        for path in sorted(package.rglob("*.py")):
-            file.write(path, path.relative_to(package.parent))
+        for path in sorted(PACKAGE.rglob("*.py")):
+            file.write(path, path.relative_to(PACKAGE.parent))
     context.addPyFile(str(archive))
 
 

@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "glmix_automl"
 
 ROWS = [
-    {"errors", "seeds", "layout", "config", "spark"},
+    {"version", "errors", "seeds", "layout", "config", "spark"},
     {"schema", "manifest", "features", "metrics", "space", "trial"},
     {"generate", "prepare", "dataset", "workers", "search"},
     {"models", "study"},
@@ -21,6 +21,7 @@ ROWS = [
 ]
 # Within the first two rows modules build on each other in this order.
 FOUNDATION = [
+    "version",
     "errors",
     "seeds",
     "config",
@@ -91,6 +92,40 @@ def test_each_heavy_library_is_imported_only_at_home(module: Path) -> None:
         assert homes is None or any(place == h or place.startswith((h, f"{h}/")) for h in homes), (
             f"{module} imports {name}"
         )
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """What is left when modules that import nothing left are taken away, over and over; each with one that it needs."""
+    left = {module: needs & set(graph) - {module} for module, needs in graph.items()}
+    while free := {module for module, needs in left.items() if not needs}:
+        left = {module: needs - free for module, needs in left.items() if module not in free}
+    # Those that only lead to a circle are not in it.
+    while unused := set(left) - {need for needs in left.values() for need in needs}:
+        left = {module: needs for module, needs in left.items() if module not in unused}
+    return sorted([module, *sorted(needs)] for module, needs in left.items())
+
+
+def import_graph() -> dict[str, set[str]]:
+    """Every module of the package -> those that any of its lines imports."""
+    paths = {name_of(path): path for path in PACKAGE.rglob("*.py")}
+    graph: dict[str, set[str]] = {}
+    for module, path in paths.items():
+        found = {name if name in paths else name.rpartition(".")[0] for name in imports(path)}
+        graph[module] = found & set(paths)
+    return graph
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = import_graph()
+    assert graph["glmix_automl.api"] >= {"glmix_automl.dataset", "glmix_automl.study.session"}
+    assert circles(graph) == []
+    assert not [module for module, needs in graph.items() if "glmix_automl" in needs], "the root loads all of them"
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [["b", "c"], ["c", "b"]]
 
 
 def test_no_module_is_named_after_nothing() -> None:

@@ -12,7 +12,8 @@ from types import FrameType
 from glmix_automl.cli.live import console_for
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.tracking.names import run_page, runs_page
-from glmix_automl.tracking.tracker import default_artifacts, default_uri, logged
+from glmix_automl.tracking.store import default_artifacts, default_uri
+from glmix_automl.tracking.tracker import logged
 
 END_SECONDS = 10.0  # for the server to end when asked, before it is killed
 

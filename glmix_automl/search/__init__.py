@@ -1,9 +1,8 @@
 """What to try next: strategies by name."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-from glmix_automl.config import Config
 from glmix_automl.search.adanet import AdaNet
 from glmix_automl.search.asha import Asha, AshaOptions
 from glmix_automl.search.bayes import Bayes, BayesOptions
@@ -23,14 +22,11 @@ from glmix_automl.search.multitask import Multitask, MultitaskOptions
 from glmix_automl.search.optuna_sampler import OptunaOptions, OptunaSampler
 from glmix_automl.search.random_search import RandomOptions, RandomSearch
 from glmix_automl.search.replay import Replay, ReplayOptions
-from glmix_automl.search.strategy import Strategy
+from glmix_automl.search.strategy import Kind, Strategy
 
 
-class Kind(NamedTuple):
-    """A way of choosing: the options it is configured by, and `make(options, seed)`, which gives the strategy."""
-
-    options: type[Config]
-    make: Callable[[Any, int], Strategy]
+def _grow(options: AdaNetOptions, seed: int) -> Strategy:
+    return AdaNet(options, seed, STRATEGIES)
 
 
 def _stoppable(make: Callable[[Any, int], Strategy]) -> Callable[[Any, int], Strategy]:
@@ -44,7 +40,7 @@ def _stoppable(make: Callable[[Any, int], Strategy]) -> Callable[[Any, int], Str
 
 
 STRATEGIES: dict[str, Kind] = {
-    "adanet": Kind(AdaNetOptions, AdaNet),
+    "adanet": Kind(AdaNetOptions, _grow),
     "fixed": Kind(FixedOptions, Fixed),
     "grid": Kind(GridOptions, _stoppable(Grid)),
     "asha": Kind(AshaOptions, Asha),

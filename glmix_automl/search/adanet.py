@@ -12,9 +12,9 @@ those of the paper: all candidates of a round start from one ensemble, the best 
 
 import dataclasses
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
-from glmix_automl.search.growth.generators import make_generator
 from glmix_automl.search.growth.options import AdaNetOptions
 from glmix_automl.search.growth.state import (
     MIXTURE,
@@ -26,6 +26,7 @@ from glmix_automl.search.growth.state import (
     Training,
     complexity,
 )
+from glmix_automl.search.strategy import Kind
 from glmix_automl.seeds import derive
 from glmix_automl.trial import Mixture, Result, Trial
 
@@ -33,9 +34,21 @@ from glmix_automl.trial import Mixture, Result, Trial
 class AdaNet:
     """Grows until nothing improves on hold-out, or the entries or candidates are used up."""
 
-    def __init__(self, options: AdaNetOptions, seed: int) -> None:
+    def __init__(
+        self, options: AdaNetOptions, seed: int, strategies: Mapping[str, Kind] = MappingProxyType({})
+    ) -> None:
+        """An empty ensemble.
+
+        Args:
+            options: how it grows.
+            seed: of the entry.
+            strategies: what a tuned generator may propose by, by name.
+
+        Raises:
+            ConfigError, ValueError: the generator cannot be made, or does not fit the options.
+        """
         self._options, self._seed = options, seed
-        self._generator = make_generator(options.generator, seed)
+        self._generator = options.make_generator(seed, strategies)
         self._rule = EntryRule(options.select, options.holdout, options.improvement)
         self._trials: list[Trial] = []
         self._out: set[int] = set()

@@ -1,8 +1,9 @@
 """The role of a strategy: what to try next."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
+from glmix_automl.config import Config
 from glmix_automl.trial import Progress, Result, Trial
 
 
@@ -40,3 +41,10 @@ class Watcher(Protocol):
     def watch(self, progress: Progress) -> bool:
         """Whether the running trial should stop now; its best weights so far count."""
         ...
+
+
+class Kind(NamedTuple):
+    """A way of choosing: the options it is configured by, and `make(options, seed)`, which gives the strategy."""
+
+    options: type[Config]
+    make: Callable[[Any, int], Strategy]

@@ -5,13 +5,11 @@ The code travels with the model (`code_paths`), the libraries by `REQUIREMENTS`;
 """
 
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-import glmix_automl
-from glmix_automl.layout import Folder
+from glmix_automl.layout import PACKAGE, Folder
 from glmix_automl.schema import Numeric, Schema
 
 LIBRARIES = ("mlflow", "numpy", "pandas", "pyarrow", "pydantic", "pyyaml", "scipy", "tensorflow")
@@ -24,7 +22,7 @@ def requirements() -> list[str]:
 
 def code() -> list[str]:
     """The code that travels with the model."""
-    return [str(Path(glmix_automl.__file__).parent)]
+    return [str(PACKAGE)]
 
 
 def _load_pyfunc(path: str) -> Any:

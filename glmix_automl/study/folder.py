@@ -6,13 +6,14 @@ from typing import Literal
 
 import pydantic
 
-from glmix_automl import __version__, layout
+from glmix_automl import layout
 from glmix_automl.config import Config, load
 from glmix_automl.errors import StudyError
 from glmix_automl.layout import Folder
 from glmix_automl.study import history, lock
 from glmix_automl.study.history import History
 from glmix_automl.study.settings import SearchSettings
+from glmix_automl.version import VERSION
 
 
 class StudyRecord(Config):
@@ -21,7 +22,7 @@ class StudyRecord(Config):
     version: Literal[1] = 1
     id: str = pydantic.Field(default_factory=lambda: uuid.uuid4().hex)
     """Of this study and no other, also where another has its name: what runs in MLflow are found by."""
-    package: str = __version__
+    package: str = VERSION
     digest: str
     """Of the dataset."""
     dataset_name: str

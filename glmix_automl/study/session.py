@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
-from glmix_automl.config import parse
+from glmix_automl.config import parse, pick
 from glmix_automl.dataset import Dataset
 from glmix_automl.errors import ConfigError, StudyError
 from glmix_automl.layout import SCHEMA
@@ -173,13 +173,11 @@ def race(settings: SearchSettings) -> dict[str, Entry]:
 
 
 def _entry(name: str, entry: EntrySettings, seed: int) -> Entry:
-    kind = STRATEGIES.get(entry.strategy)
-    if kind is None:
-        raise ConfigError(f"race.{name}.strategy: no strategy {entry.strategy!r}; there are {', '.join(STRATEGIES)}")
+    kind = pick(STRATEGIES, entry.strategy, f"race.{name}.strategy: no strategy")
     options = parse(entry.options, kind.options, f"race.{name}")
     try:
         strategy = kind.make(options, derive(seed, "race", name))
         strategy = strategy if entry.lag is None else Ordered(strategy, entry.lag)
-    except ValueError as error:
+    except (ConfigError, ValueError) as error:
         raise ConfigError(f"race.{name}: {error}") from error
     return Entry(name, strategy, entry.budget, entry.share)

@@ -12,7 +12,6 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pydantic
@@ -23,6 +22,7 @@ from glmix_automl.study import journal
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.study.journal import Event
 from glmix_automl.study.settings import SearchSettings
+from glmix_automl.tracking.store import default_uri
 from glmix_automl.trial import Result, Trial
 
 if TYPE_CHECKING:
@@ -201,16 +201,6 @@ def tracked(folder: StudyFolder, settings: SearchSettings, dataset: str) -> Iter
     finally:
         if tracker is not None and not tracker.close(CATCH_UP_SECONDS):
             log.warning("tracking is behind study=%s reason=%s", folder.path, tracker.problem)
-
-
-def default_uri(folder: StudyFolder) -> str:
-    """SQLite beside the study's folder, so that studies in one folder are compared in one UI."""
-    return f"sqlite:///{folder.path.parent / 'mlflow.db'}"
-
-
-def default_artifacts(folder: StudyFolder) -> Path:
-    """Where the default store keeps artefacts."""
-    return folder.path.parent / "mlartifacts"
 
 
 def modest() -> None:

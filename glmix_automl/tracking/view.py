@@ -16,7 +16,7 @@ from mlflow.utils.mlflow_tags import (
 
 from glmix_automl.study.folder import StudyFolder, StudyRecord
 from glmix_automl.tracking.names import VIEW, fit
-from glmix_automl.tracking.tracker import default_artifacts
+from glmix_automl.tracking.store import default_artifacts
 from glmix_automl.trial import Progress, Result, State, Trial
 
 STUDY_TAG = "glmix.study"

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+from glmix_automl.search import STRATEGIES
 from glmix_automl.search.growth.generators import make_generator
 from glmix_automl.search.growth.state import Candidate, GrowthState, Report
 from glmix_automl.trial import Result, State
@@ -17,14 +18,16 @@ def sizes(candidates: Any) -> list[tuple[Any, Any]]:
 
 
 def test_simple_proposes_the_deepest_depth_and_one_more() -> None:
-    generator = make_generator({"kind": "simple", "depth": 0, "most": 3, "parameters": {"width": 8}}, 0)
+    generator = make_generator({"kind": "simple", "depth": 0, "most": 3, "parameters": {"width": 8}}, 0, STRATEGIES)
     assert sizes(generator.propose(GrowthState())) == [(0, 8), (1, 8)]
     assert sizes(generator.propose(GrowthState(2, members=(member(depth=2), member(depth=1))))) == [(2, 8), (3, 8)]
     assert sizes(generator.propose(GrowthState(3, members=(member(depth=3),)))) == [(3, 8)]
 
 
 def test_dynamic_deepens_or_widens_the_last_winner() -> None:
-    generator = make_generator({"kind": "dynamic", "depth": 1, "width": 240, "widest": 480, "deepest": 3}, 0)
+    generator = make_generator(
+        {"kind": "dynamic", "depth": 1, "width": 240, "widest": 480, "deepest": 3}, 0, STRATEGIES
+    )
     assert sizes(generator.propose(GrowthState())) == [(1, 240)]
     won = (member(depth=1, width=240), member(depth=2, width=240))
     assert sizes(generator.propose(GrowthState(2, members=won))) == [(3, 240), (2, 480)]
@@ -34,14 +37,14 @@ def test_dynamic_deepens_or_widens_the_last_winner() -> None:
 
 def test_a_pool_drops_who_takes_part_no_longer() -> None:
     pool = {"kind": "pool", "candidates": [{"family": "logistic", "until": 1}, {"family": "cross", "epochs": 2}]}
-    generator = make_generator(pool, 0)
+    generator = make_generator(pool, 0, STRATEGIES)
     assert [c.family for c in generator.propose(GrowthState())] == ["logistic", "cross"]
     assert generator.propose(GrowthState(round=1)) == [Candidate("cross", {}, "", 2.0)]
 
 
 def test_a_pool_waits_for_who_is_to_be_alone() -> None:
     listed = [{"family": "logistic", "alone": True, "until": 2}, {"family": "cross"}]
-    generator = make_generator({"kind": "pool", "candidates": listed}, 0)
+    generator = make_generator({"kind": "pool", "candidates": listed}, 0, STRATEGIES)
     (alone,) = generator.propose(GrowthState())
     assert alone.family == "logistic"
     report = Report(alone, 0, 0)
@@ -62,7 +65,7 @@ def test_tuned_tells_its_strategy_what_each_candidate_brought() -> None:
         "space": space,
         "trials": 5,
     }
-    generator: Any = make_generator(options, 3)
+    generator: Any = make_generator(options, 3, STRATEGIES)
     told: list[Result] = []
     generator._inner.tell = told.append
     first = generator.propose(GrowthState())

@@ -11,7 +11,7 @@ from glmix_automl import config
 from glmix_automl.config import Config
 from glmix_automl.errors import ConfigError
 from glmix_automl.search.growth.state import Candidate, Generator, GrowthState, Training
-from glmix_automl.search.strategy import Strategy
+from glmix_automl.search.strategy import Kind, Strategy
 from glmix_automl.seeds import derive
 from glmix_automl.trial import Result, Trial, Value
 
@@ -108,17 +108,15 @@ class Tuned:
     it should be one that copes with a drift (trees do).
     """
 
-    def __init__(self, strategy: str, candidates: int = 4, seed: int = 0, **options: Any) -> None:
-        """Candidates per round, and the strategy that proposes them with its own options.
+    def __init__(
+        self, strategies: Mapping[str, Kind], strategy: str, candidates: int = 4, seed: int = 0, **options: Any
+    ) -> None:
+        """Candidates per round, and the strategy, one of `strategies`, that proposes them with its own options.
 
         Raises:
             ConfigError: no such strategy, or options that it refuses.
         """
-        from glmix_automl.search import STRATEGIES  # the table names growth too
-
-        if strategy not in STRATEGIES:
-            raise ConfigError(f"generator: no strategy {strategy!r}; there are {', '.join(STRATEGIES)}")
-        kind = STRATEGIES[strategy]
+        kind = config.pick(strategies, strategy, "generator: no strategy")
         self._inner: Strategy = kind.make(config.parse(options, kind.options, "generator"), derive(seed, "tuned"))
         self._candidates = candidates
         self._trial_of: dict[str, int] = {}
@@ -154,10 +152,10 @@ GENERATORS: dict[str, Callable[..., Generator]] = {
 """Name in a configuration -> generator."""
 
 
-def make_generator(options: Mapping[str, Any], seed: int) -> Generator:
+def make_generator(options: Mapping[str, Any], seed: int, strategies: Mapping[str, Kind]) -> Generator:
     """The generator that `kind` names, a key of `GENERATORS` or a dotted path, made from the other options.
 
-    A class that takes an argument `seed` is given one.
+    A class that takes an argument `seed` is given one, and all strategies if it takes `strategies`.
 
     Raises:
         ConfigError: there is no such generator, or it refuses its options.
@@ -170,8 +168,11 @@ def make_generator(options: Mapping[str, Any], seed: int) -> Generator:
     if isinstance(kind, type) and issubclass(kind, Config):
         parsed: Any = config.parse(given, kind, f"generator {name}")
         return parsed
-    if "seed" in inspect.signature(kind).parameters:
+    taken = inspect.signature(kind).parameters
+    if "seed" in taken:
         given.setdefault("seed", seed)
+    if "strategies" in taken:
+        given["strategies"] = strategies
     try:
         made: Any = kind(**given)
     except (TypeError, ValueError) as error:

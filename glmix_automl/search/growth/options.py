@@ -1,12 +1,14 @@
 """What growth is configured by."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import pydantic
 
 from glmix_automl.config import Config
 from glmix_automl.search.growth.generators import Pool, make_generator
-from glmix_automl.search.growth.state import Training
+from glmix_automl.search.growth.state import Generator, Training
+from glmix_automl.search.strategy import Kind
 from glmix_automl.trial import Value
 
 
@@ -61,9 +63,18 @@ class AdaNetOptions(Config):
             raise ValueError("candidates trained on the residual add up; use weighting: sum or learned, not mean")
         if self.training == "labels" and self.weighting == "sum":
             raise ValueError("candidates trained on the labels do not add up; use weighting: mean or learned, not sum")
-        generator = make_generator(self.generator, 0)  # refused here, before any work, if it cannot be made
+        return self
+
+    def make_generator(self, seed: int, strategies: Mapping[str, Kind]) -> Generator:
+        """What proposes candidates.
+
+        Raises:
+            ConfigError: it cannot be made from these options.
+            ValueError: its candidates do not fit these options.
+        """
+        generator = make_generator(self.generator, seed, strategies)
         pool = generator.candidates if isinstance(generator, Pool) else ()
         are_mixed = any(c.training not in (None, self.training) for c in pool)
         if are_mixed and (self.weighting != "learned" or self.ensemble == "solo"):
             raise ValueError("candidates trained in both ways need weighting: learned, and not ensemble: solo")
-        return self
+        return generator
