@@ -25,7 +25,7 @@ import numpy as np
 
 from glmix_automl import config
 from glmix_automl.errors import GlmixError
-from glmix_automl.models.mixture import Rows, fit_mixture
+from glmix_automl.models.mixture import Targets, fit_mixture
 from glmix_automl.search import STRATEGIES, Strategy
 from glmix_automl.search.adanet import AdaNet
 from glmix_automl.search.growth.options import AdaNetOptions
@@ -130,9 +130,9 @@ def fit(arguments: argparse.Namespace) -> None:
         label = (rng.uniform(size=rows) < 1 / (1 + np.exp(-truth))).astype(np.float32)
         for members in (1, 2, 5, 10):
             taken = columns[:members]
-            cold, found = _timed(fit_mixture, taken, Rows(label), [0.0] * members)
+            cold, found = _timed(fit_mixture, taken, Targets(label), [0.0] * members)
             begin = (*found.weights[:-1], 0.0)
-            warm, _ = _timed(fit_mixture, taken, Rows(label), [0.0] * members, begin, found.bias)
+            warm, _ = _timed(fit_mixture, taken, Targets(label), [0.0] * members, begin, found.bias)
             stacked = np.stack(taken, axis=1)
             theirs, model = _timed(LogisticRegression(C=1e6).fit, stacked, label)
             margin = stacked @ model.coef_[0] + model.intercept_[0]

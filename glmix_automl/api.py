@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from glmix_automl.config import load, parse
 from glmix_automl.dataset import Dataset
+from glmix_automl.ensemble import Ensemble
 from glmix_automl.errors import StudyError
 from glmix_automl.layout import COORDINATES, MODEL, TRIALS
 from glmix_automl.reporting import report
@@ -29,7 +30,6 @@ from glmix_automl.study.history import History
 from glmix_automl.study.session import Observer, Session
 from glmix_automl.study.settings import SearchSettings
 from glmix_automl.tracking.tracker import track, tracked
-from glmix_automl.trial import Mixture
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,13 +154,13 @@ class Study:
         origin |= {"plan": found.model_dump(mode="json")} if found is not None else {}
         export(self.folder.files, model, judge.dataset.schema, target, origin)
 
-    def _plan(self, history: History, entry: str, model: Mixture) -> Plan | None:
+    def _plan(self, history: History, entry: str, model: Ensemble) -> Plan | None:
         """What rebuilds an entry's ensemble, its weights being those of the exported coordinates; None without one."""
         try:
             found = plan(history.trials, history.results, entry)
         except ValueError:
             return None
-        kept = {f"{TRIALS}/{n}": f"{COORDINATES}/{n}" for n, w in zip(model.members, model.weights, strict=True) if w}
+        kept = {f"{TRIALS}/{n}": f"{COORDINATES}/{n}" for n in model.pruned.members}
         members = (m.model_copy(update={"checkpoint": kept.get(str(m.checkpoint))}) for m in found.members)
         return found.model_copy(update={"members": tuple(members)})
 

@@ -5,7 +5,10 @@ import enum
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
+
+from glmix_automl.ensemble import Ensemble
+from glmix_automl.errors import TrialError
 
 Value: TypeAlias = bool | int | float | str | None
 """What a parameter may be set to."""
@@ -24,26 +27,44 @@ class State(str, enum.Enum):
         return self is not State.FAILED
 
 
-@dataclass(frozen=True)
-class Mixture:
-    """A model made of trained coordinates: `bias + sum_k weights[k] * score(trial members[k])` (design: one model)."""
+Weighting: TypeAlias = Literal["learned", "mean", "sum"]
+"""`learned`: fitted by AdaNet's objective; `mean`: 1 / members each; `sum`: 1 each."""
+FitSplit: TypeAlias = Literal["train", "validation"]
 
-    members: tuple[int, ...] = ()
-    weights: tuple[float, ...] = ()
-    bias: float = 0.0
+
+@dataclass(frozen=True)
+class MixtureFit:
+    """What a trial of family `mixture` is to do: weigh trained coordinates anew.
+
+    Attributes:
+        begin: the coordinates, with the weights to begin from.
+        penalties: `lambda * r(h_k) + beta` of the objective per member, at least 0; none: 0 each.
+        weighting: how weights are found.
+        split: rows they are fitted on.
+    """
+
+    begin: Ensemble
+    penalties: tuple[float, ...] = ()
+    weighting: Weighting = "learned"
+    split: FitSplit = "train"
 
     def __post_init__(self) -> None:
-        if len(self.members) != len(self.weights):
-            raise ValueError(f"Mixture needs a weight per member, got {len(self.members)} and {len(self.weights)}")
-
-    def renumbered(self, number: Callable[[int], int]) -> "Mixture":
-        """The same model with its members named by other numbers."""
-        return dataclasses.replace(self, members=tuple(number(member) for member in self.members))
+        members = self.begin.members
+        if not members:
+            raise TrialError("a mixture needs members")
+        if self.weighting not in get_args(Weighting):
+            raise TrialError(f"mixture: expected weighting learned, mean or sum, got {self.weighting!r}")
+        if self.split not in get_args(FitSplit):
+            raise TrialError(f"mixture: expected split train or validation, got {self.split!r}")
+        is_short = self.penalties and len(self.penalties) != len(members)
+        if is_short or not all(0 <= penalty < math.inf for penalty in self.penalties):
+            raise TrialError(f"mixture: expected {len(members)} penalties of at least 0, got {self.penalties}")
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> "Mixture":
+    def from_json(cls, record: Mapping[str, Any]) -> "MixtureFit":
         """The inverse of `dataclasses.asdict`, also after a trip through JSON text."""
-        return cls(tuple(record["members"]), tuple(record["weights"]), record["bias"])
+        known = {"begin": Ensemble.from_json(record["begin"]), "penalties": tuple(record["penalties"])}
+        return cls(**{**record, **known})
 
 
 @dataclass(frozen=True)
@@ -58,9 +79,9 @@ class Trial:
         epochs: budget, in passes over the training rows (those of `fraction`).
         fraction: share of the training entities used; subsamples are nested and keep whole members.
         parent: trial whose checkpoint training begins from (promotion, warm start), or None.
-        offset: the mixture whose score is added to each row's offset before training, or None.
-        members: for family `mixture`: the trained coordinates to weigh anew, with the weights to begin from.
-        teacher: the mixture that knowledge is distilled from, with weight `parameters["distillation"]`: every label
+        offset: the ensemble whose score is added to each row's offset before training, or None.
+        fit: for family `mixture`: the trained coordinates to weigh anew, and how.
+        teacher: the ensemble that knowledge is distilled from, with weight `parameters["distillation"]`: every label
             becomes `(1 - distillation) * label + distillation * sigmoid(teacher's score)`; or None.
         seed: source of every random choice in the trial.
         tags: what the strategy wants shown beside it (`round`, `rung`, `generator`, ...).
@@ -75,20 +96,29 @@ class Trial:
     epochs: float = 1.0
     fraction: float = 1.0
     parent: int | None = None
-    offset: Mixture | None = None
+    offset: Ensemble | None = None
     seed: int = 0
     tags: Mapping[str, str] = field(default_factory=dict)
-    members: Mixture | None = None
-    teacher: Mixture | None = None
+    fit: MixtureFit | None = None
+    teacher: Ensemble | None = None
     checkpoint: str | None = None
+
+    @property
+    def model(self) -> Ensemble:
+        """The whole model that the trial stands for: what it scores itself, and what that was trained on top of."""
+        below = self.offset or Ensemble()
+        return Ensemble((self.number, *below.members), (1.0, *below.weights), below.bias)
 
     def renumbered(self, number: Callable[[int], int]) -> "Trial":
         """The same trial with its own number and every trial it refers to named by other numbers."""
+        fit = self.fit and dataclasses.replace(self.fit, begin=self.fit.begin.renumbered(number))
         return dataclasses.replace(
             self,
             number=number(self.number),
             parent=None if self.parent is None else number(self.parent),
-            **{name: value.renumbered(number) for name in _MIXTURES if (value := getattr(self, name)) is not None},
+            offset=self.offset and self.offset.renumbered(number),
+            teacher=self.teacher and self.teacher.renumbered(number),
+            fit=fit,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -97,12 +127,12 @@ class Trial:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Trial":
-        """The inverse of `to_json`, also after a trip through JSON text."""
-        mixtures = {name: Mixture.from_json(record[name]) for name in _MIXTURES if record.get(name) is not None}
-        return cls(**{**record, **mixtures})
-
-
-_MIXTURES = ("offset", "members", "teacher")
+        """The inverse of `to_json`, also after a trip through JSON text; takes what older journals hold."""
+        known = dict(record) if "members" not in record else _renewed_trial(record)
+        for name, kind in (("offset", Ensemble), ("teacher", Ensemble), ("fit", MixtureFit)):
+            if known.get(name) is not None:
+                known[name] = kind.from_json(known[name])
+        return cls(**known)
 
 
 @dataclass(frozen=True)
@@ -155,6 +185,7 @@ class Result:
         auc: validation AUC of the trial's best weights, offset included; None if failed.
         loss: validation log loss of the same weights; None if failed.
         metrics: further metrics by name (`test_auc`, `member_auc`, `parameters`, `auc_variance`, ...).
+        ensemble: what a trial of family `mixture` found, members of weight 0 included; None for every other.
         curve: points in time order.
         costs: what it used; also filled, as far as known, for failed trials.
         worker: name of the worker (world) that ran it.
@@ -175,6 +206,7 @@ class Result:
     ended: float = 0.0
     attempts: int = 1
     error: str | None = None
+    ensemble: Ensemble | None = None
 
     def __post_init__(self) -> None:
         if self.state.scored and (self.auc is None or not math.isfinite(self.auc)):
@@ -182,16 +214,35 @@ class Result:
                 f"trial {self.number} is {self.state.value} with AUC {self.auc}; without a finite one it failed"
             )
 
+    def renumbered(self, number: Callable[[int], int]) -> "Result":
+        """The same result with its own number and the members of its ensemble named by other numbers."""
+        return dataclasses.replace(
+            self,
+            number=number(self.number),
+            curve=tuple(dataclasses.replace(point, number=number(point.number)) for point in self.curve),
+            ensemble=self.ensemble and self.ensemble.renumbered(number),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """A plain dict that `json.dumps` takes."""
         return dataclasses.asdict(self) | {"state": self.state.value}
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> "Result":
-        """The inverse of `to_json`, also after a trip through JSON text."""
+    def from_json(cls, record: Mapping[str, Any], trial: Trial | None = None) -> "Result":
+        """The inverse of `to_json`, also after a trip through JSON text; takes what older journals hold.
+
+        Args:
+            record: what `to_json` gave.
+            trial: whose result it is: older journals have a mixture's weights without saying whose they are.
+        """
+        known = dict(record)
+        if trial is not None and trial.fit is not None and "ensemble" not in record:
+            known = _renewed_result(record, trial.fit)
+        if known.get("ensemble") is not None:
+            known["ensemble"] = Ensemble.from_json(known["ensemble"])
         return cls(
             **{
-                **record,
+                **known,
                 "state": State(record["state"]),
                 "curve": tuple(Progress(**point) for point in record["curve"]),
                 "costs": Costs(**record["costs"]),
@@ -202,3 +253,30 @@ class Result:
     def failure(cls, number: int, error: str, **known: Any) -> "Result":
         """The result of a trial that could not be scored, with what is known of its costs and worker."""
         return cls(number=number, state=State.FAILED, error=error, **known)
+
+
+def _renewed_trial(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A trial as journals had it before fits were typed: `members`, the rest as texts among the parameters."""
+    known = {name: value for name, value in record.items() if name != "members"}
+    if record["members"] is not None:
+        parameters = dict(record["parameters"])
+        known["fit"] = {
+            "begin": record["members"],
+            "penalties": [float(number) for number in str(parameters.pop("penalties", "")).split()],
+            "weighting": parameters.pop("weighting", "learned"),
+            "split": parameters.pop("fit", "train"),
+        }
+        known["parameters"] = {}
+        known["tags"] = {**record["tags"], **{name: str(value) for name, value in parameters.items()}}
+    return known
+
+
+def _renewed_result(record: Mapping[str, Any], fit: MixtureFit) -> dict[str, Any]:
+    """A mixture's result as journals had it before ensembles were typed: metrics named by the members' places."""
+    metrics, members = dict(record["metrics"]), fit.begin.members
+    names = [f"weight_{place}" for place in range(len(members))]
+    if "bias" not in metrics or not all(name in metrics for name in names):
+        return dict(record)
+    weights = [metrics.pop(name) for name in names]
+    ensemble = {"members": members, "weights": weights, "bias": metrics.pop("bias")}
+    return {**record, "metrics": metrics, "ensemble": ensemble}

@@ -10,7 +10,7 @@ PACKAGE = ROOT / "glmix_automl"
 
 ROWS = [
     {"version", "errors", "seeds", "layout", "config", "spark"},
-    {"schema", "manifest", "features", "metrics", "space", "trial"},
+    {"schema", "manifest", "features", "metrics", "space", "ensemble", "trial"},
     {"generate", "prepare", "dataset", "workers", "search"},
     {"models", "study"},
     {"training", "reporting"},
@@ -27,6 +27,7 @@ FOUNDATION = [
     "config",
     "layout",
     "spark",
+    "ensemble",
     "trial",
     "schema",
     "manifest",

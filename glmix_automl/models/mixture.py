@@ -21,9 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from glmix_automl.ensemble import Floats
 from glmix_automl.errors import TrialError
-
-Floats = NDArray[np.float32]
 
 _BLOCK = 1 << 15  # rows whose scores and margins stay in the processor's cache together
 _CURVATURE_ROWS = 1 << 17
@@ -61,7 +60,7 @@ class FittedMixture:
 
 
 @dataclass(frozen=True)
-class Rows:
+class Targets:
     """What a fit needs of a split besides the members' scores; all [rows].
 
     Attributes:
@@ -75,23 +74,8 @@ class Rows:
     offset: Floats | None = None
 
 
-def blend(scores: Sequence[Floats], weights: Sequence[float], bias: float) -> Floats:
-    """`bias + sum_k weights[k] * scores[k]`, float32 [rows]; members of weight 0 are not read.
-
-    Raises:
-        ValueError: there are no members, so the number of rows is unknown.
-    """
-    if not scores:
-        raise ValueError("a blend needs at least one member")
-    total = np.full(len(scores[0]), bias, np.float32)
-    for column, weight in zip(scores, weights, strict=True):
-        if weight:
-            total += np.float32(weight) * np.asarray(column, np.float32)
-    return total
-
-
 def assess_mixture(
-    scores: Sequence[Floats], rows: Rows, weights: Sequence[float], bias: float, penalties: Sequence[float]
+    scores: Sequence[Floats], rows: Targets, weights: Sequence[float], bias: float, penalties: Sequence[float]
 ) -> FittedMixture:
     """The objective of weights that are given (a uniform mean, a sum), for comparison with fitted ones.
 
@@ -104,7 +88,7 @@ def assess_mixture(
 
 def fit_mixture(
     scores: Sequence[Floats],
-    rows: Rows,
+    rows: Targets,
     penalties: Sequence[float],
     weights: Sequence[float] | None = None,
     bias: float = 0.0,
@@ -143,7 +127,7 @@ def _fit(problem: "_Problem", weights: Sequence[float], bias: float) -> FittedMi
 class _Problem:
     """The rows with normalised members as float32 [members + 1, rows], the last row all ones for the bias."""
 
-    def __init__(self, scores: Sequence[Floats], rows: Rows, penalties: Sequence[float]) -> None:
+    def __init__(self, scores: Sequence[Floats], rows: Targets, penalties: Sequence[float]) -> None:
         n = len(rows.label)
         lengths = [len(column) for column in scores]
         if len(penalties) != len(scores) or any(length != n for length in lengths):

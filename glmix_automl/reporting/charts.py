@@ -6,10 +6,10 @@ from html import escape
 
 import numpy as np
 
+from glmix_automl.ensemble import MIXTURE
 from glmix_automl.reporting.importance import importance, varied
 from glmix_automl.reporting.leaderboard import parameters
 from glmix_automl.reporting.svg import Drawing, Scale, axes, color, legend, number
-from glmix_automl.search.growth.state import MIXTURE
 from glmix_automl.search.growth.structure import Grown, structure
 from glmix_automl.study.history import History
 from glmix_automl.trial import Result, Trial, Value

@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 
 from glmix_automl import metrics
 from glmix_automl.dataset import Dataset
+from glmix_automl.ensemble import Ensemble, flatten, read_scores
 from glmix_automl.layout import TRIALS, Folder
 from glmix_automl.metrics import Comparison, Interval
 from glmix_automl.study.history import History
-from glmix_automl.study.terms import Terms, scores
-from glmix_automl.trial import Mixture
 
 KEPT = 8  # score vectors kept in memory
 
@@ -28,16 +27,20 @@ class Judge:
         entities = dataset.schema.entities
         self.members = dataset.entity_codes(split, entities[0].name) if entities else None
         self._trials = study.within(TRIALS)
-        self._terms = Terms(history.trials, history.results)
+        self._history = history
         self.scores = lru_cache(KEPT)(self._scores)
         """Log-odds of a trial's model, float32 [rows]."""
 
-    def model(self, number: int) -> Mixture:
-        """The model behind a trial."""
-        return self._terms.model(number)
+    def model(self, number: int) -> Ensemble:
+        """The model behind a trial, over trained coordinates."""
+        found = {n: result.ensemble for n, result in self._history.results.items() if result.ensemble is not None}
+        return flatten(self._history.trials[number].model, found)
 
     def _scores(self, number: int) -> NDArray[np.float32]:
-        return scores(self._trials, self.model(number), self.split, self.dataset.offsets(self.split))
+        offset = self.dataset.offsets(self.split)
+        return offset + self.model(number).score(
+            lambda member: read_scores(self._trials, member, self.split, len(offset)), len(offset)
+        )
 
     def auc(self, number: int) -> Interval:
         """AUC with its 95 % interval (DeLong)."""

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from glmix_automl.ensemble import MIXTURE
 from glmix_automl.layout import LEADERBOARD_CSV, LEADERBOARD_JSON, Folder
 from glmix_automl.reporting.judge import Judge
 from glmix_automl.search.growth.structure import final
 from glmix_automl.search.objectives import pareto_front
 from glmix_automl.study.history import History
-from glmix_automl.study.terms import MIXTURE
 from glmix_automl.trial import Result, Trial
 
 

@@ -88,9 +88,9 @@ def trial_rows(history: History) -> list[TrialRow]:
 
 def _described(trial: Trial, history: History) -> str:
     """Its parameters; of a mixture, what it mixes."""
-    if trial.members is None:
+    if trial.fit is None:
         return parameters(trial.parameters)
-    return " + ".join(f"{history.trials[number].family} {number}" for number in trial.members.members)
+    return " + ".join(f"{history.trials[number].family} {number}" for number in trial.fit.begin.members)
 
 
 def _slices(record: StudyRecord, board: Leaderboard, judge: Judge) -> tuple[list[Slice], list[Slice], str]:

@@ -15,9 +15,9 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+from glmix_automl.ensemble import MIXTURE, Ensemble
 from glmix_automl.search.growth.options import AdaNetOptions
 from glmix_automl.search.growth.state import (
-    MIXTURE,
     Attempt,
     Candidate,
     EntryRule,
@@ -28,7 +28,9 @@ from glmix_automl.search.growth.state import (
 )
 from glmix_automl.search.strategy import Kind
 from glmix_automl.seeds import derive
-from glmix_automl.trial import Mixture, Result, Trial
+from glmix_automl.trial import MixtureFit, Result, Trial
+
+PENALTY_DIGITS = 9  # roots of another processor may differ in later ones, and a study may go on there
 
 
 class AdaNet:
@@ -62,9 +64,9 @@ class AdaNet:
         self._exhausted = False
 
     @property
-    def ensemble(self) -> Mixture:
+    def ensemble(self) -> Ensemble:
         """The members so far and their weights; empty before the first entry."""
-        return Mixture() if self._base is None else self._base.mixture or Mixture()
+        return Ensemble() if self._base is None else self._base.ensemble
 
     @property
     def state(self) -> GrowthState:
@@ -92,7 +94,7 @@ class AdaNet:
         self._act()
         for trial in trials:
             if trial.family == MIXTURE:
-                members = trial.members.members if trial.members is not None else ()
+                members = trial.fit.begin.members if trial.fit is not None else ()
                 candidates = tuple(number for number in members if number in self._arrived)
                 self._arrived = [number for number in self._arrived if number not in candidates]
                 self._attempts[trial.number] = Attempt(trial, candidates)
@@ -216,7 +218,7 @@ class AdaNet:
     def _start(self, candidate: Candidate) -> Trial:
         options, number = self._options, len(self._trials)
         self._reports[number] = Report(candidate, number, self._entries)
-        ensemble = None if self._base is None else Mixture((self._base.trial.number,), (1.0,))
+        ensemble = None if self._base is None else Ensemble.of(self._base.trial.number)
         parameters = {**options.parameters.get(candidate.family, {}), **candidate.parameters}
         teacher = self._teacher(ensemble)
         if teacher is not None:
@@ -238,12 +240,12 @@ class AdaNet:
     def _training(self, candidate: Candidate) -> Training:
         return candidate.training or self._options.training
 
-    def _teacher(self, ensemble: Mixture | None) -> Mixture | None:
+    def _teacher(self, ensemble: Ensemble | None) -> Ensemble | None:
         if ensemble is None or self._options.distillation == "none":
             return None
         if self._options.distillation == "adaptive":
             return ensemble
-        return Mixture((self.ensemble.members[-1],), (1.0,))  # born again: of the last subnetwork
+        return Ensemble.of(self.ensemble.members[-1])  # born again: of the last subnetwork
 
     def _parent(self, candidate: Candidate) -> int | None:
         """The last member of the same family: its embeddings are where the candidate's begin."""
@@ -257,7 +259,7 @@ class AdaNet:
         together = len(self._arrived) if self._options.ensemble == "all" else 1
         self._arrived.sort()
         candidates, self._arrived = tuple(self._arrived[:together]), self._arrived[together:]
-        so_far = Mixture() if self._options.ensemble == "solo" else self.ensemble
+        so_far = Ensemble() if self._options.ensemble == "solo" else self.ensemble
         members = (*so_far.members, *candidates)
         # A residual candidate was trained as a term of weight 1, and one on labels begins at 1 only where it is alone.
         is_term = [self._training(self._reports[c].candidate) == "residual" or not so_far.members for c in candidates]
@@ -268,15 +270,14 @@ class AdaNet:
             number=number,
             strategy="",
             family=MIXTURE,
-            parameters={
-                "weighting": self._options.weighting,
-                "fit": self._options.fit,
-                "penalties": " ".join(f"{self._penalty(member):.9g}" for member in members),
-                **self._rule.parameters(),
-            },
             seed=derive(self._seed, "mixture", number),
-            tags=self._tags(number, names, "mixture"),
-            members=Mixture(members, (*so_far.weights, *begin), so_far.bias),
+            tags={**self._tags(number, names, "mixture"), **self._rule.tags},
+            fit=MixtureFit(
+                Ensemble(members, (*so_far.weights, *begin), so_far.bias),
+                tuple(map(self._penalty, members)),
+                self._options.weighting,
+                self._options.fit,
+            ),
         )
         self._attempts[number] = Attempt(trial, candidates)
         return trial
@@ -284,7 +285,8 @@ class AdaNet:
     def _penalty(self, member: int) -> float:
         result = self._reports[member].result
         assert result is not None
-        return self._options.complexity_penalty * complexity(self._trials[member], result) + self._options.penalty
+        exact = self._options.complexity_penalty * complexity(self._trials[member], result) + self._options.penalty
+        return float(f"{exact:.{PENALTY_DIGITS}g}")
 
     def _tags(self, number: int, name: str, role: str) -> dict[str, str]:
         """`growth` and `base` are in the strategy's own numbers, so that a journal can be read back: see structure."""

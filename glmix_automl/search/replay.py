@@ -8,11 +8,11 @@ import pydantic
 
 from glmix_automl import config
 from glmix_automl.config import Config
+from glmix_automl.ensemble import MIXTURE, Ensemble
 from glmix_automl.errors import ConfigError
-from glmix_automl.search.growth.state import MIXTURE
 from glmix_automl.search.growth.structure import Plan, PlannedMember
 from glmix_automl.seeds import derive
-from glmix_automl.trial import Mixture, Result, Trial
+from glmix_automl.trial import MixtureFit, Result, Trial
 
 
 class ReplayOptions(Config):
@@ -116,28 +116,28 @@ class Replay:
             checkpoint=checkpoint,
         )
 
-    def _translated(self, weights: dict[int, float] | None, bias: float) -> Mixture | None:
+    def _translated(self, weights: dict[int, float] | None, bias: float) -> Ensemble | None:
         if weights is None:
             return None
         there = [place for place in weights if self._scored[place]]
-        return Mixture(tuple(self._number[p] for p in there), tuple(weights[p] for p in there), bias)
+        return Ensemble(tuple(self._number[p] for p in there), tuple(weights[p] for p in there), bias)
 
     def _mixture(self) -> Trial:
-        places = [place for place, scored in self._scored.items() if scored]
-        places.sort()
-        penalties = str(self._plan.weighting.get("penalties", "")).split() or ["0"] * len(self._plan.members)
+        places = sorted(place for place, scored in self._scored.items() if scored)
+        members = [self._plan.members[place] for place in places]
+        begin = Ensemble(
+            tuple(self._number[place] for place in places),
+            tuple(member.weight for member in members),
+            self._plan.bias,
+        )
+        penalties = tuple(member.penalty for member in members)
         return Trial(
             number=self._next(),
             strategy="",
             family=MIXTURE,
-            parameters={**self._plan.weighting, "penalties": " ".join(penalties[place] for place in places)},
             seed=derive(self._seed, "mixture"),
             tags={"role": "mixture", "round": str(len(places))},
-            members=Mixture(
-                tuple(self._number[place] for place in places),
-                tuple(self._plan.members[place].weight for place in places),
-                self._plan.bias,
-            ),
+            fit=MixtureFit(begin, penalties, self._plan.weighting, self._plan.split),
         )
 
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from glmix_automl.config import Config
+from glmix_automl.ensemble import Ensemble
 from glmix_automl.layout import COORDINATE, COORDINATES, DESCRIPTION, SCHEMA, TRIALS, WEIGHTS, Folder
 from glmix_automl.schema import Schema
-from glmix_automl.trial import Mixture
 
 
 class Term(Config):
@@ -32,7 +32,7 @@ class ModelDescription(Config):
     """Where it comes from: study, trial, digest of the dataset, AUCs; of a grown model the plan that rebuilds it."""
 
 
-def export(study: Folder, model: Mixture, schema: Schema, target: Folder, origin: Mapping[str, Any]) -> None:
+def export(study: Folder, model: Ensemble, schema: Schema, target: Folder, origin: Mapping[str, Any]) -> None:
     """Writes a model's folder; `model.json` comes last, so a folder without it is no model.
 
     Args:
@@ -47,9 +47,7 @@ def export(study: Folder, model: Mixture, schema: Schema, target: Folder, origin
     """
     target.remove(COORDINATES)
     terms = []
-    for number, weight in zip(model.members, model.weights, strict=True):
-        if not weight:
-            continue
+    for number, weight in model.pruned.terms:
         place = f"{COORDINATES}/{number}"
         for name in (WEIGHTS, COORDINATE):
             target.write(f"{place}/{name}", study.read(f"{TRIALS}/{number}/{name}"))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from glmix_automl import config
 from glmix_automl import schema as names
 from glmix_automl.dataset.builder import BlockBuilder
+from glmix_automl.ensemble import Ensemble
 from glmix_automl.errors import DataError
 from glmix_automl.features import encode
 from glmix_automl.layout import DESCRIPTION, SCHEMA, Folder
@@ -39,9 +40,10 @@ class Model:
         """
         self.description = config.parse(_json(folder, DESCRIPTION), ModelDescription, folder.path(DESCRIPTION))
         self.schema = config.parse(_json(folder, SCHEMA), Schema, folder.path(SCHEMA))
-        self._terms = [
-            (term.weight, load_coordinate(folder.within(term.folder), self.schema)) for term in self.description.terms
-        ]
+        terms = self.description.terms
+        self._coordinates = [load_coordinate(folder.within(term.folder), self.schema) for term in terms]
+        weights = tuple(term.weight for term in terms)
+        self._ensemble = Ensemble(tuple(range(len(terms))), weights, self.description.bias)
 
     def score(self, rows: pa.Table) -> NDArray[np.float32]:
         """Log-odds of raw rows, float32 [rows].
@@ -63,11 +65,9 @@ class Model:
         builder = BlockBuilder(self.schema, count)
         builder.fill(0, features, "rows to score")
         tensors = from_block(builder.build(np.arange(count), {}))
-        total = np.full(count, self.description.bias, np.float32)
-        if count:
-            for weight, coordinate in self._terms:
-                total += np.float32(weight) * coordinate.score(tensors)
-        return total
+        if not count:
+            return np.empty(0, np.float32)
+        return self._ensemble.score(lambda place: self._coordinates[place].score(tensors), count)
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """`probability` and `log_odds` of each raw row, on the frame's index.

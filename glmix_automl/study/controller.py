@@ -85,8 +85,8 @@ class Controller:
                 self._entry(progress.number).watch(progress)
             self.history.add(event)
             if event["event"] == "result":
-                result = Result.from_json(event["result"])
-                self._entry(result.number).tell(result)
+                number = event["result"]["number"]
+                self._entry(number).tell(self.history.results[number])
         self.replayed = len(self.history.results)
 
     def _recall(self, event: Event) -> None:

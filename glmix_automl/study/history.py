@@ -50,7 +50,8 @@ class History:
             for record in event["trials"]:
                 self._ask(Trial.from_json(record))
         elif kind == "result":
-            self._end(Result.from_json(event["result"]))
+            record = event["result"]
+            self._end(Result.from_json(record, self.trials.get(record["number"])))
         elif kind == "end":
             self.ended = event["reason"]
 

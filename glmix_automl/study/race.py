@@ -78,9 +78,7 @@ class Entry:
         del self.out[result.number]
         self.spent += result.costs.worker_seconds
         self.waiting = False
-        own = self._own[result.number]
-        curve = tuple(dataclasses.replace(point, number=own) for point in result.curve)
-        self.strategy.tell(dataclasses.replace(result, number=own, curve=curve))
+        self.strategy.tell(result.renumbered(self._own.__getitem__))
 
     @property
     def watches(self) -> bool:

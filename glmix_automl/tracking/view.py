@@ -196,10 +196,12 @@ def _parameters(trial: Trial) -> dict[str, object]:
         budget["parent"] = trial.parent
     if trial.checkpoint is not None:
         budget["checkpoint"] = trial.checkpoint
-    for name in ("offset", "members", "teacher"):
-        mixture = getattr(trial, name)
-        if mixture is not None:
-            budget[name] = " ".join(map(str, mixture.members))
+    members = None if trial.fit is None else trial.fit.begin
+    for name, ensemble in (("offset", trial.offset), ("members", members), ("teacher", trial.teacher)):
+        if ensemble is not None:
+            budget[name] = " ".join(map(str, ensemble.members))
+    if trial.fit is not None:
+        budget |= {"weighting": trial.fit.weighting, "fit": trial.fit.split}
     return {**budget, **trial.parameters}
 
 

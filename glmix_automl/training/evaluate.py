@@ -1,5 +1,6 @@
 """The task of a worker: the dataset kept resident, a trial carried out on it from its budget to its result."""
 
+import dataclasses
 import math
 import time
 from collections import OrderedDict
@@ -10,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from glmix_automl.dataset import Dataset
+from glmix_automl.ensemble import MIXTURE
 from glmix_automl.errors import TrialError
 from glmix_automl.layout import TRIALS, Folder
 from glmix_automl.models import FAMILIES
@@ -18,12 +20,12 @@ from glmix_automl.models.coordinate import Coordinate, Differentiable
 from glmix_automl.models.inherit import inherit
 from glmix_automl.models.logistic import Logistic
 from glmix_automl.models.trees import Trees
-from glmix_automl.training import mixture_trial
 from glmix_automl.training.boosting import boost
 from glmix_automl.training.fit import Budget, Fit, Moment, Trainer
 from glmix_automl.training.full_batch import fit_exactly
 from glmix_automl.training.loop import Loop
 from glmix_automl.training.measure import Point
+from glmix_automl.training.mixture_trial import weigh
 from glmix_automl.training.splits import Splits
 from glmix_automl.trial import Costs, Progress, Result, State, Trial
 from glmix_automl.workers.collective import Collective, current
@@ -86,7 +88,7 @@ class Evaluator:
         if current() is not self._collective:
             self._collective = current()
             self._enter()
-        if trial.family == mixture_trial.FAMILY:
+        if trial.family == MIXTURE:
             return self._weigh(trial, started)
         family = FAMILIES[trial.family]
         parameters = family.resolve(trial.parameters)
@@ -119,14 +121,14 @@ class Evaluator:
         self._splits.load()
 
     def _weigh(self, trial: Trial, started: float) -> Result:
-        rows = {split: self._splits.rows_of(split) for split in self._splits.names}
-        weighed = mixture_trial.weigh(trial, rows, self._splits.scores)
+        targets = {split: self._splits.targets(split) for split in self._splits.names}
+        weighed = weigh(trial.fit, targets, self._splits.scores)
         fitted = time.perf_counter()
         metrics = weighed.metrics | self._measure(trial, weighed.scores)
         now = time.perf_counter()
         steps = int(weighed.metrics.get("mixture_steps", 0))
         costs = Costs(steps, 0, fitted - started, now - fitted, now - started)
-        return _result(trial, State.FINISHED, metrics, (), costs)
+        return dataclasses.replace(_result(trial, State.FINISHED, metrics, (), costs), ensemble=weighed.ensemble)
 
     def _fit(self, trial: Trial, loop: Loop, done: float, watch: Watch) -> Fit:
         size = self._splits.size(trial.fraction)

@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from glmix_automl.dataset import Block, Dataset
-from glmix_automl.errors import TrialError
+from glmix_automl.ensemble import Ensemble, Floats, read_scores
 from glmix_automl.layout import SCORES, TRIALS, Folder
-from glmix_automl.models import mixture
 from glmix_automl.models.coordinate import Coordinate
+from glmix_automl.models.mixture import Targets
 from glmix_automl.schema import SPLITS
 from glmix_automl.seeds import derive
 from glmix_automl.training.measure import Held
 from glmix_automl.training.resident import Resident
 from glmix_automl.training.source import ResidentSource, Source, StreamedSource, scored_blocks
-from glmix_automl.trial import Mixture, Trial
+from glmix_automl.trial import Trial
 from glmix_automl.workers.collective import Collective
 
 FRACTIONS_KEPT = 2  # resident subsamples beside the whole
@@ -77,7 +77,7 @@ class Splits:
         """The rows a trial trains on: its fraction, with the offset and the labels it asks for.
 
         Raises:
-            TrialError: a score it builds on is not there.
+            DataError: a score it builds on is not there.
         """
         adjust = self._adjustment(trial)
         size = self._collective.size
@@ -121,40 +121,28 @@ class Splits:
             self._held[split] = Held(self.dataset.labels(split), self.dataset.weights(split), members)
         return self._held[split]
 
-    def offset(self, split: str, added: Mixture | None) -> np.ndarray:
-        """The dataset's offset plus a mixture's score: float32 [rows of the split].
+    def offset(self, split: str, added: Ensemble | None) -> np.ndarray:
+        """The dataset's offset plus an ensemble's score: float32 [rows of the split].
 
         Raises:
-            TrialError: a member left no scores.
+            DataError: a member left no scores.
         """
         offset = self.dataset.offsets(split)
         if added is None:
             return offset
-        if not added.members:
-            return offset + np.float32(added.bias)
-        members = [self.scores(member, split) for member in added.members]
-        return offset + mixture.blend(members, added.weights, added.bias)
+        return offset + added.score(lambda member: self.scores(member, split), len(offset))
 
-    def rows_of(self, split: str) -> mixture.Rows:
+    def targets(self, split: str) -> Targets:
         """What a mixture fit needs of a whole split."""
-        return mixture.Rows(self.dataset.labels(split), self.dataset.weights(split), self.dataset.offsets(split))
+        return Targets(self.dataset.labels(split), self.dataset.weights(split), self.dataset.offsets(split))
 
-    def scores(self, number: int, split: str) -> np.ndarray:
+    def scores(self, number: int, split: str) -> Floats:
         """The cached scores of a trained coordinate, float32 [rows of the split], the offset not included.
 
         Raises:
-            TrialError: the trial left none, or of another dataset.
+            DataError: the trial left none, or of another dataset.
         """
-        name, rows = _name(number, split), self.dataset.rows(split)
-        if not self.study.exists(name):
-            raise TrialError(f"{self.study.path(name)}: trial {number} left no scores: it failed, or they were removed")
-        try:
-            scores = np.load(io.BytesIO(self.study.read(name)), allow_pickle=False)
-        except ValueError as error:
-            raise TrialError(f"{self.study.path(name)}: cannot be read as an array: {error}") from error
-        if scores.shape != (rows,):
-            raise TrialError(f"{self.study.path(name)}: has {len(scores)} scores for {rows} rows: of another dataset")
-        return np.asarray(scores, np.float32)
+        return read_scores(self.study.within(TRIALS), number, split, self.dataset.rows(split))
 
     def write_scores(self, number: int, split: str, scores: np.ndarray) -> None:
         """Keeps a coordinate's scores, float32 [rows of the split]; on rank 0 only.
@@ -165,7 +153,7 @@ class Splits:
         if self._collective.rank == 0:
             content = io.BytesIO()
             np.save(content, np.asarray(scores, np.float32), allow_pickle=False)
-            self.study.write(_name(number, split), content.getvalue())
+            self.study.write(f"{TRIALS}/{number}/{SCORES.format(split=split)}", content.getvalue())
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -191,7 +179,3 @@ class Splits:
         share = self._collective.rank, self._collective.size
         block = self.dataset.read(split, *share, fraction=fraction, seed=self._seed)
         return Resident.of(block, self._seed if split == "train" else None)
-
-
-def _name(number: int, split: str) -> str:
-    return f"{TRIALS}/{number}/{SCORES.format(split=split)}"

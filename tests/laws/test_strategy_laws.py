@@ -119,9 +119,11 @@ def outcome(trial: Trial, fails: bool = False) -> Result:
     curve = (Progress(trial.number, trial.epochs, 1, 1.0, auc=auc),)
     costs = Costs(worker_seconds=trial.epochs * trial.fraction)
     metrics = {"auc_variance": 1e-6, "parameters": float(trial.parameters.get("width") or 1)}
-    if trial.members is not None:  # what a mixture fit reports
-        metrics |= {"bias": 0.0, "objective": 0.5, **{f"weight_{k}": 1.0 for k in range(len(trial.members.members))}}
-    return Result(trial.number, State.FINISHED, auc, 0.5, metrics, curve, costs)
+    ensemble = None
+    if trial.fit is not None:  # what a mixture fit reports
+        metrics |= {"objective": 0.5}
+        ensemble = replace(trial.fit.begin, weights=(1.0,) * len(trial.fit.begin.members))
+    return Result(trial.number, State.FINISHED, auc, 0.5, metrics, curve, costs, ensemble=ensemble)
 
 
 def play(strategy: Strategy, slots: int, order: np.random.Generator, fails: bool = False) -> list[list[Trial]]:

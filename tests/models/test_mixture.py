@@ -5,10 +5,10 @@ import pytest
 from scipy.optimize import minimize
 
 from glmix_automl.errors import TrialError
-from glmix_automl.models.mixture import Rows, assess_mixture, blend, fit_mixture
+from glmix_automl.models.mixture import Targets, assess_mixture, fit_mixture
 
 
-def problem(rows: int = 3000, members: int = 4, seed: int = 0) -> tuple[list[np.ndarray], Rows]:
+def problem(rows: int = 3000, members: int = 4, seed: int = 0) -> tuple[list[np.ndarray], Targets]:
     """Noisy views of one true score; the last member is noise only."""
     rng = np.random.default_rng(seed)
     truth = rng.normal(size=rows)
@@ -16,10 +16,12 @@ def problem(rows: int = 3000, members: int = 4, seed: int = 0) -> tuple[list[np.
     scores.append(rng.normal(size=rows).astype(np.float32))
     offset = (0.3 * rng.normal(size=rows)).astype(np.float32)
     label = (rng.uniform(size=rows) < 1 / (1 + np.exp(-truth - offset + 1))).astype(np.float32)
-    return scores, Rows(label, rng.uniform(0.5, 2, rows).astype(np.float32), offset)
+    return scores, Targets(label, rng.uniform(0.5, 2, rows).astype(np.float32), offset)
 
 
-def reference_objective(scores: list[np.ndarray], rows: Rows, penalties: list[float], w: np.ndarray, b: float) -> float:
+def reference_objective(
+    scores: list[np.ndarray], rows: Targets, penalties: list[float], w: np.ndarray, b: float
+) -> float:
     """Written apart from the module, in float64 and from the formula alone."""
     s = np.array(scores, np.float64)
     c = np.asarray(rows.weight, np.float64) if rows.weight is not None else np.ones(s.shape[1])
@@ -51,7 +53,7 @@ def test_it_finds_the_minimum_that_a_general_solver_finds() -> None:
 def test_a_large_penalty_prunes_exactly_and_leaves_the_base_rate() -> None:
     for seed in range(30):  # where all rows of a label have one loss, its rounding hides the last steps from the loss
         scores, rows = problem(seed=seed)
-        found = fit_mixture(scores, Rows(rows.label), [10.0] * 4)
+        found = fit_mixture(scores, Targets(rows.label), [10.0] * 4)
         assert found.weights == (0.0,) * 4
         assert 1 / (1 + np.exp(-found.bias)) == pytest.approx(rows.label.mean(), abs=5e-5)
         assert found.steps < 10
@@ -105,7 +107,7 @@ def test_equal_members_and_constant_members_are_no_trouble() -> None:
 
 def test_separable_rows_give_finite_weights() -> None:
     label = np.repeat([0, 1], 500).astype(np.float32)
-    found = fit_mixture([label * 2 - 1], Rows(label), [0.0])
+    found = fit_mixture([label * 2 - 1], Targets(label), [0.0])
     assert np.isfinite(found.weights[0])
     assert found.loss < 1e-3
 
@@ -133,10 +135,3 @@ def test_given_weights_are_assessed_as_they_are() -> None:
         reference_objective(scores, rows, [0.001] * 4, np.full(4, 0.25), 0.1), abs=1e-6
     )
     assert mean.objective >= fit_mixture(scores, rows, [0.001] * 4).objective
-
-
-def test_a_blend_is_the_weighted_sum() -> None:
-    a, b = np.array([1, 2], np.float32), np.array([3, 5], np.float32)
-    np.testing.assert_allclose(blend([a, b], [2.0, 0.0], 0.5), [2.5, 4.5])
-    with pytest.raises(ValueError, match="at least one"):
-        blend([], [], 0.0)

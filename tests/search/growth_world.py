@@ -5,15 +5,17 @@ The log-odds of a row are a sum of parts, one per column. A candidate of family 
 residual. Mixture trials are carried out as workers carry them out. Duration is up to the caller.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable
 
 import numpy as np
 from sklearn.metrics import log_loss, roc_auc_score
 
-from glmix_automl.models.mixture import Rows, fit_mixture
+from glmix_automl.ensemble import Ensemble
+from glmix_automl.models.mixture import Targets, fit_mixture
 from glmix_automl.search.strategy import Strategy
 from glmix_automl.training.mixture_trial import weigh
-from glmix_automl.trial import Costs, Mixture, Result, State, Trial
+from glmix_automl.trial import Costs, Result, State, Trial
 
 SPLITS = ("train", "validation", "test")
 
@@ -27,7 +29,7 @@ class World:
         for split in SPLITS:
             x = rng.normal(size=(rows, len(parts)))
             label = (rng.uniform(size=rows) < 1 / (1 + np.exp(-(x @ np.array(parts))))).astype(np.float32)
-            self.x[split], self.rows[split] = x.astype(np.float32), Rows(label)
+            self.x[split], self.rows[split] = x.astype(np.float32), Targets(label)
         self.scores: dict[tuple[int, str], np.ndarray] = {}
         self.trials: dict[int, Trial] = {}
         self.results: dict[int, Result] = {}
@@ -41,24 +43,21 @@ class World:
         if trial.parameters.get("fails"):
             return Result.failure(trial.number, "NaN loss")
         if trial.family == "mixture":
-            weighed = weigh(trial, self.rows, lambda member, split: self.scores[member, split])
-            return self._scored(trial, weighed.scores, weighed.metrics)
+            weighed = weigh(trial.fit, self.rows, lambda member, split: self.scores[member, split])
+            scored = self._scored(trial, weighed.scores, weighed.metrics)
+            return dataclasses.replace(scored, ensemble=weighed.ensemble)
         column = (int(trial.parameters.get("depth", 1)) - 1) % self.x["train"].shape[1]
         offset = self.blend(trial.offset, "train")
         teacher = self.blend(trial.teacher, "train")
         share = float(trial.parameters.get("distillation", 0.0)) if trial.teacher else 0.0
         label = (1 - share) * self.rows["train"].label + share / (1 + np.exp(-teacher))
-        found = fit_mixture([self.x["train"][:, column]], Rows(label.astype(np.float32), None, offset), [0.0])
+        found = fit_mixture([self.x["train"][:, column]], Targets(label.astype(np.float32), None, offset), [0.0])
         scores = {s: found.weights[0] * self.x[s][:, column] + np.float32(found.bias) for s in SPLITS}
         return self._scored(trial, scores, {})
 
-    def blend(self, mixture: Mixture | None, split: str) -> np.ndarray:
-        total = np.zeros(len(self.rows[split].label), np.float32)
-        if mixture is not None:
-            total += mixture.bias
-            for member, weight in zip(mixture.members, mixture.weights, strict=True):
-                total += weight * self.scores[member, split]
-        return total
+    def blend(self, ensemble: Ensemble | None, split: str) -> np.ndarray:
+        rows = len(self.rows[split].label)
+        return (ensemble or Ensemble()).score(lambda member: self.scores[member, split], rows)
 
     def _scored(self, trial: Trial, scores: dict[str, np.ndarray], metrics: dict[str, float]) -> Result:
         for split, values in scores.items():
@@ -71,8 +70,8 @@ class World:
             trial.number, State.FINISHED, float(roc_auc_score(label, total)), loss, metrics=metrics, costs=costs
         )
 
-    def auc(self, mixture: Mixture, split: str = "test") -> float:
-        return float(roc_auc_score(self.rows[split].label, self.blend(mixture, split)))
+    def auc(self, ensemble: Ensemble, split: str = "test") -> float:
+        return float(roc_auc_score(self.rows[split].label, self.blend(ensemble, split)))
 
 
 def play(

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from glmix_automl.config import parse
+from glmix_automl.ensemble import Ensemble
 from glmix_automl.errors import ConfigError
 from glmix_automl.search import STRATEGIES
 from glmix_automl.search.adanet import AdaNet
 from glmix_automl.search.growth.options import AdaNetOptions
 from glmix_automl.search.growth.state import Candidate, GrowthState
-from glmix_automl.trial import Mixture, Result, Trial
+from glmix_automl.trial import Result, Trial
 from tests.search.growth_world import World, done, play
 
 POOL = {"kind": "pool", "candidates": [{"family": "part", "parameters": {"depth": d}} for d in (1, 2, 3, 4)]}
@@ -57,7 +58,7 @@ def test_growth_ends_better_than_any_candidate_alone(barrier: bool, options: dic
         [Trial(k, "", "part", {"depth": k + 1}) for k in range(4)],
         alone,
     )
-    assert world.auc(strategy.ensemble) > max(alone.auc(Mixture((r.number,), (1.0,))) for r in singles) + 0.02
+    assert world.auc(strategy.ensemble) > max(alone.auc(Ensemble.of(r.number)) for r in singles) + 0.02
     assert strategy.ask(3) == []
 
 
@@ -67,7 +68,7 @@ def test_residual_growth_with_learned_weights_finds_the_whole_sum() -> None:
     truth = World()
     everything = np.array([1.0, 0.8, 0.6, 0.4]) @ truth.x["test"].T
     truth.scores[0, "test"] = everything
-    assert world.auc(strategy.ensemble) > truth.auc(Mixture((0,), (1.0,))) - 0.005
+    assert world.auc(strategy.ensemble) > truth.auc(Ensemble.of(0)) - 0.005
     columns = {int(world.trials[m].parameters["depth"]) for m in strategy.ensemble.members}
     assert columns == {1, 2, 3, 4}
 
@@ -89,15 +90,15 @@ def test_without_a_barrier_a_free_slot_starts_against_the_ensemble_as_it_is_now(
     strategy.tell(world.run(first[0]))  # the other one is slow
     (mixture,) = strategy.ask(1)
     assert mixture.family == "mixture"
-    assert mixture.members is not None
-    assert mixture.members.members == (0,)
+    assert mixture.fit is not None
+    assert mixture.fit.begin.members == (0,)
     strategy.tell(world.run(mixture))
     (third,) = strategy.ask(1)
-    assert third.offset == Mixture((mixture.number,), (1.0,))
+    assert third.offset == Ensemble.of(mixture.number)
     strategy.tell(world.run(first[1]))  # arrives late, was trained against nothing
     (late,) = strategy.ask(1)
-    assert late.members is not None
-    assert late.members.members == (0, 1)
+    assert late.fit is not None
+    assert late.fit.begin.members == (0, 1)
     strategy.tell(world.run(late))
     strategy.ask(1)
     assert set(strategy.ensemble.members) == {0, 1}
@@ -112,7 +113,7 @@ def test_what_improved_less_is_tried_again_after_the_best_has_entered() -> None:
     for result in done(attempts, world):
         strategy.tell(result)
     again = [t for t in strategy.ask(4) if t.family == "mixture"]
-    assert [t.members.members for t in again if t.members] == [(0, 1), (0, 2), (0, 3)]
+    assert [t.fit.begin.members for t in again if t.fit] == [(0, 1), (0, 2), (0, 3)]
 
 
 def test_growth_stops_when_nothing_improves() -> None:
@@ -185,8 +186,8 @@ def test_a_candidate_may_be_trained_otherwise_than_the_rest() -> None:
     play(strategy, world)
     parts = [t for t in world.trials.values() if t.family == "part"]
     assert [t.offset is None for t in parts[:3]] == [True, False, True]
-    mixtures = [t.members for t in world.trials.values() if t.family == "mixture"]
-    assert [m.weights[-1] for m in mixtures[:3]] == [1.0, 1.0, 0.0]
+    fits = [t.fit for t in world.trials.values() if t.fit is not None]
+    assert [fit.begin.weights[-1] for fit in fits[:3]] == [1.0, 1.0, 0.0]
 
 
 def test_warm_start_begins_from_the_last_member_of_the_family() -> None:

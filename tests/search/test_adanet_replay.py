@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from glmix_automl.config import parse
+from glmix_automl.ensemble import Ensemble
 from glmix_automl.errors import ConfigError
 from glmix_automl.search.adanet import AdaNet
 from glmix_automl.search.growth.options import AdaNetOptions
 from glmix_automl.search.growth.structure import plan, structure
 from glmix_automl.search.replay import Replay, ReplayOptions
-from glmix_automl.trial import Mixture, Result
+from glmix_automl.trial import Result
 from tests.search.growth_world import World, play
 
 POOL = {"kind": "pool", "candidates": [{"family": "part", "parameters": {"depth": d}} for d in (1, 2, 3, 4)]}
@@ -75,7 +76,7 @@ def test_replaying_on_new_data_comes_close_to_growing_there(tmp_path: Path) -> N
     new, fresh = World(seed=9), World(seed=9)
     play(Replay(ReplayOptions(plan=str(file)), 1), new, slots=3)
     searched = grown(fresh)
-    assert new.auc(Mixture((max(new.trials),), (1.0,))) > fresh.auc(searched.ensemble) - 0.01
+    assert new.auc(Ensemble.of(max(new.trials))) > fresh.auc(searched.ensemble) - 0.01
 
 
 def test_a_warm_start_names_the_weights_of_every_member() -> None:
@@ -120,9 +121,11 @@ def test_a_replay_is_itself_a_structure_to_replay() -> None:
     assert [m.parameters for m in next_night.members] == [m.parameters for m in found.members]
     assert [m.checkpoint for m in next_night.members] == [f"trials/{n}" for n in range(len(found.members))]
     assert [list(m.offset or ()) for m in next_night.members] == [list(m.offset or ()) for m in found.members]
-    assert next_night.weighting == found.weighting
-    last = again.results[max(again.trials)].metrics
-    assert [m.weight for m in next_night.members] == [last[f"weight_{k}"] for k in range(len(found.members))]
+    assert [m.penalty for m in next_night.members] == [m.penalty for m in found.members]
+    assert any(m.penalty for m in found.members)
+    last = again.results[max(again.trials)].ensemble
+    assert last is not None
+    assert tuple(m.weight for m in next_night.members) == last.weights
     with pytest.raises(ValueError, match="nothing to replay"):
         plan(again.trials, {n: r for n, r in again.results.items() if n < max(again.trials)})
 
@@ -136,8 +139,8 @@ def test_a_member_that_fails_is_left_out() -> None:
     strategy.tell(Result.failure(first.number, "lost its worker"))
     play(strategy, again)
     last = again.trials[max(again.trials)]
-    assert last.members is not None
-    assert first.number not in last.members.members
+    assert last.fit is not None
+    assert first.number not in last.fit.begin.members
     assert again.results[last.number].auc is not None
 
 

@@ -52,7 +52,7 @@ def earlier(folder: Path, *entries: str) -> tuple[StudyFolder, Plan]:
             for number, trial in world.trials.items():
                 asked = trial.renumbered(lambda n, first=first: n + first).to_json() | {"strategy": name}
                 file.append({"event": "ask", "at": 1.0, "trials": [asked]})
-                result = world.results[number].to_json() | {"number": number + first}
+                result = world.results[number].renumbered(lambda n, first=first: n + first).to_json()
                 file.append({"event": "result", "at": 2.0, "result": result})
     return made, plan(world.trials, world.results)
 

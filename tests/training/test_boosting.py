@@ -13,6 +13,7 @@ import tensorflow as tf
 from glmix_automl import metrics
 from glmix_automl.config import parse
 from glmix_automl.dataset import Dataset
+from glmix_automl.ensemble import Ensemble, flatten
 from glmix_automl.errors import DataError, TrialError
 from glmix_automl.layout import TRIALS, WEIGHTS, Folder
 from glmix_automl.models import FAMILIES
@@ -24,11 +25,10 @@ from glmix_automl.search.growth.options import AdaNetOptions
 from glmix_automl.search.growth.structure import structure
 from glmix_automl.serving.export import export
 from glmix_automl.serving.pyfunc import _load_pyfunc, example
-from glmix_automl.study.terms import Terms
 from glmix_automl.training.boosting import boost
 from glmix_automl.training.evaluate import Evaluator
 from glmix_automl.training.fit import Budget, Fit, Moment
-from glmix_automl.trial import Mixture, Progress, Result, State, Trial
+from glmix_automl.trial import Progress, Result, State, Trial
 
 SMALL: dict[str, Any] = {"trees": 30, "leaves": 8, "leaf_rows": 10}
 
@@ -143,7 +143,7 @@ def test_a_leaf_is_newtons_step_from_offset_and_bias_by_row_weights(splits: tupl
 
 def test_an_offset_is_grown_around_and_left_out_of_the_scores(evaluate: Evaluator, dataset: str, study: str) -> None:
     evaluate(trial(0), never)
-    result = evaluate(trial(1, offset=Mixture((0,), (1.0,), 0.5)), never)
+    result = evaluate(trial(1, offset=Ensemble((0,), (1.0,), 0.5)), never)
     data = Dataset.open(dataset)
     together = scores(study, 0, "validation") + scores(study, 1, "validation") + 0.5
     assert result.auc == pytest.approx(metrics.auc(data.labels("validation"), together, data.weights("validation")))
@@ -194,7 +194,7 @@ def test_a_stopped_trial_keeps_its_best_trees(evaluate: Evaluator, dataset: str,
 def test_labels_may_be_a_teachers(evaluate: Evaluator, study: str) -> None:
     evaluate(trial(0), never)
     parameters = {**SMALL, "distillation": 1.0, "patience": 0}
-    evaluate(trial(1, parameters=parameters, teacher=Mixture((0,), (2.0,), 0.0)), never)
+    evaluate(trial(1, parameters=parameters, teacher=Ensemble((0,), (2.0,), 0.0)), never)
     evaluate(trial(2, parameters={**SMALL, "patience": 0}), never)
     teacher = 2 * scores(study, 0, "train")
     far = np.abs(scores(study, 2, "train") - teacher).mean()
@@ -263,7 +263,7 @@ def test_growth_takes_trees_into_a_model_that_scores_raw_rows(dataset: str, stud
     assert results[found.ensemble].metrics["test_auc"] > linear.metrics["test_auc"]
 
     data = Dataset.open(dataset)
-    winner = Terms(trials, results).model(found.ensemble)
+    winner = flatten(trials[found.ensemble].model, {n: r.ensemble for n, r in results.items() if r.ensemble})
     export(Folder(study), winner, data.schema, Folder(str(tmp_path / "model")), {})
     rows = pd.read_parquet(data.shards("test")[0].path)
     rows = rows[

@@ -12,10 +12,11 @@ from sklearn.linear_model import LogisticRegression
 
 from glmix_automl import metrics
 from glmix_automl.dataset import Block, Dataset
-from glmix_automl.errors import TrialError
+from glmix_automl.ensemble import Ensemble
+from glmix_automl.errors import DataError, TrialError
 from glmix_automl.schema import Schema
 from glmix_automl.training.evaluate import Evaluator
-from glmix_automl.trial import Mixture, Progress, Result, State, Trial
+from glmix_automl.trial import MixtureFit, Progress, Result, State, Trial
 
 FAST = {"batch_size": 64, "learning_rate": 0.02}
 SMALL = {**FAST, "depth": 1, "width": 8, "embedding_width": 4, "bag_width": 4}
@@ -117,7 +118,7 @@ def test_adam_comes_near_the_optimum(evaluate: Evaluator) -> None:
 
 def test_an_offset_is_trained_around_and_measured_with(evaluate: Evaluator, dataset: str, study: str) -> None:
     evaluate(trial(0, parameters={"solver": "lbfgs", "l2": 1.0}), never)
-    around = trial(1, parameters={"solver": "lbfgs", "l2": 1.0}, offset=Mixture((0,), (1.0,), 0.0))
+    around = trial(1, parameters={"solver": "lbfgs", "l2": 1.0}, offset=Ensemble.of(0))
     result = evaluate(around, never)
     data = Dataset.open(dataset)
     together = scores(study, 0, "validation") + scores(study, 1, "validation")
@@ -130,7 +131,7 @@ def test_an_offset_is_trained_around_and_measured_with(evaluate: Evaluator, data
 def test_distillation_pulls_towards_the_teacher(evaluate: Evaluator, study: str) -> None:
     exact = {"solver": "lbfgs", "l2": 1.0}
     evaluate(trial(0, "subnetwork"), never)
-    taught = trial(1, parameters={**exact, "distillation": 1.0}, teacher=Mixture((0,), (2.0,), 0.0))
+    taught = trial(1, parameters={**exact, "distillation": 1.0}, teacher=Ensemble((0,), (2.0,), 0.0))
     evaluate(taught, never)
     evaluate(trial(2, parameters=exact), never)
     teacher = 2 * scores(study, 0, "train")
@@ -200,17 +201,18 @@ def test_divergence_is_a_clear_failure(evaluate: Evaluator) -> None:
 
 
 def test_a_missing_member_is_a_clear_failure(evaluate: Evaluator) -> None:
-    with pytest.raises(TrialError, match="trial 7 left no scores"):
-        evaluate(trial(0, offset=Mixture((7,), (1.0,))), never)
+    with pytest.raises(DataError, match="trial 7 left no scores"):
+        evaluate(trial(0, offset=Ensemble.of(7)), never)
 
 
 def test_a_mixture_is_fitted_on_cached_scores(evaluate: Evaluator, dataset: str, study: str) -> None:
     evaluate(trial(0), never)
     evaluate(trial(1, "subnetwork"), never)
-    members = Mixture((0, 1), (0.0, 0.0))
-    result = evaluate(dataclasses.replace(trial(2, "mixture", parameters={}), members=members), never)
-    weights = result.metrics["weight_0"], result.metrics["weight_1"]
-    expected = weights[0] * scores(study, 0, "test") + weights[1] * scores(study, 1, "test") + result.metrics["bias"]
+    fit = MixtureFit(Ensemble((0, 1), (0.0, 0.0)))
+    result = evaluate(dataclasses.replace(trial(2, "mixture", parameters={}), fit=fit), never)
+    assert result.ensemble is not None
+    weights, bias = result.ensemble.weights, result.ensemble.bias
+    expected = weights[0] * scores(study, 0, "test") + weights[1] * scores(study, 1, "test") + bias
     assert scores(study, 2, "test") == pytest.approx(expected, abs=1e-5)
     assert result.state is State.FINISHED
 

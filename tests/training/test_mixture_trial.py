@@ -7,20 +7,21 @@ import numpy as np
 import pytest
 
 from glmix_automl.config import parse
+from glmix_automl.ensemble import Ensemble
 from glmix_automl.errors import TrialError
-from glmix_automl.models.mixture import Rows
+from glmix_automl.models.mixture import Targets
 from glmix_automl.search.adanet import AdaNet
 from glmix_automl.search.growth.options import AdaNetOptions
 from glmix_automl.search.growth.structure import structure
 from glmix_automl.training.evaluate import Evaluator
 from glmix_automl.training.mixture_trial import weigh
-from glmix_automl.trial import Mixture, Result, Trial
+from glmix_automl.trial import MixtureFit, Result, Trial
 from tests.dataset_maker import make_dataset
 
 RNG = np.random.default_rng(0)
 SCORES = {(k, s): RNG.normal(size=500).astype(np.float32) for k in (3, 5) for s in ("train", "validation")}
-SPLITS = {s: Rows((SCORES[3, s] + RNG.normal(size=500) > 0).astype(np.float32)) for s in ("train", "validation")}
-TRIAL = Trial(9, "", "mixture", {"penalties": "0.01 0.01"}, members=Mixture((3, 5), (1.0, 0.0)))
+SPLITS = {s: Targets((SCORES[3, s] + RNG.normal(size=500) > 0).astype(np.float32)) for s in ("train", "validation")}
+FIT = MixtureFit(Ensemble((3, 5), (1.0, 0.0)), (0.01, 0.01))
 
 
 def scores(member: int, split: str) -> np.ndarray:
@@ -28,25 +29,23 @@ def scores(member: int, split: str) -> np.ndarray:
 
 
 def test_scores_are_the_weighted_sum_on_every_split() -> None:
-    found = weigh(TRIAL, SPLITS, scores)
-    assert found.metrics["weight_1"] == 0.0
+    found = weigh(FIT, SPLITS, scores)
+    assert found.ensemble.weights[1] == 0.0
     assert found.metrics["members"] == 1.0
     for split in SPLITS:
-        expected = found.metrics["weight_0"] * SCORES[3, split] + found.metrics["bias"]
+        expected = found.ensemble.weights[0] * SCORES[3, split] + found.ensemble.bias
         np.testing.assert_allclose(found.scores[split], expected, rtol=1e-5)
 
 
 def test_means_and_sums_are_not_fitted() -> None:
     for weighting, each in (("mean", 0.5), ("sum", 1.0)):
-        trial = dataclasses.replace(TRIAL, parameters={**TRIAL.parameters, "weighting": weighting})
-        found = weigh(trial, SPLITS, scores)
-        assert found.mixture.weights == pytest.approx((each, each))
-        assert found.metrics["objective"] > weigh(TRIAL, SPLITS, scores).metrics["objective"]
+        found = weigh(dataclasses.replace(FIT, weighting=weighting), SPLITS, scores)  # type: ignore[arg-type]
+        assert found.ensemble.weights == pytest.approx((each, each))
+        assert found.metrics["objective"] > weigh(FIT, SPLITS, scores).metrics["objective"]
 
 
 def test_fitting_on_validation_lowers_the_loss_there() -> None:
-    trial = dataclasses.replace(TRIAL, parameters={**TRIAL.parameters, "fit": "validation"})
-    metrics = weigh(trial, SPLITS, scores).metrics
+    metrics = weigh(dataclasses.replace(FIT, split="validation"), SPLITS, scores).metrics
     assert "validation_loss" in metrics
     assert "train_loss" not in metrics
 
@@ -54,17 +53,17 @@ def test_fitting_on_validation_lowers_the_loss_there() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"members": None}, "needs members"),
-        ({"parameters": {"penalties": "0.1"}}, "expected 2 penalties"),
-        ({"parameters": {"penalties": "0.1 x"}}, "must be numbers"),
-        ({"parameters": {"penalties": "0.1 -1"}}, "at least 0"),
-        ({"parameters": {"weighting": "guess"}}, "guess"),
-        ({"parameters": {"fit": "test"}}, "'test'"),
+        ({"begin": Ensemble()}, "needs members"),
+        ({"penalties": (0.1,)}, "expected 2 penalties"),
+        ({"penalties": (0.1, -1.0)}, "at least 0"),
+        ({"penalties": (0.1, float("nan"))}, "at least 0"),
+        ({"weighting": "guess"}, "guess"),
+        ({"split": "test"}, "'test'"),
     ],
 )
 def test_what_cannot_be_mixed_is_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(TrialError, match=message):
-        weigh(dataclasses.replace(TRIAL, **change), SPLITS, scores)  # type: ignore[arg-type]
+        dataclasses.replace(FIT, **change)  # type: ignore[arg-type]
 
 
 def test_growth_trains_candidates_on_what_the_ensemble_leaves(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from glmix_automl.config import Config
 from glmix_automl.search.growth.generators import Pool, make_generator
 from glmix_automl.search.growth.state import Generator, Training
 from glmix_automl.search.strategy import Kind
-from glmix_automl.trial import Value
+from glmix_automl.trial import FitSplit, Value, Weighting
 
 
 class AdaNetOptions(Config):
@@ -39,9 +39,9 @@ class AdaNetOptions(Config):
     """A candidate begins from the last member of its family, as far as their weights have the same shapes."""
     ensemble: Literal["grow", "solo", "all"] = "grow"
     """What is tried: the ensemble so far and one candidate, the candidate alone, or it and all that have arrived."""
-    weighting: Literal["learned", "mean", "sum"] = "learned"
+    weighting: Weighting = "learned"
     """Mixture weights: fitted with the penalty below; 1 / members each; or 1 each, the sum of boosting."""
-    fit: Literal["train", "validation"] = "train"
+    fit: FitSplit = "train"
     """Rows on which weights are fitted. On validation they make up for members that overfit, at the price of a
     hold-out AUC that has seen as many numbers as there are members."""
     complexity_penalty: float = pydantic.Field(default=1e-4, ge=0)

@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
-from glmix_automl.trial import Mixture, Result, Trial, Value
+from glmix_automl.ensemble import Ensemble
+from glmix_automl.trial import Result, Trial, Value
 
 Selection: TypeAlias = Literal["objective", "auc", "loss"]
-MIXTURE = "mixture"  # the family of trials that weigh trained coordinates anew
-
 
 Training: TypeAlias = Literal["residual", "labels"]
 """`residual`: with the ensemble's score as offset; `labels`: on the labels alone."""
@@ -97,28 +96,21 @@ class Attempt:
     result: Result | None = None
 
     @property
-    def mixture(self) -> Mixture | None:
-        """The fitted mixture without members of weight 0, or None where the fit failed or pruned everything."""
-        return None if self.result is None else fitted(self.trial, self.result)
+    def ensemble(self) -> Ensemble:
+        """What was fitted, without members of weight 0; empty where the fit failed or pruned everything."""
+        return Ensemble() if self.result is None else fitted(self.result)
 
     @property
     def kept(self) -> tuple[int, ...]:
         """Those of its candidates that the fit gave a weight."""
-        mixture = self.mixture
-        return () if mixture is None else tuple(c for c in self.candidates if c in mixture.members)
+        members = self.ensemble.members
+        return tuple(candidate for candidate in self.candidates if candidate in members)
 
 
-def fitted(trial: Trial, result: Result) -> Mixture | None:
-    """What a mixture trial found, members of weight 0 left out; None where it failed or kept none."""
-    if not result.state.scored or trial.members is None:
-        return None
-    metrics = result.metrics
-    weights = [metrics.get(f"weight_{place}", math.nan) for place in range(len(trial.members.members))]
-    bias = metrics.get("bias", math.nan)
-    if not all(map(math.isfinite, [*weights, bias])):
-        return None
-    kept = [(member, weight) for member, weight in zip(trial.members.members, weights, strict=True) if weight]
-    return Mixture(tuple(m for m, _ in kept), tuple(w for _, w in kept), bias) if kept else None
+def fitted(result: Result) -> Ensemble:
+    """What a mixture trial found, members of weight 0 left out; empty where it failed or kept none."""
+    found = result.ensemble.pruned if result.state.scored and result.ensemble else Ensemble()
+    return found if found.members else Ensemble()
 
 
 @dataclass(frozen=True)
@@ -148,15 +140,16 @@ class EntryRule:
         better = [attempt for attempt in attempts if self.improves(attempt, base)]
         return min(better, key=lambda a: (_cost(a.result, self.select), a.trial.number)) if better else None
 
-    def parameters(self) -> dict[str, Value]:
+    @property
+    def tags(self) -> dict[str, str]:
         """The rule as it is written into the trials it judges, so that a journal explains itself."""
-        return {"select": self.select, "holdout": self.holdout, "improvement": self.improvement}
+        return {"select": self.select, "holdout": self.holdout, "improvement": str(self.improvement)}
 
     @classmethod
     def of(cls, trial: Trial) -> "EntryRule":
         """The rule by which a mixture trial was judged."""
-        known = {name: trial.parameters[name] for name in ("select", "holdout", "improvement")}
-        return cls(**known)  # type: ignore[arg-type]
+        tags = trial.tags
+        return cls(tags["select"], tags["holdout"], float(tags["improvement"]))  # type: ignore[arg-type]
 
 
 def _cost(result: Result | None, measure: Selection) -> float:

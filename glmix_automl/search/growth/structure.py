@@ -4,12 +4,16 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any
 
+import pydantic
+
 from glmix_automl.config import Config
+from glmix_automl.ensemble import MIXTURE, Ensemble, flatten
 from glmix_automl.layout import TRIALS
-from glmix_automl.search.growth.state import MIXTURE, Attempt, EntryRule
-from glmix_automl.trial import Mixture, Result, Trial, Value
+from glmix_automl.search.growth.state import Attempt, EntryRule, fitted
+from glmix_automl.trial import FitSplit, Result, Trial, Value, Weighting
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ class PlannedMember(Config):
     fraction: float = 1.0
     weight: float = 0.0
     """Mixture weight to begin from."""
+    penalty: float = 0.0
+    """What the objective charges per unit of it."""
     offset: dict[int, float] | None = None
     """Place of an earlier member -> its weight in the score that was the offset; none: trained on the labels alone."""
     offset_bias: float = 0.0
@@ -86,10 +92,24 @@ class Plan(Config):
     version: int = 1
     members: tuple[PlannedMember, ...]
     bias: float = 0.0
-    weighting: dict[str, Value] = {}
-    """Parameters of the final mixture trial; its penalties are in the order of the members."""
+    weighting: Weighting = "learned"
+    """How the final mixture trial finds weights."""
+    split: FitSplit = "train"
+    """Rows on which it does."""
     origin: str | None = None
     """Folder of the study or exported model that found it: members' weights, and the schema of their dataset."""
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _renew(cls, given: Any) -> Any:
+        """Takes a plan as it was before fits were typed, `weighting` being parameters with penalties as a text."""
+        fit = given.get("weighting") if isinstance(given, dict) else None
+        if not isinstance(fit, dict):
+            return given
+        penalties = map(float, str(fit.get("penalties", "")).split())
+        members = [{**m, "penalty": p} for m, p in zip(given["members"], chain(penalties, repeat(0.0)), strict=False)]
+        given = {**given, "members": members, "weighting": fit.get("weighting", "learned")}
+        return {**given, "split": fit.get("fit", "train")}
 
 
 def structure(trials: Mapping[int, Trial], results: Mapping[int, Result], entry: str | None = None) -> Structure:
@@ -103,8 +123,8 @@ def structure(trials: Mapping[int, Trial], results: Mapping[int, Result], entry:
     chain = found.chain()
     if not chain:
         return Structure()
-    final = chain[-1].mixture or Mixture()
-    weights = dict(zip(final.members, final.weights, strict=True))
+    final = chain[-1].ensemble
+    weights = dict(final.terms)
     members = tuple(found.grown(number, attempt, weights) for attempt in chain for number in attempt.kept)
     return Structure(chain[-1].trial.number, final.bias, members)
 
@@ -120,18 +140,19 @@ def plan(trials: Mapping[int, Trial], results: Mapping[int, Result], entry: str 
     final = found.final()
     if final is None:
         raise ValueError("there is no ensemble yet, so there is nothing to replay")
-    fitted = found.fitted(final)
-    weights = dict(zip(fitted.members, fitted.weights, strict=True))
+    ensemble, fit = found.ensemble(final), final.fit
+    weights = dict(ensemble.terms)
     kept = sorted(found.needed(set(weights)))
     place = {number: k for k, number in enumerate(kept)}
-    penalties = dict(zip(final.members.members if final.members else (), _penalties(final), strict=True))
+    assert fit is not None
+    penalties = dict(zip(fit.begin.members, fit.penalties, strict=False))
     return Plan(
-        members=tuple(found.planned(number, weights.get(number, 0.0), place) for number in kept),
-        bias=fitted.bias,
-        weighting={
-            **{k: v for k, v in final.parameters.items() if k in ("weighting", "fit")},
-            "penalties": " ".join(penalties.get(number, "0") for number in kept),
-        },
+        members=tuple(
+            found.planned(number, weights.get(number, 0.0), penalties.get(number, 0.0), place) for number in kept
+        ),
+        bias=ensemble.bias,
+        weighting=fit.weighting,
+        split=fit.split,
     )
 
 
@@ -149,19 +170,25 @@ class _Journal:
     def __init__(self, trials: Mapping[int, Trial], results: Mapping[int, Result], entry: str | None) -> None:
         self.trials = {n: t for n, t in trials.items() if "role" in t.tags and entry in (None, t.strategy)}
         self.results = results
+        self.fitted = {n: result.ensemble for n, result in results.items() if result.ensemble is not None}
         self.grew = [trial for trial in self.trials.values() if "growth" in trial.tags]
         self.mixtures = {t.tags["growth"]: t for t in self.grew if t.family == MIXTURE}
 
     def attempt(self, trial: Trial) -> Attempt:
         """A mixture trial with what it tried: those of its members that were not in the ensemble before."""
         before = self.mixtures.get(trial.tags["base"])
-        known = set(self.fitted(before).members) if before is not None else set()
-        members = trial.members.members if trial.members else ()
+        known = set(self.ensemble(before).members) if before is not None else set()
+        members = trial.fit.begin.members if trial.fit else ()
         return Attempt(trial, tuple(m for m in members if m not in known), self.results.get(trial.number))
 
-    def fitted(self, trial: Trial) -> Mixture:
-        """The weights that a mixture trial found."""
-        return Attempt(trial, (), self.results.get(trial.number)).mixture or Mixture()
+    def ensemble(self, trial: Trial) -> Ensemble:
+        """What a mixture trial found; empty before, and where it found nothing."""
+        result = self.results.get(trial.number)
+        return Ensemble() if result is None else fitted(result)
+
+    def flat(self, ensemble: Ensemble | None) -> Ensemble:
+        """The same over coordinates; empty for none."""
+        return flatten(ensemble or Ensemble(), self.fitted)
 
     def chain(self) -> list[Attempt]:
         """The attempts that entered, in order."""
@@ -184,7 +211,7 @@ class _Journal:
         if chain or self.grew:
             return chain[-1].trial if chain else None
         replayed = [trial for trial in self.trials.values() if trial.family == MIXTURE]
-        return next((trial for trial in replayed if self.fitted(trial).members), None)
+        return next((trial for trial in replayed if self.ensemble(trial).members), None)
 
     def grown(self, number: int, attempt: Attempt, weights: Mapping[int, float]) -> Grown:
         """A member, with the AUC of the attempt it entered by."""
@@ -206,19 +233,6 @@ class _Journal:
             complexity=result.metrics.get("complexity"),
         )
 
-    def flat(self, mixture: Mixture) -> tuple[dict[int, float], float]:
-        """A mixture with the mixture trials in it opened: coordinate -> weight, and the bias."""
-        total: dict[int, float] = {}
-        bias = mixture.bias
-        for member, weight in zip(mixture.members, mixture.weights, strict=True):
-            inner, inner_bias = {member: 1.0}, 0.0
-            if self.trials[member].family == MIXTURE:
-                inner, inner_bias = self.flat(self.fitted(self.trials[member]))
-            bias += weight * inner_bias
-            for number, inner_weight in inner.items():
-                total[number] = total.get(number, 0.0) + weight * inner_weight
-        return total, bias
-
     def needed(self, numbers: set[int]) -> set[int]:
         """These and all coordinates that their offsets and teachers are made of, and their parents."""
         found: set[int] = set()
@@ -228,16 +242,14 @@ class _Journal:
             if number not in found:
                 found.add(number)
                 trial = self.trials[number]
-                for mixture in (trial.offset, trial.teacher):
-                    todo += self.flat(mixture)[0] if mixture is not None else ()
+                todo += (*self.flat(trial.offset).members, *self.flat(trial.teacher).members)
                 todo += [] if trial.parent is None else [trial.parent]
         return found
 
-    def planned(self, number: int, weight: float, place: Mapping[int, int]) -> PlannedMember:
+    def planned(self, number: int, weight: float, penalty: float, place: Mapping[int, int]) -> PlannedMember:
         """A member in places of the plan instead of numbers of the study."""
         trial = self.trials[number]
-        offset, offset_bias = self.flat(trial.offset) if trial.offset else ({}, 0.0)
-        teacher, teacher_bias = self.flat(trial.teacher) if trial.teacher else ({}, 0.0)
+        offset, teacher = self.flat(trial.offset), self.flat(trial.teacher)
         return PlannedMember(
             family=trial.family,
             name=trial.tags["generator"],
@@ -245,17 +257,14 @@ class _Journal:
             epochs=trial.epochs,
             fraction=trial.fraction,
             weight=weight,
-            offset={place[n]: w for n, w in offset.items()} if trial.offset else None,
-            offset_bias=offset_bias,
-            teacher={place[n]: w for n, w in teacher.items()} if trial.teacher else None,
-            teacher_bias=teacher_bias,
+            penalty=penalty,
+            offset={place[n]: w for n, w in offset.terms} if trial.offset else None,
+            offset_bias=offset.bias,
+            teacher={place[n]: w for n, w in teacher.terms} if trial.teacher else None,
+            teacher_bias=teacher.bias,
             parent=None if trial.parent is None else place[trial.parent],
             checkpoint=f"{TRIALS}/{number}",
         )
-
-
-def _penalties(trial: Trial) -> list[str]:
-    return str(trial.parameters.get("penalties", "")).split()
 
 
 def to_json(found: Structure) -> dict[str, Any]:
