@@ -20,10 +20,10 @@ from typing import Any
 
 from glmix_automl import seeds
 from glmix_automl.trial import Result, State, Trial
-from glmix_automl.workers.executor import Report
+from glmix_automl.workers.executor import Reporter
 from glmix_automl.workers.in_process import InProcessExecutor
 from glmix_automl.workers.local import local_pool
-from glmix_automl.workers.recipe import Recipe
+from glmix_automl.workers.task_spec import TaskSpec
 
 SLOTS = 8
 TRIALS = 160
@@ -34,7 +34,7 @@ class Sleep:
 
     needs_world = False
 
-    def __call__(self, trial: Trial, report: Report) -> Result:
+    def __call__(self, trial: Trial, report: Reporter) -> Result:
         """Sleeps `seconds`."""
         time.sleep(float(trial.parameters["seconds"]))  # type: ignore[arg-type]
         return Result(trial.number, State.FINISHED, auc=0.5)
@@ -75,7 +75,7 @@ def run(executor: Any, barrier: bool) -> tuple[float, list[float]]:
 
 def start_of_worlds() -> float:
     began = time.time()
-    with tempfile.TemporaryDirectory() as logs, local_pool(Recipe("pool.SleepInWorld"), 2, logs=Path(logs)) as pool:
+    with tempfile.TemporaryDirectory() as logs, local_pool(TaskSpec("pool.SleepInWorld"), 2, logs=Path(logs)) as pool:
         workers: set[str] = set()
         while len(workers) < 2:
             first = [pool.submit(Trial(n, "start", "sleep", {"seconds": 0.2})) for n in range(2)]
@@ -106,7 +106,7 @@ def show_utilisation(name: str, executor: Any) -> None:
 def main() -> None:
     with InProcessExecutor(Sleep, SLOTS) as executor:
         show_utilisation("in process", executor)
-    with tempfile.TemporaryDirectory() as logs, local_pool(Recipe("pool.Sleep"), SLOTS, logs=Path(logs)) as pool:
+    with tempfile.TemporaryDirectory() as logs, local_pool(TaskSpec("pool.Sleep"), SLOTS, logs=Path(logs)) as pool:
         show_utilisation("local", pool)
     # In turns, and the least of each: what else runs on the machine falls on all alike.
     seconds: dict[str, list[float]] = {"pool": [], "tensorflow": [], "horovod.tensorflow": []}

@@ -32,7 +32,7 @@ from glmix_automl.training.loop import Loop
 from glmix_automl.trial import Result, Trial
 from glmix_automl.workers import collective
 from glmix_automl.workers.local import local_pool
-from glmix_automl.workers.recipe import Recipe
+from glmix_automl.workers.task_spec import TaskSpec
 from tests.dataset_maker import make_dataset
 
 RANKS = 4
@@ -86,9 +86,9 @@ def measured(folder: Path, ranks: int, slow: int | None, averaging: str, epochs:
         "averaging": averaging,
         "threads": 1,
     }
-    recipe = Recipe("straggler.Straggler", {"slow": slow, "delay": delay, **arguments})
+    spec = TaskSpec("straggler.Straggler", {"slow": slow, "delay": delay, **arguments})
     results = []
-    with local_pool(recipe, slots=1, ranks=ranks, logs=folder / "logs") as pool:
+    with local_pool(spec, slots=1, ranks=ranks, logs=folder / "logs") as pool:
         for family, parameters in PARAMETERS.items():
             for number, passes in enumerate((0.1, epochs)):
                 result = pool.submit(Trial(number, "straggler", family, parameters, epochs=passes)).result()

@@ -8,10 +8,10 @@ from glmix_automl.dataset import Dataset
 from glmix_automl.study.settings import SearchSettings, Workers
 from glmix_automl.trial import Progress
 from glmix_automl.workers.executor import Executor
-from glmix_automl.workers.recipe import Recipe
+from glmix_automl.workers.task_spec import TaskSpec
 
 if TYPE_CHECKING:
-    from glmix_automl.workers.pool import Rules
+    from glmix_automl.workers.pool import TrialPolicy
 
 EVALUATOR = "glmix_automl.training.evaluate.Evaluator"
 """The task of the workers, by name: the study never imports how to train."""
@@ -22,7 +22,7 @@ STREAM_SHARE = 0.75  # of what is left: the rest is for the tensors of the block
 LOGS = "logs"  # in the study's folder: what the workers print
 
 
-def evaluator(settings: SearchSettings, dataset: Dataset) -> Recipe:
+def evaluator(settings: SearchSettings, dataset: Dataset) -> TaskSpec:
     """How a worker makes its task.
 
     Raises:
@@ -38,7 +38,7 @@ def evaluator(settings: SearchSettings, dataset: Dataset) -> Recipe:
         "averaging": workers.averaging,
         "block_rows": block_rows(workers, dataset),
     }
-    return Recipe(EVALUATOR, arguments)
+    return TaskSpec(EVALUATOR, arguments)
 
 
 def block_rows(workers: Workers, dataset: Dataset) -> int | None:
@@ -57,32 +57,32 @@ def block_rows(workers: Workers, dataset: Dataset) -> int | None:
     return dataset.block_rows("train", (memory - kept) * STREAM_SHARE)
 
 
-def executor(workers: Workers, recipe: Recipe, folder: Path, on_progress: Callable[[Progress], None]) -> Executor:
+def executor(workers: Workers, spec: TaskSpec, folder: Path, on_progress: Callable[[Progress], None]) -> Executor:
     """Starts the workers; whoever calls this shuts them down."""
-    return PLACES[workers.place](workers, recipe, folder, on_progress)
+    return PLACES[workers.place](workers, spec, folder, on_progress)
 
 
-def _local(workers: Workers, recipe: Recipe, folder: Path, on_progress: Callable[[Progress], None]) -> Executor:
+def _local(workers: Workers, spec: TaskSpec, folder: Path, on_progress: Callable[[Progress], None]) -> Executor:
     from glmix_automl.workers.local import local_pool
 
     return local_pool(
-        recipe,
+        spec,
         workers.slots,
         workers.ranks,
         threads=workers.threads,
         on_progress=on_progress,
-        rules=_rules(workers),
+        policy=_rules(workers),
         logs=folder / LOGS,
     )
 
 
-def _in_process(workers: Workers, recipe: Recipe, folder: Path, on_progress: Callable[[Progress], None]) -> Executor:
+def _in_process(workers: Workers, spec: TaskSpec, folder: Path, on_progress: Callable[[Progress], None]) -> Executor:
     from glmix_automl.workers.in_process import InProcessExecutor
 
-    return InProcessExecutor(recipe.make, workers.slots, on_progress=on_progress, time_limit=workers.trial_seconds)
+    return InProcessExecutor(spec.make, workers.slots, on_progress=on_progress, time_limit=workers.trial_seconds)
 
 
-def _spark(workers: Workers, recipe: Recipe, folder: Path, on_progress: Callable[[Progress], None]) -> Executor:
+def _spark(workers: Workers, spec: TaskSpec, folder: Path, on_progress: Callable[[Progress], None]) -> Executor:
     """On the running application (spark-submit made it), else on a local one with a core per rank."""
     from glmix_automl import spark
     from glmix_automl.workers.spark import spark_pool
@@ -90,19 +90,19 @@ def _spark(workers: Workers, recipe: Recipe, folder: Path, on_progress: Callable
     context = spark.session("glmix-automl search", f"local[{workers.slots * workers.ranks}]").sparkContext
     return spark_pool(
         context,
-        recipe,
+        spec,
         workers.slots,
         workers.ranks,
         threads=workers.threads,
         on_progress=on_progress,
-        rules=_rules(workers),
+        policy=_rules(workers),
     )
 
 
-def _rules(workers: Workers) -> "Rules":
-    from glmix_automl.workers.pool import Rules
+def _rules(workers: Workers) -> "TrialPolicy":
+    from glmix_automl.workers.pool import TrialPolicy
 
-    return Rules(time_limit=workers.trial_seconds, attempts=workers.attempts)
+    return TrialPolicy(time_limit=workers.trial_seconds, attempts=workers.attempts)
 
 
 PLACES = {"local": _local, "in_process": _in_process, "spark": _spark}

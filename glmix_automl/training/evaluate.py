@@ -29,7 +29,7 @@ from glmix_automl.training.mixture_trial import weigh
 from glmix_automl.training.splits import Splits
 from glmix_automl.trial import Costs, Progress, Result, State, Trial
 from glmix_automl.workers.collective import Collective, current
-from glmix_automl.workers.executor import Report
+from glmix_automl.workers.executor import Reporter
 
 Watch: TypeAlias = Callable[[Moment], bool]
 
@@ -78,7 +78,7 @@ class Evaluator:
         self._collective: Collective = current()
         self._enter()
 
-    def __call__(self, trial: Trial, report: Report) -> Result:
+    def __call__(self, trial: Trial, report: Reporter) -> Result:
         """Carries out one trial; its files are written before it returns.
 
         Raises:
@@ -158,7 +158,7 @@ class Evaluator:
         budget = Budget(trial.epochs, seconds=self._seconds)
         return boost(coordinate, source.rows(0, 0)[0], validation.rows, budget, watch, trial.seed, self._threads)
 
-    def _watcher(self, trial: Trial, report: Report, curve: list[Progress], started: float) -> Watch:
+    def _watcher(self, trial: Trial, report: Reporter, curve: list[Progress], started: float) -> Watch:
         def watch(moment: Moment) -> bool:
             point = moment.point
             auc, loss = (point.auc, point.loss) if point else (None, None)

@@ -1,4 +1,4 @@
-"""Authenticated messages between controller and workers: JSON over TCP, nothing unpickled, nothing read unchecked.
+"""Authenticated messages between controller and workers over TCP; what they are is in `protocol`.
 
 Both ends prove that they know the study's secret by a keyed hash of the other's random challenge (RFC 2104) before
 anything else is read. From then on every message carries a keyed hash of its number and content under a key of that
@@ -8,15 +8,17 @@ connection, so nobody can put words into an open connection. Messages are not en
 import contextlib
 import hashlib
 import hmac
-import json
+import logging
 import secrets
 import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
 
-Message = dict[str, Any]
+from glmix_automl.workers import protocol
+from glmix_automl.workers.protocol import Message, ProtocolError
+
+log = logging.getLogger(__name__)
 
 HANDSHAKE_SECONDS = 20.0
 SEND_SECONDS = 30  # a peer that reads nothing for so long is lost
@@ -63,9 +65,10 @@ class Channel:
         """Sends a message.
 
         Raises:
+            TypeError: it holds what cannot be sent; nothing was.
             OSError: the connection is broken.
         """
-        content = json.dumps(message, default=_plain).encode()
+        content = protocol.encode(message)
         with self._lock:
             tag = _hash(self._key, self._mine + _HEAD.pack(self._sent & 0xFFFFFFFF) + content)
             self._sent += 1
@@ -77,6 +80,7 @@ class Channel:
         Raises:
             EOFError: the other end has closed the connection, or is gone.
             ChannelError: a message that the other end cannot have sent.
+            ProtocolError: it sent what is no message of this version.
         """
         try:
             (size,) = _HEAD.unpack(self._exactly(_HEAD.size))
@@ -89,8 +93,7 @@ class Channel:
         if not hmac.compare_digest(tag, _hash(self._key, self._theirs + number + content)):
             raise ChannelError("a message that was changed, repeated or forged on its way")
         self._received += 1
-        message: Message = json.loads(content)
-        return message
+        return protocol.decode(content)
 
     def __iter__(self) -> Iterator[Message]:
         """Messages until the other end closes."""
@@ -177,8 +180,8 @@ class Listener:
             return
         try:
             self._serve(channel)
-        except (ChannelError, EOFError):
-            pass  # Whoever speaks so is treated as gone
+        except (ChannelError, ProtocolError, EOFError) as error:  # Whoever speaks so is treated as gone
+            log.warning("channel closed reason=%s", error)
         finally:
             channel.close()
 
@@ -194,10 +197,3 @@ def _tune(connection: socket.socket) -> None:
 
 def _hash(key: bytes, content: bytes) -> bytes:
     return hmac.new(key, content, hashlib.sha256).digest()
-
-
-def _plain(value: Any) -> Any:
-    """Numpy scalars in results as the numbers they are."""
-    if hasattr(value, "item"):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} cannot be sent: {value!r}")

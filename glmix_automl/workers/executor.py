@@ -1,5 +1,6 @@
 """The role of a place where trials run, and of the task a worker keeps resident."""
 
+import enum
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -7,16 +8,25 @@ from typing import Protocol, TypeAlias
 
 from glmix_automl.trial import Progress, Result, Trial
 
-Report: TypeAlias = Callable[[Progress], bool]
+Reporter: TypeAlias = Callable[[Progress], bool]
 """Sends a trial's progress to the controller; returns whether the trial should stop now and keep its best weights."""
+
+
+class SlotState(str, enum.Enum):
+    """What a slot is up to."""
+
+    STARTING = "starting"
+    IDLE = "idle"
+    BUSY = "busy"
+    LOST = "lost"
 
 
 @dataclass(frozen=True)
 class WorkerStatus:
-    """What a slot does: its name, its state (`starting`, `idle`, `busy`, `lost`), its trial if any, since when."""
+    """What a slot does: its name, its state, its trial if any, since when (seconds since the epoch)."""
 
     name: str
-    state: str
+    state: SlotState
     trial: int | None
     since: float
     ranks: int = 1
@@ -72,6 +82,6 @@ class Task(Protocol):
     Made once in every rank of a world from a dotted name and plain keyword arguments, so that no code crosses the wire.
     """
 
-    def __call__(self, trial: Trial, report: Report) -> Result:
+    def __call__(self, trial: Trial, report: Reporter) -> Result:
         """Carries out one trial; called on every rank of the world, the result of rank 0 counts. May raise."""
         ...

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 
 from glmix_automl.trial import Progress, Result, Trial
-from glmix_automl.workers.executor import Task, WorkerStatus
+from glmix_automl.workers.executor import SlotState, Task, WorkerStatus
 
 
 class InProcessExecutor:
@@ -43,7 +43,7 @@ class InProcessExecutor:
         self._lock = threading.Lock()
         self._closed = self._halted = False
         self._stops: set[int] = set()
-        self._status = [WorkerStatus(f"thread-{n}", "idle", None, time.time()) for n in range(slots)]
+        self._status = [WorkerStatus(f"thread-{n}", SlotState.IDLE, None, time.time()) for n in range(slots)]
         self._threads = [
             threading.Thread(target=self._serve, args=(n, make()), name=f"glmix-thread-{n}", daemon=True)
             for n in range(slots)
@@ -114,14 +114,14 @@ class InProcessExecutor:
         while (queued := self._queue.get()) is not None:
             trial, future = queued
             if future.set_running_or_notify_cancel():
-                self._turn(slot, "busy", trial.number)
+                self._set_status(slot, SlotState.BUSY, trial.number)
                 result = self._run(task, trial, f"thread-{slot}")
                 self._stops.discard(trial.number)
-                self._turn(slot, "idle", None)
+                self._set_status(slot, SlotState.IDLE, None)
                 future.set_result(result)
-        self._turn(slot, "lost", None)
+        self._set_status(slot, SlotState.LOST, None)
 
-    def _turn(self, slot: int, state: str, number: int | None) -> None:
+    def _set_status(self, slot: int, state: SlotState, number: int | None) -> None:
         self._status[slot] = WorkerStatus(f"thread-{slot}", state, number, time.time())
 
     def _run(self, task: Task, trial: Trial, worker: str) -> Result:

@@ -8,55 +8,58 @@ from dataclasses import asdict
 from pathlib import Path
 
 from glmix_automl.trial import Progress
-from glmix_automl.workers.crew import Meeting
-from glmix_automl.workers.job import DEFAULT_RULES, Rules
-from glmix_automl.workers.pool import Pool
-from glmix_automl.workers.process import WorkerProcess, WorkerSettings
-from glmix_automl.workers.recipe import Recipe
+from glmix_automl.workers.pool import WorkerPool
+from glmix_automl.workers.process import WorkerProcess
+from glmix_automl.workers.protocol import WorkerSettings
+from glmix_automl.workers.submission import DEFAULT_POLICY, TrialPolicy
+from glmix_automl.workers.task_spec import TaskSpec
+from glmix_automl.workers.worlds import RendezvousAddress
 
 _LOOPBACK = "127.0.0.1"
 
 
 def local_pool(
-    recipe: Recipe,
+    spec: TaskSpec,
     slots: int = 2,
     ranks: int = 1,
     *,
     threads: int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
-    rules: Rules = DEFAULT_RULES,
+    policy: TrialPolicy = DEFAULT_POLICY,
     logs: Path | None = None,
     memory_bytes: int | None = None,
     environment: Mapping[str, str] | None = None,
-) -> Pool:
+) -> WorkerPool:
     """Starts `slots` worlds of `ranks` processes each, and returns at once; trials may be submitted while they start.
 
     Args:
-        recipe: of the task, made once in every process.
+        task: specification of the task, made once in every process.
         slots: trials that run at the same time.
         ranks: processes per trial.
         threads: of each process; None shares this machine's cores among them.
         on_progress: told what running trials report, on the pool's thread; to be quick.
-        rules: time limit, attempts.
-        logs: folder for the processes' output, a file per seat; None: one in the system's folder for temporary files.
+        policy: time limit, attempts.
+        logs: folder for the processes' output, a file per worker; None: one in the system's folder for temporary files.
         memory_bytes: resident memory at which a process ends itself, so that the machine does not run out of it.
         environment: further variables for the processes.
     """
     logs = logs or Path(tempfile.gettempdir()) / f"glmix-automl-{os.getpid()}"
     threads = threads or max(1, (os.cpu_count() or 1) // (slots * ranks))
-    meeting = Meeting(_LOOPBACK, _LOOPBACK)
-    pool = Pool(ranks, meeting, expected=slots, name="local", on_progress=on_progress, rules=rules)
+    rendezvous = RendezvousAddress(_LOOPBACK, _LOOPBACK)
+    pool = WorkerPool(ranks, rendezvous, expected=slots, name="local", on_progress=on_progress, policy=policy)
     for number in range(slots * ranks):
         settings = WorkerSettings(
             host=_LOOPBACK,
             port=pool.port,
             secret=pool.secret.hex(),
-            seat=f"local-seat-{number}",
-            recipe=asdict(recipe),
+            name=f"local-worker-{number}",
+            task=asdict(spec),
             memory_bytes=memory_bytes,
             environment=thread_limits(threads) | dict(environment or {}),
         )
-        pool.loop.post(pool.crew.join, settings.seat, _Launcher(pool, settings, logs / f"{settings.seat}.log"))
+        pool.loop.post(
+            pool.supervisor.add, settings.name, _LocalLauncher(pool, settings, logs / f"{settings.name}.log")
+        )
     return pool
 
 
@@ -66,10 +69,10 @@ def thread_limits(threads: int) -> dict[str, str]:
     return {name: str(threads) for name in names} | {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
 
 
-class _Launcher:
+class _LocalLauncher:
     """Child processes of the controller, started on the pool's thread, which lives as long as they do."""
 
-    def __init__(self, pool: Pool, settings: WorkerSettings, log: Path) -> None:
+    def __init__(self, pool: WorkerPool, settings: WorkerSettings, log: Path) -> None:
         self._pool = pool
         self._settings = settings
         self._log = log
@@ -88,4 +91,4 @@ class _Launcher:
         """Nothing to give back."""
 
     def _reap(self, process: WorkerProcess, incarnation: int) -> None:
-        self._pool.exited(self._settings.seat, incarnation, process.wait())
+        self._pool.on_exit(self._settings.name, incarnation, process.wait())

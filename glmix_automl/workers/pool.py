@@ -16,13 +16,25 @@ from concurrent.futures import Future
 
 from glmix_automl.errors import PoolError
 from glmix_automl.trial import Progress, Result, Trial
-from glmix_automl.workers.channel import Channel, Listener, Message
-from glmix_automl.workers.crew import Crew, Meeting
-from glmix_automl.workers.executor import WorkerStatus
-from glmix_automl.workers.job import DEFAULT_RULES, Job, Rules
-from glmix_automl.workers.loop import Loop
-from glmix_automl.workers.process import Exit
-from glmix_automl.workers.seat import Phase, Seat, World
+from glmix_automl.workers.channel import Channel, Listener
+from glmix_automl.workers.event_loop import EventLoop
+from glmix_automl.workers.executor import SlotState, WorkerStatus
+from glmix_automl.workers.handle import WorkerHandle, WorkerState, World
+from glmix_automl.workers.process import ProcessExit
+from glmix_automl.workers.protocol import (
+    Message,
+    ProtocolError,
+    RegisterWorker,
+    SendStackTrace,
+    StackTrace,
+    StopTrial,
+    TrialDone,
+    TrialProgress,
+    TrialRaised,
+)
+from glmix_automl.workers.submission import DEFAULT_POLICY, Submission, TrialPolicy
+from glmix_automl.workers.supervisor import Supervisor
+from glmix_automl.workers.worlds import RendezvousAddress
 
 log = logging.getLogger(__name__)
 
@@ -30,43 +42,43 @@ _QUIT_SECONDS = 2.0  # for a worker told to quit
 _CLOSE_SECONDS = 15.0  # for the ends of all processes to be told
 
 
-class Pool:
+class WorkerPool:
     """An `Executor` over worker processes; see there for the laws. Ended by `shutdown` or as a context manager."""
 
     def __init__(
         self,
         ranks: int,
-        meeting: Meeting,
+        rendezvous: RendezvousAddress,
         *,
         expected: int,
         name: str,
         on_progress: Callable[[Progress], None] | None = None,
-        rules: Rules = DEFAULT_RULES,
-        on_visit: Callable[[Channel, Message], None] | None = None,
+        policy: TrialPolicy = DEFAULT_POLICY,
+        on_visitor: Callable[[Channel, Message], None] | None = None,
         on_ended: Callable[[], None] | None = None,
     ) -> None:
         """Listens for workers.
 
         Args:
             ranks: per slot.
-            meeting: where workers find the controller.
+            rendezvous: where workers find the controller.
             expected: slots that will be there once every worker has come.
             name: what worlds are called in results, before their number.
             on_progress: told what running trials report, on the pool's thread; to be quick.
-            rules: how trials are treated.
-            on_visit: called with every channel that is opened by something else than a worker, and its first message.
+            policy: how trials are treated.
+            on_visitor: called with every channel that is opened by something else than a worker, and its first message.
             on_ended: called by `shutdown` once every worker has ended.
         """
         self.ranks = ranks
-        self.rules = rules
+        self.policy = policy
         self._name = name
         self._expected = expected
         self._on_progress = on_progress
-        self._on_visit = on_visit
+        self._on_visitor = on_visitor
         self._on_ended = on_ended
-        self._queue: collections.deque[Job] = collections.deque()
+        self._queue: collections.deque[Submission] = collections.deque()
         self._idle: list[World] = []
-        self._running: dict[World, Job] = {}
+        self._running: dict[World, Submission] = {}
         self._lock = threading.Lock()  # for what `submit` must know at once
         self._closed = False
         self._finishing = False
@@ -74,20 +86,20 @@ class Pool:
         self._failure: PoolError | None = None
         self._ended = threading.Event()
         self.secret = secrets.token_bytes(32)
-        self.loop = Loop(f"glmix-{name}", self._crashed)
-        self.crew = Crew(self.loop, self, ranks, meeting)
-        self._listener = Listener(meeting.listen, self.secret, self._serve)
+        self.loop = EventLoop(f"glmix-{name}", self._crashed)
+        self.supervisor = Supervisor(self.loop, self, ranks, rendezvous)
+        self._listener = Listener(rendezvous.listen, self.secret, self._serve)
         self.port = self._listener.port
         atexit.register(self.shutdown, wait=False, cancel_futures=True)
-        if rules.start_seconds is not None:
-            self.loop.post(self.loop.later, rules.start_seconds, self._nobody_came, rules.start_seconds)
+        if policy.start_seconds is not None:
+            self.loop.post(self.loop.later, policy.start_seconds, self._nobody_came, policy.start_seconds)
 
     # The executor
 
     @property
     def slots(self) -> int:
         """Slots that are there; before the first is, those expected."""
-        return len(self.crew.worlds) or self._expected
+        return len(self.supervisor.worlds.whole) or self._expected
 
     def submit(self, trial: Trial) -> "Future[Result]":
         """Queues a trial.
@@ -102,7 +114,7 @@ class Pool:
                 raise self._failure
             if self._closed:
                 raise RuntimeError(f"trial {trial.number} was submitted to a pool that is shut down")
-            self.loop.post(self._enqueue, Job(trial, future))
+            self.loop.post(self._enqueue, Submission(trial, future))
         return future
 
     def stop(self, number: int) -> None:
@@ -118,16 +130,16 @@ class Pool:
         return time.time()
 
     def status(self) -> tuple[WorkerStatus, ...]:
-        """What each world does, and which seats are in none."""
-        running = {id(world): job.trial.number for world, job in list(self._running.items())}
+        """What each world does, and which workers are in none."""
+        running = {id(world): submission.trial.number for world, submission in list(self._running.items())}
         worlds = [
             WorkerStatus(self._world_name(w), w.state, running.get(id(w)), w.since, self.ranks)
-            for w in sorted(self.crew.worlds, key=lambda world: world.number)
+            for w in sorted(self.supervisor.worlds.whole, key=lambda world: world.number)
         ]
         others = [
-            WorkerStatus(s.name, "lost" if s.phase in (Phase.GONE, Phase.DYING) else "starting", None, s.heard)
-            for s in list(self.crew.seats.values())
-            if s.world is None
+            WorkerStatus(worker.name, _slot_state(worker.state), None, worker.since)
+            for worker in list(self.supervisor.workers.values())
+            if worker.world is None
         ]
         return (*worlds, *others)
 
@@ -146,125 +158,130 @@ class Pool:
         if self._on_ended is not None:
             self._on_ended()
 
-    def __enter__(self) -> "Pool":
+    def __enter__(self) -> "WorkerPool":
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         self.shutdown(wait=kind is None, cancel_futures=kind is not None)
 
-    # What the crew tells
+    # What the supervisor tells
 
-    def idle(self, world: World) -> None:
-        """Settles the world's trial, if it had one, and gives it the next."""
-        job = self._running.pop(world, None)
-        if job is not None and job.result is not None:
-            self._settle(job, world, job.result)
+    def on_idle(self, world: World) -> None:
+        """Completes the world's trial, if it had one, and gives it the next."""
+        submission = self._running.pop(world, None)
+        if submission is not None and submission.result is not None:
+            self._complete(submission, world, submission.result)
         self._idle.append(world)
         self._give()
 
-    def said(self, world: World, seat: Seat, message: Message) -> None:
+    def on_message(self, world: World, worker: WorkerHandle, message: Message) -> None:
         """Progress, a result, or an error of a rank."""
-        job = self._running.get(world)
-        if job is None:
-            return  # Settled already, by an error of another rank
-        if message["kind"] == "progress":
-            self._show(Progress(**message["progress"]))
-        elif message["kind"] == "stack":
-            job.stack += f"rank {seat.rank} was at:\n{message['text']}"
-        elif message["kind"] == "raised" and not message["lost"]:
-            where = f"rank {seat.rank} of {self.ranks}: " if self.ranks > 1 else ""
-            del self._running[world]
-            self._settle(job, world, Result.failure(job.trial.number, where + message["error"]))
-        elif "result" in message:
-            job.result = Result.from_json(message["result"])
+        submission = self._running.get(world)
+        if submission is None:
+            return  # Completed already, by an error of another rank
+        match message:
+            case TrialProgress(progress=progress):
+                self._show(progress)
+            case StackTrace(text=text):
+                submission.stack += f"rank {worker.rank} was at:\n{text}"
+            case TrialRaised(peer_lost=False, error=error):
+                where = f"rank {worker.rank} of {self.ranks}: " if self.ranks > 1 else ""
+                del self._running[world]
+                self._complete(submission, world, Result.failure(submission.trial.number, where + error))
+            case TrialDone(result=result) if result is not None:
+                submission.result = result
 
-    def broken(self, world: World, reason: str) -> None:
+    def on_loss(self, world: World, reason: str) -> None:
         """Has the world's trial tried again elsewhere, or fail."""
         if world in self._idle:
             self._idle.remove(world)
-        job = self._running.pop(world, None)
-        if job is None:
+        submission = self._running.pop(world, None)
+        if submission is None:
             return
-        held = (time.time() - job.started) * self.ranks
-        if job.attempts < self.rules.attempts and not self._closing:
-            log.warning("trial lost number=%s attempt=%s reason=%s", job.trial.number, job.attempts, reason)
-            job.held += held
-            job.result, job.stack = None, ""
-            self._queue.appendleft(job)
+        lost = (time.time() - submission.started) * self.ranks
+        if submission.attempts < self.policy.attempts and not self._closing:
+            log.warning(
+                "trial lost number=%s attempt=%s reason=%s", submission.trial.number, submission.attempts, reason
+            )
+            submission.lost_seconds += lost
+            submission.result, submission.stack = None, ""
+            self._queue.appendleft(submission)
             self._give()
         else:
-            error = f"its worker was lost {job.attempts} times, the last time: {reason}"
-            self._settle(job, world, Result.failure(job.trial.number, error))
+            error = f"its worker was lost {submission.attempts} times, the last time: {reason}"
+            self._complete(submission, world, Result.failure(submission.trial.number, error))
 
-    def failed(self, error: PoolError) -> None:
+    def on_failure(self, error: PoolError) -> None:
         """Ends everything: no worker can start."""
         with self._lock:
             if self._failure is not None:
                 return
             self._failure = error
         log.error("pool failed reason=%s", error)
-        for job in [*self._running.values(), *self._queue]:
-            if job.future.running() or job.future.set_running_or_notify_cancel():
-                job.future.set_exception(error)
+        for submission in [*self._running.values(), *self._queue]:
+            if submission.future.running() or submission.future.set_running_or_notify_cancel():
+                submission.future.set_exception(error)
         self._running.clear()
         self._queue.clear()
         self._close()
 
     # Trials
 
-    def _enqueue(self, job: Job) -> None:
+    def _enqueue(self, submission: Submission) -> None:
         if self._failure is not None:
-            job.future.set_running_or_notify_cancel()
-            job.future.set_exception(self._failure)
+            submission.future.set_running_or_notify_cancel()
+            submission.future.set_exception(self._failure)
             return
-        self._queue.append(job)
+        self._queue.append(submission)
         self._give()
 
     def _give(self) -> None:
         """Gives queued trials to idle worlds."""
         while self._queue and self._idle:
-            job = self._queue.popleft()
-            if job.attempts or job.future.set_running_or_notify_cancel():
-                self._start(job, self._idle.pop(0))
+            submission = self._queue.popleft()
+            if submission.attempts or submission.future.set_running_or_notify_cancel():
+                self._start(submission, self._idle.pop(0))
         if self._finishing and not self._queue and not self._running:
             self._close()
 
-    def _start(self, job: Job, world: World) -> None:
-        job.attempts += 1
-        job.started = time.time()
-        self._running[world] = job
-        self.crew.run(world, job.trial.to_json())
-        if job.stopping:
-            self._stop(job.trial.number)
-        if self.rules.time_limit is not None:
-            self.loop.later(self.rules.time_limit, self._overdue, job, world, job.attempts)
+    def _start(self, submission: Submission, world: World) -> None:
+        submission.attempts += 1
+        submission.started = time.time()
+        self._running[world] = submission
+        self.supervisor.worlds.run(world, submission.trial)
+        if submission.stopping:
+            self._stop(submission.trial.number)
+        if self.policy.time_limit is not None:
+            self.loop.later(self.policy.time_limit, self._overdue, submission, world, submission.attempts)
 
     def _stop(self, number: int) -> None:
-        for job in self._queue:
-            job.stopping |= job.attempts > 0 and job.trial.number == number
-        for world, job in self._running.items():
-            if job.trial.number == number:
-                job.stopping = True
-                world.seats[0].send({"do": "stop", "number": number})
+        for submission in self._queue:
+            submission.stopping |= submission.attempts > 0 and submission.trial.number == number
+        for world, submission in self._running.items():
+            if submission.trial.number == number:
+                submission.stopping = True
+                world.workers[0].send(StopTrial(number))
 
-    def _overdue(self, job: Job, world: World, attempt: int) -> None:
+    def _overdue(self, submission: Submission, world: World, attempt: int) -> None:
         """A trial reached its time limit: it is asked to stop, and where it stands."""
-        if self._running.get(world) is job and job.attempts == attempt:
-            for seat in world.seats:
-                seat.send({"do": "where"})
-            self._stop(job.trial.number)
-            self.loop.later(self.rules.grace_seconds, self._hung, job, world, attempt)
+        if self._running.get(world) is submission and submission.attempts == attempt:
+            for worker in world.workers:
+                worker.send(SendStackTrace())
+            self._stop(submission.trial.number)
+            self.loop.later(self.policy.grace_seconds, self._hung, submission, world, attempt)
 
-    def _hung(self, job: Job, world: World, attempt: int) -> None:
-        if self._running.get(world) is job and job.attempts == attempt:
-            limit = f"{self.rules.time_limit:g} s and {self.rules.grace_seconds:g} s more"
-            error = f"hung: it did not stop when asked to at its time limit, and was ended ({limit}); {job.stack}"
+    def _hung(self, submission: Submission, world: World, attempt: int) -> None:
+        if self._running.get(world) is submission and submission.attempts == attempt:
+            limit = f"{self.policy.time_limit:g} s and {self.policy.grace_seconds:g} s more"
+            error = (
+                f"hung: it did not stop when asked to at its time limit, and was ended ({limit}); {submission.stack}"
+            )
             del self._running[world]
-            self._settle(job, world, Result.failure(job.trial.number, error))
-            self.crew.kill(world, "its trial hung")
+            self._complete(submission, world, Result.failure(submission.trial.number, error))
+            self.supervisor.kill(world, "its trial hung")
 
-    def _settle(self, job: Job, world: World, result: Result) -> None:
-        job.settle(result, self._world_name(world), self.ranks)
+    def _complete(self, submission: Submission, world: World, result: Result) -> None:
+        submission.complete(result, self._world_name(world), self.ranks)
 
     def _show(self, progress: Progress) -> None:
         if self._on_progress is not None:
@@ -280,34 +297,38 @@ class Pool:
 
     def _serve(self, link: Channel) -> None:
         """Reads what one worker says; on a thread of its own."""
-        hello = link.receive()
-        if hello.get("kind") != "worker":
-            if self._on_visit is not None:
-                self._on_visit(link, hello)
+        first = link.receive()
+        if not isinstance(first, RegisterWorker):
+            if self._on_visitor is not None:
+                self._on_visitor(link, first)
             return
-        name, incarnation = hello["seat"], hello["incarnation"]
-        self.loop.post(self.crew.connected, name, incarnation, link)
+        name, incarnation = first.name, first.incarnation
+        self.loop.post(self.supervisor.on_connect, name, incarnation, link)
         try:
             for message in link:
-                self.loop.post(self.crew.heard, name, incarnation, message)
+                self.loop.post(self.supervisor.on_message, name, incarnation, message)
+        except ProtocolError as error:
+            self.loop.post(self.supervisor.on_misunderstanding, name, incarnation, str(error))
         finally:
-            self.loop.post(self.crew.disconnected, name, incarnation)
+            self.loop.post(self.supervisor.on_disconnect, name, incarnation)
 
-    def exited(self, name: str, incarnation: int, end: Exit) -> None:
-        """A seat's process has ended; from any thread."""
-        self.loop.post(self.crew.exited, name, incarnation, end)
+    def on_exit(self, name: str, incarnation: int, end: ProcessExit) -> None:
+        """A worker's process has ended; from any thread."""
+        self.loop.post(self.supervisor.on_exit, name, incarnation, end)
 
     def _nobody_came(self, seconds: float) -> None:
-        if not self.crew.seats:
-            self.failed(PoolError(f"no worker registered within {seconds:g} s: are there free cores on the cluster?"))
+        if not self.supervisor.workers:
+            self.on_failure(
+                PoolError(f"no worker registered within {seconds:g} s: are there free cores on the cluster?")
+            )
 
     def _finish(self, wait: bool, cancel_queued: bool) -> None:
         if cancel_queued or not wait:
-            queued = [job for job in self._queue if not job.attempts]
-            self._queue = collections.deque(job for job in self._queue if job.attempts)
-            for job in queued:
-                job.future.cancel()
-                job.future.set_running_or_notify_cancel()
+            queued = [submission for submission in self._queue if not submission.attempts]
+            self._queue = collections.deque(submission for submission in self._queue if submission.attempts)
+            for submission in queued:
+                submission.future.cancel()
+                submission.future.set_running_or_notify_cancel()
         if not wait:
             for begun in [*self._running.values(), *self._queue]:
                 begun.future.set_result(Result.failure(begun.trial.number, "ended with its pool, which was shut down"))
@@ -321,15 +342,15 @@ class Pool:
         if self._closing:
             return
         self._closing = True
-        self.crew.close()
+        self.supervisor.close()
         self._listener.close()
         self._await_exits(time.monotonic())
 
     def _await_exits(self, began: float) -> None:
         seconds = time.monotonic() - began
-        if self.crew.seats and seconds < _CLOSE_SECONDS:
+        if self.supervisor.workers and seconds < _CLOSE_SECONDS:
             if seconds > _QUIT_SECONDS:
-                self.crew.kill_all()
+                self.supervisor.kill_all()
             self.loop.later(0.02, self._await_exits, began)
             return
         self._ended.set()
@@ -341,4 +362,9 @@ class Pool:
         if self._failure is not None:
             self._ended.set()
             self.loop.close()
-        self.failed(PoolError(f"the pool has a defect: {type(error).__name__}: {error}"))
+        self.on_failure(PoolError(f"the pool has a defect: {type(error).__name__}: {error}"))
+
+
+def _slot_state(state: WorkerState) -> SlotState:
+    """What a worker that is in no world shows as."""
+    return SlotState.LOST if state in (WorkerState.GONE, WorkerState.DYING) else SlotState.STARTING

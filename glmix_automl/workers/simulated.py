@@ -14,9 +14,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 from glmix_automl.trial import Costs, Progress, Result, State, Trial
-from glmix_automl.workers.executor import WorkerStatus
+from glmix_automl.workers.executor import SlotState, WorkerStatus
 
-Evaluate = Callable[[Trial], tuple[Result, float]]
+Simulation = Callable[[Trial], tuple[Result, float]]
 """How a trial ends, and after how many seconds. The points of its curve are reported at their `seconds`."""
 
 
@@ -40,7 +40,7 @@ class SimulatedExecutor:
 
     def __init__(
         self,
-        evaluate: Evaluate,
+        evaluate: Simulation,
         slots: int,
         *,
         ranks: int = 1,
@@ -117,9 +117,9 @@ class SimulatedExecutor:
         """What each slot does."""
         busy = {run.slot: run for run in self._running.values()}
         return tuple(
-            WorkerStatus(_name(slot), "busy", busy[slot].trial.number, busy[slot].started, self.ranks)
+            WorkerStatus(_name(slot), SlotState.BUSY, busy[slot].trial.number, busy[slot].started, self.ranks)
             if slot in busy
-            else WorkerStatus(_name(slot), "idle", None, self._now, self.ranks)
+            else WorkerStatus(_name(slot), SlotState.IDLE, None, self._now, self.ranks)
             for slot in range(self.slots)
         )
 
@@ -158,12 +158,12 @@ class SimulatedExecutor:
                 continue
             slot = heapq.heappop(self._free)
             pace = self._slowness[slot] if slot < len(self._slowness) else 1.0
-            result, seconds = self._foresee(trial)
+            result, seconds = self._simulate(trial)
             run = _Run(trial, future, slot, self._now, result, seconds * pace, pace)
             self._running[trial.number] = run
             self._schedule(run)
 
-    def _foresee(self, trial: Trial) -> tuple[Result, float]:
+    def _simulate(self, trial: Trial) -> tuple[Result, float]:
         try:
             return self._evaluate(trial)
         except Exception:

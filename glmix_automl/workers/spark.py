@@ -21,13 +21,23 @@ from pyspark import SparkContext, TaskContext
 from glmix_automl.errors import PoolError
 from glmix_automl.trial import Progress
 from glmix_automl.workers import channel
-from glmix_automl.workers.channel import Channel, Message
-from glmix_automl.workers.crew import Meeting
-from glmix_automl.workers.job import DEFAULT_RULES, Rules
+from glmix_automl.workers.channel import Channel
 from glmix_automl.workers.local import thread_limits
-from glmix_automl.workers.pool import Pool
-from glmix_automl.workers.process import Exit, WorkerProcess, WorkerSettings
-from glmix_automl.workers.recipe import Recipe
+from glmix_automl.workers.pool import WorkerPool
+from glmix_automl.workers.process import ProcessExit, WorkerProcess
+from glmix_automl.workers.protocol import (
+    Dismiss,
+    KillProcess,
+    Message,
+    ProcessEnded,
+    ProtocolError,
+    RegisterTask,
+    StartProcess,
+    WorkerSettings,
+)
+from glmix_automl.workers.submission import DEFAULT_POLICY, TrialPolicy
+from glmix_automl.workers.task_spec import TaskSpec
+from glmix_automl.workers.worlds import RendezvousAddress
 
 log = logging.getLogger(__name__)
 
@@ -38,17 +48,17 @@ _QUIT_SECONDS = 3.0  # for a process told to quit, before its task kills it
 
 def spark_pool(
     context: SparkContext,
-    recipe: Recipe,
+    spec: TaskSpec,
     slots: int = 2,
     ranks: int = 1,
     *,
     threads: int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
-    rules: Rules = DEFAULT_RULES,
+    policy: TrialPolicy = DEFAULT_POLICY,
     logs: str | None = None,
     memory_bytes: int | None = None,
     environment: Mapping[str, str] | None = None,
-) -> Pool:
+) -> WorkerPool:
     """Starts a Spark job of `slots * ranks` tasks from a thread of its own, and returns at once.
 
     The tasks hold their cores until the pool is shut down; other jobs of the same application run on what is left.
@@ -56,12 +66,12 @@ def spark_pool(
 
     Args:
         context: of a running application. Workers connect to its `spark.driver.host`.
-        recipe: of the task; its module must be importable where Spark runs Python.
+        spec: of the task; its module must be importable where Spark runs Python.
         slots: trials that run at the same time.
         ranks: processes per trial.
         threads: of each process; None: `spark.task.cpus`.
         on_progress: told what running trials report, on the pool's thread; to be quick.
-        rules: time limit, attempts.
+        policy: time limit, attempts.
         logs: folder on the workers' machines; None: one in the system's folder for temporary files.
         memory_bytes: resident memory at which a process ends itself. The executor's container must have room for it
             beside the JVM: `spark.executor.memoryOverhead`.
@@ -71,23 +81,23 @@ def spark_pool(
     host = configuration.get("spark.driver.host") or socket.gethostname()
     local = host in ("127.0.0.1", "localhost", "::1")
     threads = threads or int(configuration.get("spark.task.cpus", "1") or 1)
-    job = _Job(context, slots * ranks)
-    pool = Pool(
+    job = _SparkJob(context, slots * ranks)
+    pool = WorkerPool(
         ranks,
-        Meeting(host if local else "", host),
+        RendezvousAddress(host if local else "", host),
         expected=slots,
         name="spark",
         on_progress=on_progress,
-        rules=rules,
-        on_visit=job.visited,
+        policy=policy,
+        on_visitor=job.serve,
         on_ended=job.end,
     )
     settings = WorkerSettings(
         host=host,
         port=pool.port,
         secret=pool.secret.hex(),
-        seat="",
-        recipe=asdict(recipe),
+        name="",
+        task=asdict(spec),
         memory_bytes=memory_bytes,
         environment=thread_limits(threads) | dict(environment or {}),
     )
@@ -95,7 +105,7 @@ def spark_pool(
     return pool
 
 
-class _Job:
+class _SparkJob:
     """The Spark job, begun again when it fails."""
 
     def __init__(self, context: SparkContext, tasks: int) -> None:
@@ -106,7 +116,7 @@ class _Job:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="glmix-spark-job", daemon=True)
 
-    def begin(self, pool: Pool, settings: WorkerSettings, logs: str | None) -> None:
+    def begin(self, pool: WorkerPool, settings: WorkerSettings, logs: str | None) -> None:
         self._pool, self._settings, self._logs = pool, settings, logs
         self._ready.set()
         self._thread.start()
@@ -118,15 +128,18 @@ class _Job:
             self._context.cancelJobGroup(self._group)
             self._thread.join(_JOIN_SECONDS)
 
-    def visited(self, link: Channel, hello: Message) -> None:
+    def serve(self, link: Channel, first: Message) -> None:
         """Serves the channel of one task."""
+        if not isinstance(first, RegisterTask):
+            raise ProtocolError(f"{type(first).__name__} is no first message of a worker or a task")
         self._ready.wait()
-        seat, crew = hello["seat"], self._pool.crew
-        self._pool.loop.post(crew.join, seat, _Launcher(link))
+        name, supervisor = first.name, self._pool.supervisor
+        self._pool.loop.post(supervisor.add, name, _SparkLauncher(link))
         for message in link:
-            end = Exit(message["code"], message["oom"], message["tail"])
-            self._pool.exited(seat, message["incarnation"], end)
-        self._pool.loop.post(crew.leave, seat, f"its Spark task on {hello['machine']} was lost with its executor")
+            if isinstance(message, ProcessEnded):
+                self._pool.on_exit(name, message.incarnation, ProcessExit(message.code, message.oom, message.tail))
+        reason = f"its Spark task on {first.machine} was lost with its executor"
+        self._pool.loop.post(supervisor.remove, name, reason)
 
     def _tasks_done(self) -> bool:
         """Tasks without a core never came to be told; so the wait is short."""
@@ -147,26 +160,26 @@ class _Job:
                     return
                 reason = str(error)
                 log.warning("spark job failed attempt=%s reason=%s", attempt, reason)
-                if not self._pool.crew.proven and not self._pool.crew.seats:
+                if not self._pool.supervisor.proven and not self._pool.supervisor.workers:
                     break  # Not one task came as far as to connect
         message = f"the Spark job of the workers failed: {_essence(reason)}"
-        self._pool.loop.post(self._pool.failed, PoolError(message))
+        self._pool.loop.post(self._pool.on_failure, PoolError(message))
 
 
-class _Launcher:
+class _SparkLauncher:
     """Asks a Spark task to start and kill processes."""
 
     def __init__(self, link: Channel) -> None:
         self._link = link
 
     def start(self, incarnation: int) -> None:
-        self._send({"do": "start", "incarnation": incarnation})
+        self._send(StartProcess(incarnation))
 
     def kill(self) -> None:
-        self._send({"do": "kill"})
+        self._send(KillProcess())
 
     def dismiss(self) -> None:
-        self._send({"do": "dismiss"})
+        self._send(Dismiss())
 
     def _send(self, message: Message) -> None:
         try:
@@ -176,25 +189,26 @@ class _Launcher:
 
 
 def _watch_over(settings: WorkerSettings, logs: str) -> Iterator[int]:
-    """Runs in a Spark task: starts and kills the process of one seat as the controller says, until dismissed."""
+    """Runs in a Spark task: starts and kills the process of one worker as the controller says, until dismissed."""
     context = TaskContext.get()
     place = f"{context.partitionId()}-{context.taskAttemptId()}" if context else "0"
-    settings = replace(settings, seat=f"spark-seat-{place}-{uuid.uuid4().hex[:4]}")
+    settings = replace(settings, name=f"spark-worker-{place}-{uuid.uuid4().hex[:4]}")
     folder = Path(logs or Path(tempfile.gettempdir()) / f"glmix-automl-{os.getpid()}")
     link = channel.connect(settings.host, settings.port, bytes.fromhex(settings.secret))
-    link.send({"kind": "supervisor", "seat": settings.seat, "machine": socket.gethostname()})
+    link.send(RegisterTask(settings.name, socket.gethostname()))
     process, told = None, threading.Event()
     told.set()
     try:
         for message in link:
-            if message["do"] == "start":
-                told = threading.Event()
-                process = _start(settings, message["incarnation"], folder, link, told)
-            elif message["do"] == "kill" and process is not None:
-                process.kill()
-            elif message["do"] == "dismiss":
-                told.wait(_QUIT_SECONDS)
-                break
+            match message:
+                case StartProcess(incarnation=incarnation):
+                    told = threading.Event()
+                    process = _start(settings, incarnation, folder, link, told)
+                case KillProcess() if process is not None:
+                    process.kill()
+                case Dismiss():
+                    told.wait(_QUIT_SECONDS)
+                    break
     finally:  # Also when the controller is gone
         if process is not None:
             process.kill()
@@ -207,9 +221,9 @@ def _start(
     settings: WorkerSettings, incarnation: int, folder: Path, link: Channel, told: threading.Event
 ) -> WorkerProcess | None:
     try:
-        process = WorkerProcess(settings, incarnation, folder / f"{settings.seat}.log")
+        process = WorkerProcess(settings, incarnation, folder / f"{settings.name}.log")
     except OSError as error:
-        _tell(link, incarnation, Exit(1, False, f"its process cannot be started: {error}"))
+        _tell(link, incarnation, ProcessExit(1, False, f"its process cannot be started: {error}"))
         told.set()
         return None
 
@@ -221,9 +235,9 @@ def _start(
     return process
 
 
-def _tell(link: Channel, incarnation: int, end: Exit) -> None:
+def _tell(link: Channel, incarnation: int, end: ProcessExit) -> None:
     with contextlib.suppress(OSError):  # Nobody is left to tell
-        link.send({"kind": "exit", "incarnation": incarnation} | asdict(end))
+        link.send(ProcessEnded(incarnation, end.code, end.oom, end.tail))
 
 
 def _essence(reason: str) -> str:

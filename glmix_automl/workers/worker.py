@@ -7,7 +7,6 @@ the controller: it ends when the channel closes, and on Linux when its parent en
 import contextlib
 import ctypes
 import faulthandler
-import json
 import os
 import queue
 import signal
@@ -20,13 +19,33 @@ from typing import Any
 import psutil
 
 from glmix_automl.trial import Progress, Result, Trial
-from glmix_automl.workers import channel, collective
+from glmix_automl.workers import channel, collective, protocol
+from glmix_automl.workers.channel import Channel
 from glmix_automl.workers.executor import Task
-from glmix_automl.workers.recipe import Recipe
+from glmix_automl.workers.protocol import (
+    FormWorld,
+    Heartbeat,
+    Imported,
+    Message,
+    ProtocolError,
+    Quit,
+    RegisterWorker,
+    RunTrial,
+    SendStackTrace,
+    StackTrace,
+    StartFailed,
+    StartWorker,
+    StopTrial,
+    TrialDone,
+    TrialProgress,
+    TrialRaised,
+    WorldFormed,
+)
+from glmix_automl.workers.task_spec import TaskSpec
 
 _PR_SET_PDEATHSIG = 1
 OUT_OF_MEMORY_CODE = 86
-"""Exit code of a worker that ended itself at its memory limit."""
+"""ProcessExit code of a worker that ended itself at its memory limit."""
 
 
 class Worker:
@@ -34,87 +53,85 @@ class Worker:
     must not wait: the wish to stop, the question where it stands, and the end of the channel.
     """
 
-    def __init__(self, link: channel.Channel, recipe: Recipe) -> None:
+    def __init__(self, link: Channel, spec: TaskSpec) -> None:
         self._link = link
-        self._recipe = recipe
-        self._commands: queue.SimpleQueue[channel.Message] = queue.SimpleQueue()
+        self._spec = spec
+        self._commands: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._stops: set[int] = set()
         self._task: Task | None = None
-        self._place: tuple[int, int] | None = None
+        self._rank = self._size = -1
         self._formed = False
 
     def read(self) -> None:
         """Receives until the controller closes or dies, then ends this process and all it started."""
-        with contextlib.suppress(Exception):
+        try:
             for message in self._link:
-                if message["do"] == "stop":
-                    self._stops.add(message["number"])
-                elif message["do"] == "where":
-                    self._link.send({"kind": "stack", "text": _main_stack()})
-                else:
-                    self._commands.put(message)
+                match message:
+                    case StopTrial(number=number):
+                        self._stops.add(number)
+                    case SendStackTrace():
+                        self._link.send(StackTrace(_main_stack()))
+                    case _:
+                        self._commands.put(message)
+        except Exception as error:  # The log is where a person looks for the end of a worker
+            print(f"the channel to the controller ended: {error}", flush=True)
         os.killpg(0, signal.SIGKILL)
 
     def serve(self) -> None:
         """Imports what is heavy, then carries out commands."""
         try:
-            if getattr(self._recipe.resolve(), "needs_world", True):
+            if getattr(self._spec.resolve(), "needs_world", True):
                 import horovod.tensorflow  # noqa: F401
         except BaseException:
-            self._link.send({"kind": "broken", "stage": "import", "lost": False, "error": traceback.format_exc()})
+            self._link.send(StartFailed(traceback.format_exc(), peer_lost=False))
         else:
-            self._link.send({"kind": "imported"})
+            self._link.send(Imported())
         while True:
-            command = self._commands.get()
-            if command["do"] == "form":
-                self._form(command)
-            elif command["do"] == "run":
-                self._run(Trial.from_json(command["trial"]))
-            elif command["do"] == "quit":
-                return
+            match self._commands.get():
+                case FormWorld() as command:
+                    self._form(command)
+                case RunTrial(trial=trial):
+                    self._run(trial)
+                case Quit():
+                    return
+                case other:
+                    raise ProtocolError(f"{type(other).__name__} is no command to a worker")
 
-    def _form(self, command: channel.Message) -> None:
-        """Enters a world and, the first time and whenever its place is another one, makes the task."""
-        place = (command["rank"], command["size"])
+    def _form(self, command: FormWorld) -> None:
+        """Enters a world and, the first time and whenever its rank is another one, makes the task."""
+        moved = (self._rank, self._size) != (command.rank, command.size)
         try:
-            if place[1] > 1 or getattr(self._recipe.resolve(), "needs_world", True):
+            if command.size > 1 or getattr(self._spec.resolve(), "needs_world", True):
                 from glmix_automl.workers import world
 
                 interface = world.interface_of(self._link.address)
-                world.form(world.Place(*place, command["address"], command["port"], interface))
+                world.form(command.rank, command.size, command.address, command.port, interface)
                 self._formed = True
-            if self._task is None or self._place != place:
-                self._task = self._recipe.make()
-            self._place = place
+            if self._task is None or moved:
+                self._task = self._spec.make()
+            self._rank, self._size = command.rank, command.size
         except BaseException as error:
             self._leave()
-            lost = collective.is_lost(error)
-            self._link.send({"kind": "broken", "stage": "task", "lost": lost, "error": traceback.format_exc()})
+            self._link.send(StartFailed(traceback.format_exc(), collective.is_lost(error)))
         else:
-            self._link.send({"kind": "formed"})
+            self._link.send(WorldFormed())
 
     def _run(self, trial: Trial) -> None:
         """Carries out a trial. An error takes this rank out of a world of several, so that none waits for it."""
         assert self._task is not None
-        assert self._place is not None
-        number, chief = trial.number, self._place[0] == 0
-        report = self._report if chief else _silent
+        chief = self._rank == 0
         try:
-            result = self._task(trial, report)
-            answer: channel.Message = {"kind": "done", "number": number}
-            if chief:
-                answer["result"] = _checked(result, number).to_json()
-                json.dumps(answer, default=channel._plain)
+            result = self._task(trial, self._report if chief else _report_nothing)
+            self._link.send(TrialDone(trial.number, _checked(result, trial.number) if chief else None))
         except BaseException as error:
-            if self._place[1] > 1:
+            if self._size > 1:
                 self._leave()
-            lost = self._place[1] > 1 and collective.is_lost(error)
-            answer = {"kind": "raised", "number": number, "lost": lost, "error": _describe(error)}
-        self._stops.discard(number)
-        self._link.send(answer)
+            peer_lost = self._size > 1 and collective.is_lost(error)
+            self._link.send(TrialRaised(trial.number, _describe(error), peer_lost))
+        self._stops.discard(trial.number)
 
     def _report(self, progress: Progress) -> bool:
-        self._link.send({"kind": "progress", "progress": vars(progress)})
+        self._link.send(TrialProgress(progress))
         return progress.number in self._stops
 
     def _leave(self) -> None:
@@ -124,7 +141,7 @@ class Worker:
             world.leave()
 
 
-def _silent(progress: Progress) -> bool:
+def _report_nothing(progress: Progress) -> bool:
     """The report of ranks other than 0: theirs is not shown, and rank 0 hears of the wish to stop for all."""
     return False
 
@@ -151,7 +168,7 @@ def _main_stack() -> str:
     return "".join(traceback.format_stack(frame)) if frame else ""
 
 
-def _beat(link: channel.Channel, seconds: float, memory_bytes: int | None) -> None:
+def _beat(link: Channel, seconds: float, memory_bytes: int | None) -> None:
     """Says that this process lives and how large it is; ends it above its memory limit.
 
     Imports nothing: the main thread is importing TensorFlow meanwhile, and two threads that import what the other is
@@ -160,9 +177,9 @@ def _beat(link: channel.Channel, seconds: float, memory_bytes: int | None) -> No
     process = psutil.Process()
     with contextlib.suppress(OSError):
         while True:
-            rss = process.memory_info().rss
-            link.send({"kind": "alive", "rss": rss})
-            if memory_bytes is not None and rss > memory_bytes:
+            size = process.memory_info().rss
+            link.send(Heartbeat(size))
+            if memory_bytes is not None and size > memory_bytes:
                 os._exit(OUT_OF_MEMORY_CODE)
             time.sleep(seconds)
 
@@ -177,14 +194,16 @@ def _die_with(parent: int) -> None:
 
 def main() -> None:
     """Serves until told to quit."""
-    told = json.loads(sys.stdin.readline())
-    _die_with(told["parent"])
+    first = protocol.decode(sys.stdin.readline().encode())
+    assert isinstance(first, StartWorker)
+    settings = first.settings
+    _die_with(first.parent)
     faulthandler.enable()
-    link = channel.connect(told["host"], told["port"], bytes.fromhex(told["secret"]))
-    link.send({"kind": "worker", "seat": told["seat"], "incarnation": told["incarnation"]})
-    worker = Worker(link, Recipe(**told["recipe"]))
+    link = channel.connect(settings.host, settings.port, bytes.fromhex(settings.secret))
+    link.send(RegisterWorker(settings.name, first.incarnation))
+    worker = Worker(link, TaskSpec(**settings.task))
     threading.Thread(target=worker.read, name="glmix-reader", daemon=True).start()
-    beat = (link, told["heartbeat_seconds"], told["memory_bytes"])
+    beat = (link, settings.heartbeat_seconds, settings.memory_bytes)
     threading.Thread(target=_beat, args=beat, name="glmix-heartbeat", daemon=True).start()
     worker.serve()
     sys.stdout.flush()

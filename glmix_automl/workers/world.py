@@ -1,36 +1,18 @@
 """Forms Horovod worlds by rendezvous and environment: no `horovodrun`, no signal handlers, from any thread.
 
-The controller opens a `Rendezvous` for the moments in which a world's ranks find each other; each rank calls `form`
-with its `Place`. After a rank was lost the others call `leave` and `form` again with a new rendezvous, which takes
+The controller opens a `Rendezvous` for the moments in which a world's ranks find each other; each rank calls `form`.
+After a rank was lost the others call `leave` and `form` again with a new rendezvous, which takes
 hundredths of a second and imports nothing anew.
 """
 
 import os
 import socket
 import threading
-from dataclasses import dataclass
 from typing import Any
 
 from glmix_automl.workers import collective
 
 GLOO_TIMEOUT_SECONDS = 60  # how long ranks wait for one another while a world is formed, and for a silent peer
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a process stands in a world.
-
-    Attributes:
-        rank, size: in the world.
-        address, port: of the rendezvous; unused where size is 1.
-        interface: network interface by which ranks reach one another, or empty for the host name's.
-    """
-
-    rank: int
-    size: int
-    address: str = ""
-    port: int = 0
-    interface: str = ""
 
 
 class Rendezvous:
@@ -50,10 +32,15 @@ class Rendezvous:
         self._server.server_close()
 
 
-def form(place: Place) -> None:
+def form(rank: int, size: int, address: str = "", port: int = 0, interface: str = "") -> None:
     """Makes this process a rank of a world; afterwards `collective.current()` is that world.
 
     Leaves the previous world first, if there is one. Every rank of the world must call this.
+
+    Args:
+        rank, size: in the world.
+        address, port: of the rendezvous; unused where size is 1.
+        interface: network interface by which ranks reach one another, or empty for the host name's.
 
     Raises:
         Exception: Horovod's, when a rank did not come in time or died meanwhile.
@@ -61,8 +48,8 @@ def form(place: Place) -> None:
     import horovod.tensorflow as hvd
 
     leave()
-    os.environ.update(environment(place))
-    if place.size == 1:  # Without an address Gloo needs no rendezvous
+    os.environ.update(_environment(rank, size, address, port, interface))
+    if size == 1:  # Without an address Gloo needs no rendezvous
         for name in ("HOROVOD_GLOO_RENDEZVOUS_ADDR", "HOROVOD_GLOO_RENDEZVOUS_PORT"):
             os.environ.pop(name, None)
     hvd.init()
@@ -78,26 +65,26 @@ def leave() -> None:
         hvd.shutdown()
 
 
-def environment(place: Place) -> dict[str, str]:
+def _environment(rank: int, size: int, address: str, port: int, interface: str) -> dict[str, str]:
     """What Horovod reads at `hvd.init()`. Every rank is its own host to Horovod: a world of k hosts of one rank, so
     that ranks need not know who shares a machine.
     """
     known: dict[str, Any] = {
-        "RANK": place.rank,
-        "SIZE": place.size,
+        "RANK": rank,
+        "SIZE": size,
         "LOCAL_RANK": 0,
         "LOCAL_SIZE": 1,
-        "CROSS_RANK": place.rank,
-        "CROSS_SIZE": place.size,
-        "HOSTNAME": f"rank-{place.rank}",
+        "CROSS_RANK": rank,
+        "CROSS_SIZE": size,
+        "HOSTNAME": f"rank-{rank}",
         "CONTROLLER": "gloo",
         "CPU_OPERATIONS": "gloo",
         "GLOO_TIMEOUT_SECONDS": GLOO_TIMEOUT_SECONDS,
-        "GLOO_RENDEZVOUS_ADDR": place.address,
-        "GLOO_RENDEZVOUS_PORT": place.port,
+        "GLOO_RENDEZVOUS_ADDR": address,
+        "GLOO_RENDEZVOUS_PORT": port,
     }
-    if place.interface:
-        known["GLOO_IFACE"] = place.interface
+    if interface:
+        known["GLOO_IFACE"] = interface
     return {f"HOROVOD_{name}": str(value) for name, value in known.items()}
 
 

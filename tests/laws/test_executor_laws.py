@@ -12,12 +12,12 @@ from glmix_automl.trial import Progress, Result, State, Trial
 from glmix_automl.workers.executor import Executor
 from glmix_automl.workers.in_process import InProcessExecutor
 from glmix_automl.workers.local import local_pool
-from glmix_automl.workers.recipe import Recipe
 from glmix_automl.workers.simulated import SimulatedExecutor
+from glmix_automl.workers.task_spec import TaskSpec
 from tests.workers.tasks import Light
 
 SLOTS = 2
-RECIPE = Recipe("tests.workers.tasks.Light")
+SPEC = TaskSpec("tests.workers.tasks.Light")
 LONG = 60.0  # seconds no law waits for in vain
 
 
@@ -35,7 +35,7 @@ def foresee(trial: Trial) -> tuple[Result, float]:
 MAKERS: dict[str, Callable[..., Any]] = {
     "in_process": lambda told, _: InProcessExecutor(Light, SLOTS, on_progress=told),
     "simulated": lambda told, _: SimulatedExecutor(foresee, SLOTS, on_progress=told),
-    "local": lambda told, _: local_pool(RECIPE, SLOTS, on_progress=told),
+    "local": lambda told, _: local_pool(SPEC, SLOTS, on_progress=told),
     "spark": lambda told, request: spark_place(told, request),
 }
 PLACES = [pytest.param(name, marks=pytest.mark.spark) if name == "spark" else name for name in MAKERS]
@@ -44,7 +44,7 @@ PLACES = [pytest.param(name, marks=pytest.mark.spark) if name == "spark" else na
 def spark_place(told: Callable[[Progress], None], request: pytest.FixtureRequest) -> Executor:
     from glmix_automl.workers.spark import spark_pool
 
-    return spark_pool(request.getfixturevalue("spark").sparkContext, RECIPE, SLOTS, on_progress=told)
+    return spark_pool(request.getfixturevalue("spark").sparkContext, SPEC, SLOTS, on_progress=told)
 
 
 @dataclass

@@ -12,8 +12,8 @@ from glmix_automl.study.controller import Controller
 from glmix_automl.study.session import Session
 from glmix_automl.study.settings import SearchSettings, Workers
 from glmix_automl.trial import Costs, Progress, Result, State, Trial
-from glmix_automl.workers.executor import Executor, Report
-from glmix_automl.workers.recipe import Recipe
+from glmix_automl.workers.executor import Executor, Reporter
+from glmix_automl.workers.task_spec import TaskSpec
 from tests.study.places import Threads
 
 SECONDS = float(sys.argv[3]) if len(sys.argv) > 3 else 0.0
@@ -36,7 +36,7 @@ def settings(dataset: str, study: str) -> SearchSettings:
     )
 
 
-def trial_of_few_milliseconds(trial: Trial, report: Report) -> Result:
+def trial_of_few_milliseconds(trial: Trial, report: Reporter) -> Result:
     time.sleep(SECONDS)
     auc = 0.6 + (trial.seed % 100_000) / 1e6
     point = Progress(trial.number, 1.0, 1, 0.03, auc)
@@ -44,7 +44,7 @@ def trial_of_few_milliseconds(trial: Trial, report: Report) -> Result:
     return Result(trial.number, State.FINISHED, auc, curve=(point,), costs=Costs(1, 1, 0.03, 0.0, 0.03))
 
 
-def place(workers: Workers, recipe: Recipe, folder: Path, on_progress: Callable[[Progress], None]) -> Executor:
+def place(workers: Workers, spec: TaskSpec, folder: Path, on_progress: Callable[[Progress], None]) -> Executor:
     return Threads(trial_of_few_milliseconds, 2)
 
 

@@ -8,9 +8,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from glmix_automl.seeds import generator
 from glmix_automl.trial import Costs, Progress, Result, State, Trial
-from glmix_automl.workers.executor import Report, WorkerStatus
+from glmix_automl.workers.executor import Reporter, WorkerStatus
 
-Work = Callable[[Trial, Report], Result]
+Work = Callable[[Trial, Reporter], Result]
 
 
 class Threads:
@@ -18,7 +18,7 @@ class Threads:
 
     ranks = 1
 
-    def __init__(self, work: Work, slots: int = 2, progress: Report | None = None) -> None:
+    def __init__(self, work: Work, slots: int = 2, progress: Reporter | None = None) -> None:
         self.slots, self._work, self._progress = slots, work, progress
         self._pool = ThreadPoolExecutor(slots)
         self._stopped: set[int] = set()
@@ -118,7 +118,7 @@ class Rounds:
         self._told += 1
 
 
-def peak(trial: Trial, report: Report) -> Result:
+def peak(trial: Trial, report: Reporter) -> Result:
     """Best at x = 1."""
     x = float(trial.parameters.get("x") or 0.0)
     auc = 0.5 + 0.4 * math.exp(-((x - 1) ** 2)) + 1e-6 * trial.number

@@ -16,7 +16,7 @@ from glmix_automl.study.journal import Journal
 from glmix_automl.study.race import Entry
 from glmix_automl.study.settings import Budget, Limits
 from glmix_automl.trial import Costs, Progress, Result, State, Trial
-from glmix_automl.workers.executor import Report
+from glmix_automl.workers.executor import Reporter
 from tests.study.places import Hill, Rounds, Threads, Work, peak
 
 
@@ -62,7 +62,7 @@ def test_a_journal_cut_anywhere_resumes_with_no_finished_trial_repeated(tmp_path
     before = set(history.load(tmp_path / "j").results)
     ran: list[int] = []
 
-    def counted(trial: Trial, report: Report) -> Result:
+    def counted(trial: Trial, report: Reporter) -> Result:
         ran.append(trial.number)
         return peak(trial, report)
 
@@ -96,7 +96,7 @@ def test_an_ask_that_a_strategy_can_make_nothing_of_is_named(tmp_path: Path) -> 
         race(tmp_path / "j", [entry()])
 
 
-def bad(trial: Trial, report: Report) -> Result:
+def bad(trial: Trial, report: Reporter) -> Result:
     if trial.number == 1:
         raise RuntimeError("out of luck")
     if trial.number == 2:
@@ -113,7 +113,7 @@ def test_a_trial_that_fails_and_one_with_nan_do_not_end_the_study(tmp_path: Path
     assert len(done.results) == 6
 
 
-def slow(trial: Trial, report: Report) -> Result:
+def slow(trial: Trial, report: Reporter) -> Result:
     """Runs until it is told to stop."""
     for step in itertools.count(1):
         time.sleep(0.01)
@@ -135,7 +135,7 @@ def test_at_the_deadline_running_trials_stop_and_count(tmp_path: Path) -> None:
 def test_a_trial_that_does_not_stop_is_left_for_a_resume(tmp_path: Path) -> None:
     release = threading.Event()
 
-    def hangs(trial: Trial, report: Report) -> Result:
+    def hangs(trial: Trial, report: Reporter) -> Result:
         release.wait(20)
         return peak(trial, report)
 
@@ -165,7 +165,7 @@ def test_limits_end_the_study(tmp_path: Path, limits: dict[str, float], reason: 
 def test_the_race_is_shared_by_worker_seconds_not_trials(tmp_path: Path) -> None:
     """One entry's trials cost five times the other's; both are to have used the same when the time is up."""
 
-    def unequal(trial: Trial, report: Report) -> Result:
+    def unequal(trial: Trial, report: Reporter) -> Result:
         cost = 5.0 if trial.strategy == "dear" else 1.0
         return dataclasses.replace(peak(trial, report), costs=Costs(worker_seconds=cost))
 
@@ -202,7 +202,7 @@ class Median(Rounds):
         return progress.number % 2 == 1
 
 
-def short(trial: Trial, report: Report) -> Result:
+def short(trial: Trial, report: Reporter) -> Result:
     for step in range(1, 4):
         point = Progress(trial.number, step / 3, step, step / 100, 0.7)
         if report(point):

@@ -26,7 +26,7 @@ from glmix_automl.tracking.names import fit
 from glmix_automl.tracking.tracker import CURSOR, Tracker, default_uri
 from glmix_automl.tracking.view import BEST, STUDY_TAG, TRIAL_TAG
 from glmix_automl.trial import Result, Trial
-from glmix_automl.workers.executor import Report
+from glmix_automl.workers.executor import Reporter
 from tests.study.places import Hill, Threads, Work, peak
 from tests.study.records import begun
 
@@ -51,7 +51,7 @@ def runs(uri: str, parent: str | None) -> dict[int, Any]:
     return found
 
 
-def breaks(trial: Trial, report: Report) -> Result:
+def breaks(trial: Trial, report: Reporter) -> Result:
     if trial.number == 3:
         raise RuntimeError("out of luck")
     return peak(trial, report)
@@ -169,7 +169,7 @@ def test_with_the_server_away_in_the_middle_nothing_is_lost_and_nothing_waits(tm
     uri = f"http://127.0.0.1:{port}"
     tracker = Tracker(folder, uri, "made")
 
-    def slowly(trial: Trial, report: Report) -> Result:
+    def slowly(trial: Trial, report: Reporter) -> Result:
         time.sleep(0.02)
         return peak(trial, report)
 

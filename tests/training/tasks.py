@@ -12,13 +12,13 @@ from glmix_automl.training.evaluate import Evaluator
 from glmix_automl.training.loop import Loop
 from glmix_automl.trial import Result, State, Trial
 from glmix_automl.workers.collective import Collective, current
-from glmix_automl.workers.executor import Report
+from glmix_automl.workers.executor import Reporter
 
 
 class Late(Evaluator):
     """Rank 0 begins each trial after the others, so that a call of the loop takes each rank another time."""
 
-    def __call__(self, trial: Trial, report: Report) -> Result:
+    def __call__(self, trial: Trial, report: Reporter) -> Result:
         if current().rank == 0:
             time.sleep(1.0)
         return super().__call__(trial, report)
@@ -30,7 +30,7 @@ class Steps:
     def __init__(self, dataset: str, folder: str) -> None:
         self._dataset, self._folder = Dataset.open(dataset), folder
 
-    def __call__(self, trial: Trial, report: Report) -> Result:
+    def __call__(self, trial: Trial, report: Reporter) -> Result:
         world = current()
         weights = stepped(self._dataset, trial.family, dict(trial.parameters), world, world.size)
         if world.rank == 0:

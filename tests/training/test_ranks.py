@@ -13,8 +13,8 @@ from glmix_automl.training.evaluate import Evaluator
 from glmix_automl.trial import Result, State, Trial
 from glmix_automl.workers.collective import Alone
 from glmix_automl.workers.local import local_pool
-from glmix_automl.workers.pool import Pool
-from glmix_automl.workers.recipe import Recipe
+from glmix_automl.workers.pool import WorkerPool
+from glmix_automl.workers.task_spec import TaskSpec
 from tests.training.tasks import stepped
 
 pytestmark = pytest.mark.horovod
@@ -22,23 +22,23 @@ SECONDS = 240.0
 
 
 @pytest.fixture(params=[("synchronous", 2), ("anytime", 2), pytest.param(("anytime", 4), marks=pytest.mark.slow)])
-def world(request: pytest.FixtureRequest, dataset: str, study: str, tmp_path: Path) -> Iterator[Pool]:
+def world(request: pytest.FixtureRequest, dataset: str, study: str, tmp_path: Path) -> Iterator[WorkerPool]:
     """One slot of several ranks."""
     averaging, ranks = request.param
     arguments = {"dataset": dataset, "study": study, "seed": 1, "averaging": averaging}
-    recipe = Recipe("tests.training.tasks.Late", arguments)
-    pool = local_pool(recipe, slots=1, ranks=ranks, logs=tmp_path / "logs")
+    spec = TaskSpec("tests.training.tasks.Late", arguments)
+    pool = local_pool(spec, slots=1, ranks=ranks, logs=tmp_path / "logs")
     yield pool
     pool.shutdown(wait=False)
 
 
-def run(pool: Pool, number: int, family: str, parameters: dict[str, Any], epochs: float) -> Result:
+def run(pool: WorkerPool, number: int, family: str, parameters: dict[str, Any], epochs: float) -> Result:
     found: Result = pool.submit(Trial(number, "test", family, parameters, epochs=epochs, seed=3)).result(SECONDS)
     assert found.error is None, found.error
     return found
 
 
-def test_ranks_reach_what_one_reaches(world: Pool, dataset: str, study: str, tmp_path: Path) -> None:
+def test_ranks_reach_what_one_reaches(world: WorkerPool, dataset: str, study: str, tmp_path: Path) -> None:
     alone_study = str(tmp_path / "alone")
     alone = Evaluator(dataset, alone_study, seed=1)
     exact = {"solver": "lbfgs", "l2": 1.0, "tolerance": 1e-9}
@@ -62,7 +62,7 @@ def test_four_ranks_step_as_one_with_all_their_rows(dataset: str, tmp_path: Path
     """Of the subnetwork's tables: 16 lookups of a rank's batch touch fewer than 26 rows, so ranks gather slices of
     distinct rows; the 64 of all four give a gradient of the whole table.
     """
-    recipe = Recipe("tests.training.tasks.Steps", {"dataset": dataset, "folder": str(tmp_path)})
+    spec = TaskSpec("tests.training.tasks.Steps", {"dataset": dataset, "folder": str(tmp_path)})
     steps = {"steps": 100, "batch": 8}
     large = {"depth": 2, "width": 64, "embedding_width": 4, "bag_width": 8, "accumulator": 0.1}
     cases: list[tuple[str, dict[str, Any]]] = [
@@ -74,7 +74,7 @@ def test_four_ranks_step_as_one_with_all_their_rows(dataset: str, tmp_path: Path
         ("cross", {}),
         ("factorisation", {}),
     ]
-    with local_pool(recipe, slots=1, ranks=4, logs=tmp_path / "logs") as pool:
+    with local_pool(spec, slots=1, ranks=4, logs=tmp_path / "logs") as pool:
         for number, (family, parameters) in enumerate(cases):
             run(pool, number, family, {**parameters, **steps}, 1)
     together = [dict(np.load(tmp_path / f"{number}.npz")) for number in range(len(cases))]

@@ -11,7 +11,7 @@ import numpy as np
 from glmix_automl import seeds
 from glmix_automl.trial import Progress, Result, State, Trial
 from glmix_automl.workers import averaging, collective
-from glmix_automl.workers.executor import Report
+from glmix_automl.workers.executor import Reporter
 
 
 class Light:
@@ -31,7 +31,7 @@ class Light:
             (Path(marks) / str(os.getpid())).touch()
         self.calls = 0
 
-    def __call__(self, trial: Trial, report: Report) -> Result:
+    def __call__(self, trial: Trial, report: Reporter) -> Result:
         self.calls += 1
         what = str(trial.parameters.get("do", "nothing"))
         metrics = getattr(self, f"_{what}")(trial, report) or {}
@@ -41,46 +41,46 @@ class Light:
         known = {"pid": os.getpid(), "calls": self.calls, "rank": collective.current().rank}
         return Result(trial.number, state, auc=0.5, loss=0.7, metrics={**known, **metrics})
 
-    def _nothing(self, trial: Trial, report: Report) -> None:
+    def _nothing(self, trial: Trial, report: Reporter) -> None:
         pass
 
-    def _sleep(self, trial: Trial, report: Report) -> None:
+    def _sleep(self, trial: Trial, report: Reporter) -> None:
         time.sleep(float(trial.parameters["seconds"]))  # type: ignore[arg-type]
 
-    def _raise(self, trial: Trial, report: Report) -> None:
+    def _raise(self, trial: Trial, report: Reporter) -> None:
         raise ValueError(f"trial {trial.number} raises on purpose")
 
-    def _memory_error(self, trial: Trial, report: Report) -> None:
+    def _memory_error(self, trial: Trial, report: Reporter) -> None:
         raise MemoryError
 
-    def _exit(self, trial: Trial, report: Report) -> None:
+    def _exit(self, trial: Trial, report: Reporter) -> None:
         os._exit(3)
 
-    def _bad_result(self, trial: Trial, report: Report) -> Any:
+    def _bad_result(self, trial: Trial, report: Reporter) -> Any:
         return {"number": object()}
 
-    def _fill(self, trial: Trial, report: Report) -> None:
+    def _fill(self, trial: Trial, report: Reporter) -> None:
         """Takes memory until it is killed."""
         held = []
         while True:
             held.append(np.ones(4 << 20))
             time.sleep(0.02)
 
-    def _hang(self, trial: Trial, report: Report) -> None:
+    def _hang(self, trial: Trial, report: Reporter) -> None:
         while True:
             time.sleep(0.05)
 
-    def _die_once(self, trial: Trial, report: Report) -> None:
+    def _die_once(self, trial: Trial, report: Reporter) -> None:
         """Kills its process the first time it runs anywhere."""
         mark = Path(str(trial.parameters["mark"]))
         if not mark.exists():
             mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def _die(self, trial: Trial, report: Report) -> None:
+    def _die(self, trial: Trial, report: Reporter) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def _patient(self, trial: Trial, report: Report) -> dict[str, Any]:
+    def _patient(self, trial: Trial, report: Reporter) -> dict[str, Any]:
         """Reports until it is asked to stop."""
         for step in range(100_000):
             if report(Progress(trial.number, step, step, step * 0.02, auc=0.5)):
@@ -94,11 +94,11 @@ class Ranked(Light):
 
     needs_world = True
 
-    def _sum(self, trial: Trial, report: Report) -> dict[str, float]:
+    def _sum(self, trial: Trial, report: Reporter) -> dict[str, float]:
         world = collective.current()
         return {"sum": world.allreduce(float(world.rank + 1)), "size": world.size}
 
-    def _sum_for(self, trial: Trial, report: Report) -> dict[str, float]:
+    def _sum_for(self, trial: Trial, report: Reporter) -> dict[str, float]:
         """Allreduces for some seconds, on every rank the same number of times."""
         world, end = collective.current(), time.monotonic() + float(trial.parameters["seconds"])  # type: ignore[arg-type]
         rounds = 0.0
@@ -108,21 +108,21 @@ class Ranked(Light):
             time.sleep(0.01)
         return {"rounds": rounds, "size": world.size}
 
-    def _raise_on(self, trial: Trial, report: Report) -> dict[str, float]:
+    def _raise_on(self, trial: Trial, report: Reporter) -> dict[str, float]:
         """One rank raises, the others wait for it in a collective."""
         world = collective.current()
         if world.rank == trial.parameters["rank"]:
             raise ValueError(f"rank {world.rank} raises on purpose")
         return {"sum": world.allreduce(1.0)}
 
-    def _die_once_on(self, trial: Trial, report: Report) -> dict[str, float]:
+    def _die_once_on(self, trial: Trial, report: Reporter) -> dict[str, float]:
         """One rank kills itself the first time, the others wait for it in a collective."""
         world = collective.current()
         if world.rank == trial.parameters["rank"]:
             self._die_once(trial, report)
         return {"sum": world.allreduce(1.0)}
 
-    def _average(self, trial: Trial, report: Report) -> dict[str, float]:
+    def _average(self, trial: Trial, report: Reporter) -> dict[str, float]:
         """Means of arrays, of tensors in a graph, and the sums told beside them; rank r weighs r + 1."""
         import tensorflow as tf
 

@@ -14,10 +14,10 @@ import pytest
 
 from glmix_automl.errors import PoolError
 from glmix_automl.trial import State, Trial
-from glmix_automl.workers.job import Rules
 from glmix_automl.workers.local import local_pool
-from glmix_automl.workers.pool import Pool
-from glmix_automl.workers.recipe import Recipe
+from glmix_automl.workers.pool import WorkerPool
+from glmix_automl.workers.submission import TrialPolicy
+from glmix_automl.workers.task_spec import TaskSpec
 
 LONG = 60.0
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,20 +29,20 @@ def trial(number: int, **parameters: Any) -> Trial:
 
 
 @pytest.fixture(scope="module")
-def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
-    rules = Rules(time_limit=1.0, grace_seconds=0.3, attempts=2)
-    with local_pool(Recipe(LIGHT), 2, rules=rules, logs=tmp_path_factory.mktemp("logs")) as pool:
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerPool]:
+    policy = TrialPolicy(time_limit=1.0, grace_seconds=0.3, attempts=2)
+    with local_pool(TaskSpec(LIGHT), 2, policy=policy, logs=tmp_path_factory.mktemp("logs")) as pool:
         yield pool
 
 
-def test_a_worker_keeps_its_task_from_trial_to_trial(pool: Pool) -> None:
+def test_a_worker_keeps_its_task_from_trial_to_trial(pool: WorkerPool) -> None:
     results = [pool.submit(trial(n)).result(LONG) for n in range(6)]
     calls = {(r.metrics["pid"], r.metrics["calls"]) for r in results}
     assert len(calls) == 6
     assert len({pid for pid, _ in calls}) <= 2
 
 
-def test_a_trial_that_hangs_is_ended_at_its_time_limit_and_says_where_it_was(pool: Pool) -> None:
+def test_a_trial_that_hangs_is_ended_at_its_time_limit_and_says_where_it_was(pool: WorkerPool) -> None:
     result = pool.submit(trial(10, do="hang")).result(LONG)
     assert result.state is State.FAILED
     assert "hung" in (result.error or "")
@@ -51,56 +51,56 @@ def test_a_trial_that_hangs_is_ended_at_its_time_limit_and_says_where_it_was(poo
     assert pool.submit(trial(11)).result(LONG).state is State.FINISHED
 
 
-def test_a_trial_that_listens_is_stopped_at_its_time_limit_with_its_score(pool: Pool) -> None:
+def test_a_trial_that_listens_is_stopped_at_its_time_limit_with_its_score(pool: WorkerPool) -> None:
     result = pool.submit(trial(20, do="patient")).result(LONG)
     assert (result.state, result.auc) == (State.STOPPED, 0.5)
 
 
-def test_a_trial_whose_worker_is_killed_is_tried_again(pool: Pool, tmp_path: Path) -> None:
+def test_a_trial_whose_worker_is_killed_is_tried_again(pool: WorkerPool, tmp_path: Path) -> None:
     result = pool.submit(trial(30, do="die_once", mark=str(tmp_path / "mark"))).result(LONG)
     assert (result.state, result.attempts) == (State.FINISHED, 2)
 
 
-def test_a_trial_that_kills_every_worker_fails_after_its_attempts(pool: Pool) -> None:
+def test_a_trial_that_kills_every_worker_fails_after_its_attempts(pool: WorkerPool) -> None:
     result = pool.submit(trial(40, do="die")).result(LONG)
     assert (result.state, result.attempts) == (State.FAILED, 2)
     assert "lost 2 times" in (result.error or "")
     assert "SIGKILL" in (result.error or "")
 
 
-def test_a_process_that_ends_by_itself_is_told_apart_from_a_killed_one(pool: Pool) -> None:
+def test_a_process_that_ends_by_itself_is_told_apart_from_a_killed_one(pool: WorkerPool) -> None:
     assert "ended by itself with exit code 3" in (pool.submit(trial(50, do="exit")).result(LONG).error or "")
 
 
-def test_a_refused_allocation_is_named_as_lack_of_memory(pool: Pool) -> None:
+def test_a_refused_allocation_is_named_as_lack_of_memory(pool: WorkerPool) -> None:
     result = pool.submit(trial(60, do="memory_error")).result(LONG)
     assert (result.error or "").startswith("out of memory")
     assert result.attempts == 1
 
 
-def test_what_is_no_result_is_a_failed_trial(pool: Pool) -> None:
+def test_what_is_no_result_is_a_failed_trial(pool: WorkerPool) -> None:
     assert "cannot be sent" in (pool.submit(trial(70, do="bad_result")).result(LONG).error or "")
 
 
 def test_a_worker_above_its_memory_limit_ends_itself_and_the_trial_says_so(tmp_path: Path) -> None:
-    rules = Rules(attempts=1)
-    with local_pool(Recipe(LIGHT), 1, rules=rules, memory_bytes=300 << 20, logs=tmp_path) as pool:
+    policy = TrialPolicy(attempts=1)
+    with local_pool(TaskSpec(LIGHT), 1, policy=policy, memory_bytes=300 << 20, logs=tmp_path) as pool:
         error = pool.submit(trial(1, do="fill")).result(LONG).error or ""
         assert "out of memory" in error
         assert "more than its limit" in error
 
 
 @pytest.mark.parametrize(
-    ("recipe", "cause"),
+    ("spec", "cause"),
     [
-        (Recipe(LIGHT, {"fail": "no dataset at /nowhere"}), "FileNotFoundError: no dataset at /nowhere"),
-        (Recipe(LIGHT, {"unknown": 1}), "unexpected keyword argument 'unknown'"),
-        (Recipe("tests.workers.tasks.Absent"), "no 'Absent' in tests.workers.tasks"),
-        (Recipe("no_such_package.Task"), "no module 'no_such_package' on this worker"),
+        (TaskSpec(LIGHT, {"fail": "no dataset at /nowhere"}), "FileNotFoundError: no dataset at /nowhere"),
+        (TaskSpec(LIGHT, {"unknown": 1}), "unexpected keyword argument 'unknown'"),
+        (TaskSpec("tests.workers.tasks.Absent"), "no 'Absent' in tests.workers.tasks"),
+        (TaskSpec("no_such_package.Task"), "no module 'no_such_package' on this worker"),
     ],
 )
-def test_a_task_that_cannot_be_made_fails_the_pool_with_the_cause(recipe: Recipe, cause: str, tmp_path: Path) -> None:
-    with local_pool(recipe, 2, logs=tmp_path) as pool:
+def test_a_task_that_cannot_be_made_fails_the_pool_with_the_cause(spec: TaskSpec, cause: str, tmp_path: Path) -> None:
+    with local_pool(spec, 2, logs=tmp_path) as pool:
         futures = [pool.submit(trial(n)) for n in range(3)]
         for future in futures:
             with pytest.raises(PoolError, match="cannot start") as caught:
@@ -112,7 +112,7 @@ def test_a_task_that_cannot_be_made_fails_the_pool_with_the_cause(recipe: Recipe
 
 def test_a_worker_that_dies_at_its_start_brings_the_end_of_its_log(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import os; print('a broken installation', flush=True); os._exit(4)")
-    pool = local_pool(Recipe(LIGHT), 1, environment={"PYTHONPATH": str(tmp_path)}, logs=tmp_path)
+    pool = local_pool(TaskSpec(LIGHT), 1, environment={"PYTHONPATH": str(tmp_path)}, logs=tmp_path)
     with pytest.raises(PoolError, match=r"exit code 4(.|\n)*a broken installation"):
         pool.submit(trial(1)).result(LONG)
     pool.shutdown()
@@ -122,9 +122,9 @@ CONTROLLER = f"""
 import sys, time
 from glmix_automl.trial import Trial
 from glmix_automl.workers.local import local_pool
-from glmix_automl.workers.recipe import Recipe
+from glmix_automl.workers.task_spec import TaskSpec
 from pathlib import Path
-pool = local_pool(Recipe("{LIGHT}", {{"marks": sys.argv[1]}}), 2, logs=Path(sys.argv[2]))
+pool = local_pool(TaskSpec("{LIGHT}", {{"marks": sys.argv[1]}}), 2, logs=Path(sys.argv[2]))
 futures = [pool.submit(Trial(n, "t", "f", {{"do": "hang"}})) for n in range(2)]
 futures[0].result()
 """

@@ -18,7 +18,7 @@ import json, sys, time
 import psutil
 from pyspark import SparkConf, SparkContext
 from glmix_automl.trial import Trial
-from glmix_automl.workers.recipe import Recipe
+from glmix_automl.workers.task_spec import TaskSpec
 from glmix_automl.workers.spark import spark_pool
 
 master, marks, root, java = sys.argv[1:]
@@ -34,7 +34,7 @@ context = SparkContext(conf=SparkConf().setMaster(master).setAppName("fault").se
 KILLING = (
     BEGIN
     + """
-pool = spark_pool(context, Recipe("tests.workers.tasks.Light", {"marks": marks}), 2, logs=marks + ".logs")
+pool = spark_pool(context, TaskSpec("tests.workers.tasks.Light", {"marks": marks}), 2, logs=marks + ".logs")
 
 def until(condition):
     end = time.monotonic() + 240
@@ -61,7 +61,7 @@ print(json.dumps({"executors": len(executors), "results": [r.to_json() for r in 
 WORLD = (
     BEGIN
     + """
-pool = spark_pool(context, Recipe("tests.workers.tasks.Ranked", {"marks": marks}), 1, 2, logs=marks + ".logs")
+pool = spark_pool(context, TaskSpec("tests.workers.tasks.Ranked", {"marks": marks}), 1, 2, logs=marks + ".logs")
 results = [pool.submit(Trial(n, "t", "f", {"do": "sum"})).result(240) for n in range(2)]
 pool.shutdown()
 context.stop()

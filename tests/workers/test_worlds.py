@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from glmix_automl.trial import Progress, Result, State, Trial
-from glmix_automl.workers.job import Rules
 from glmix_automl.workers.local import local_pool
-from glmix_automl.workers.pool import Pool
-from glmix_automl.workers.recipe import Recipe
+from glmix_automl.workers.pool import WorkerPool
+from glmix_automl.workers.submission import TrialPolicy
+from glmix_automl.workers.task_spec import TaskSpec
 from tests.workers.tasks import flat, rank_values
 
 pytestmark = pytest.mark.horovod
 LONG = 120.0
-RECIPE = Recipe("tests.workers.tasks.Ranked")
+SPEC = TaskSpec("tests.workers.tasks.Ranked")
 
 
 class Site:
@@ -27,8 +27,8 @@ class Site:
 
     def __init__(self, slots: int, ranks: int, logs: Path) -> None:
         self.told: list[Progress] = []
-        rules = Rules(time_limit=LONG / 2, attempts=2)
-        self.pool: Pool = local_pool(RECIPE, slots, ranks, on_progress=self.told.append, rules=rules, logs=logs)
+        policy = TrialPolicy(time_limit=LONG / 2, attempts=2)
+        self.pool: WorkerPool = local_pool(SPEC, slots, ranks, on_progress=self.told.append, policy=policy, logs=logs)
         self.numbers = 0
 
     def submit(self, **parameters: Any) -> Any:
@@ -50,7 +50,7 @@ class Site:
         return [s.state for s in self.pool.status()].count("idle") == len(self.pool.status())
 
     def pids(self) -> list[int]:
-        return [seat.launcher._process.pid for seat in self.pool.crew.seats.values()]  # type: ignore[attr-defined]
+        return [worker.launcher._process.pid for worker in self.pool.supervisor.workers.values()]  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="module")
@@ -121,9 +121,9 @@ def test_a_whole_world_killed_from_outside_is_formed_anew(pairs: Site) -> None:
     before = len(pairs.told)
     trial, neighbour = (pairs.submit(do="sum_for", seconds=2.0) for _ in range(2))
     pairs.until(lambda: {p.number for p in pairs.told[before:]} >= {pairs.numbers - 1, pairs.numbers})
-    world = next(w for w, job in pairs.pool._running.items() if job.trial.number == pairs.numbers - 1)
-    for seat in list(world.seats):
-        os.kill(seat.launcher._process.pid, signal.SIGKILL)  # type: ignore[attr-defined]
+    world = next(w for w, submission in pairs.pool._running.items() if submission.trial.number == pairs.numbers - 1)
+    for worker in list(world.workers):
+        os.kill(worker.launcher._process.pid, signal.SIGKILL)  # type: ignore[attr-defined]
     result, undisturbed = trial.result(LONG), neighbour.result(LONG)
     assert (result.state, result.attempts) == (State.FINISHED, 2)
     assert (undisturbed.state, undisturbed.attempts) == (State.FINISHED, 1)

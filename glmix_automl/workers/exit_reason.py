@@ -11,28 +11,28 @@ _NEAR = 0.8  # of the memory there is: a killed worker this large was probably k
 
 
 @dataclass(frozen=True)
-class MemoryWitness:
+class OomKillCounts:
     """The kernel's counts of out-of-memory kills (of this control group, of the machine) at one moment."""
 
     kills: tuple[int, ...]
 
     @classmethod
-    def now(cls) -> "MemoryWitness":
+    def read(cls) -> "OomKillCounts":
         """Reads the counts; where none can be read, there are none."""
         return cls(tuple(_kills(path, key) for path, key in _counters()))
 
-    def accuses(self, later: "MemoryWitness") -> bool:
+    def rose(self, later: "OomKillCounts") -> bool:
         """Whether some count rose between this moment and a later one."""
         return any(after > before for before, after in zip(self.kills, later.kills, strict=True))
 
 
-def explain(code: int, *, oom: bool, rss: int = 0, limit: int | None = None) -> str:
+def explain_exit(code: int, *, oom: bool, resident_bytes: int = 0, limit: int | None = None) -> str:
     """The end of a process in words.
 
     Args:
         code: as `subprocess.Popen.returncode`: negative for a signal.
         oom: whether the kernel counted an out-of-memory kill while the process lived.
-        rss: its resident memory when last heard of, bytes.
+        resident_bytes: its resident memory when last heard of, bytes.
         limit: the memory there is for it, bytes; None: as `memory_limit`.
     """
     if code >= 0:
@@ -41,10 +41,10 @@ def explain(code: int, *, oom: bool, rss: int = 0, limit: int | None = None) -> 
     if code != -signal.SIGKILL:
         return f"its process crashed with {name}"
     limit = memory_limit() if limit is None else limit
-    used = f"it used {rss / 1e9:.1f} of {limit / 1e9:.1f} GB when last heard of"
+    used = f"it used {resident_bytes / 1e9:.1f} of {limit / 1e9:.1f} GB when last heard of"
     if oom:
         return f"out of memory: its process was killed by the kernel's out-of-memory killer ({used})"
-    if rss > _NEAR * limit:
+    if resident_bytes > _NEAR * limit:
         return f"out of memory, by all appearances: its process was killed with {name} while {used}"
     return f"its process was killed with {name}"
 

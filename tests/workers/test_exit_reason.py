@@ -2,11 +2,11 @@
 
 import pytest
 
-from glmix_automl.workers.death import MemoryWitness, explain, memory_limit
+from glmix_automl.workers.exit_reason import OomKillCounts, explain_exit, memory_limit
 
 
 @pytest.mark.parametrize(
-    ("code", "oom", "rss", "expected"),
+    ("code", "oom", "size", "expected"),
     [
         (0, False, 0, "ended by itself with exit code 0"),
         (-11, False, 0, "crashed with SIGSEGV"),
@@ -16,15 +16,15 @@ from glmix_automl.workers.death import MemoryWitness, explain, memory_limit
         (-15, True, 900, "crashed with SIGTERM"),
     ],
 )
-def test_an_end_is_named_after_its_cause(code: int, oom: bool, rss: int, expected: str) -> None:
-    reason = explain(code, oom=oom, rss=rss, limit=1000)
+def test_an_end_is_named_after_its_cause(code: int, oom: bool, size: int, expected: str) -> None:
+    reason = explain_exit(code, oom=oom, resident_bytes=size, limit=1000)
     assert expected in reason
     assert ("out of memory" in reason) == ("out of memory" in expected)
 
 
 def test_the_kernel_accuses_when_a_count_of_kills_rose() -> None:
-    assert MemoryWitness((1, 5)).accuses(MemoryWitness((1, 6)))
-    assert not MemoryWitness((1, 5)).accuses(MemoryWitness((1, 5)))
+    assert OomKillCounts((1, 5)).rose(OomKillCounts((1, 6)))
+    assert not OomKillCounts((1, 5)).rose(OomKillCounts((1, 5)))
 
 
 def test_there_is_memory_here() -> None:

@@ -1,32 +1,34 @@
-"""Seats and worlds: what the pool knows of each rank's process, and of the ranks that work together."""
+"""What the controller knows of each worker's process, and of the ranks that work together in a world."""
 
 import enum
 import time
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from glmix_automl.workers.channel import Channel, Message
+from glmix_automl.workers.channel import Channel
+from glmix_automl.workers.executor import SlotState
+from glmix_automl.workers.protocol import Message
 from glmix_automl.workers.world import Rendezvous
 
 
 class Launcher(Protocol):
-    """Starts and kills the processes of one seat, one at a time; the end of each is told to `Crew.exited`."""
+    """Starts and kills the processes of one worker, one at a time; the end of each is told to `Supervisor.on_exit`."""
 
     def start(self, incarnation: int) -> None:
-        """Starts a process that registers under the seat's name and this incarnation."""
+        """Starts a process that registers under the worker's name and this incarnation."""
         ...
 
     def kill(self) -> None:
-        """Kills the seat's process, if it has one."""
+        """Kills the worker's process, if it has one."""
         ...
 
     def dismiss(self) -> None:
-        """The seat is given up: nothing will be started there again."""
+        """The worker is given up: nothing will be started there again."""
         ...
 
 
-class Phase(enum.Enum):
-    """What a seat's process is up to."""
+class WorkerState(enum.Enum):
+    """What a worker's process is up to."""
 
     STARTING = "starting"  # not there yet, or importing
     FREE = "free"  # can be put in a world
@@ -36,31 +38,38 @@ class Phase(enum.Enum):
 
 
 @dataclass(eq=False)
-class Seat:
-    """A place for one rank's process, which is replaced when it dies.
+class WorkerHandle:
+    """A worker: a place for one rank's process, which is replaced when it dies.
 
     Attributes:
+        state: change it by `enter`.
+        since: when the state began, seconds since the epoch.
         incarnation: of its process, from 0; what an earlier one still says is not heard.
         rank: in its last world; kept where possible, so that what the task holds stays right.
-        rss: resident bytes when last heard of.
+        resident_bytes: when last heard of.
         heard: when that was, on the monotonic clock.
         failures: starts that failed in a row.
         alive: whether it has a process whose end was not told yet.
-        verdict: why the pool killed it, if it did.
+        kill_reason: why the pool killed it, if it did.
     """
 
     name: str
     launcher: Launcher
-    phase: Phase = Phase.STARTING
+    state: WorkerState = WorkerState.STARTING
+    since: float = field(default_factory=time.time)
     incarnation: int = -1
     link: Channel | None = None
     world: "World | None" = None
     rank: int | None = None
-    rss: int = 0
+    resident_bytes: int = 0
     heard: float = 0.0
     failures: int = 0
     alive: bool = False
-    verdict: str = ""
+    kill_reason: str = ""
+
+    def enter(self, state: WorkerState) -> None:
+        """Enters a state."""
+        self.state, self.since = state, time.time()
 
     def send(self, message: Message) -> None:
         """Sends a command; a broken channel is noticed where it is read."""
@@ -77,30 +86,30 @@ class World:
 
     Attributes:
         number: the lowest that was free when it was formed; its name in results.
-        state: `starting`, `idle`, `busy` or `lost`.
-        waiting: seats whose answer to the last command is still out.
+        state: change it by `enter`.
+        waiting: workers whose answer to the last command is still out.
         since: when the state began, seconds since the epoch.
     """
 
     number: int
-    seats: list[Seat]
+    workers: list[WorkerHandle]
     rendezvous: Rendezvous | None = None
-    state: str = "starting"
-    waiting: set[Seat] = field(default_factory=set)
+    state: SlotState = SlotState.STARTING
+    waiting: set[WorkerHandle] = field(default_factory=set)
     since: float = field(default_factory=time.time)
 
-    def turn(self, state: str) -> None:
+    def enter(self, state: SlotState) -> None:
         """Enters a state."""
         self.state, self.since = state, time.time()
 
     def command(self, message: Message) -> None:
         """Sends a command to every rank and waits for every rank's answer."""
-        self.waiting = set(self.seats)
-        for seat in self.seats:
-            seat.send(message)
+        self.waiting = set(self.workers)
+        for worker in self.workers:
+            worker.send(message)
 
-    def met(self) -> None:
-        """The ranks have found each other, or will not: the rendezvous is no longer needed."""
+    def close_rendezvous(self) -> None:
+        """The ranks have found each other, or will not."""
         if self.rendezvous is not None:
             self.rendezvous.close()
             self.rendezvous = None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-class Loop:
+class EventLoop:
     """Runs calls in the order in which they were posted, and timers when they are due, on one thread."""
 
     def __init__(self, name: str, on_error: Callable[[Exception], None]) -> None:

@@ -10,8 +10,8 @@ from glmix_automl.workers.executor import Task
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How every rank makes its `Task`.
+class TaskSpec:
+    """A task specification: how every rank makes its `Task`.
 
     Attributes:
         name: dotted name of a callable that returns the task, usually a class: `package.module.Name`.

@@ -1,4 +1,4 @@
-"""A trial on its way through a pool, and the rules it is treated by."""
+"""A trial on its way through a pool, and the policy by which it is treated."""
 
 import time
 from concurrent.futures import Future
@@ -8,7 +8,7 @@ from glmix_automl.trial import Result, Trial
 
 
 @dataclass(frozen=True)
-class Rules:
+class TrialPolicy:
     """How a pool treats trials.
 
     Attributes:
@@ -24,26 +24,26 @@ class Rules:
     start_seconds: float | None = 600.0
 
 
-DEFAULT_RULES = Rules()
+DEFAULT_POLICY = TrialPolicy()
 
 
 @dataclass(eq=False)
-class Job:
-    """A submitted trial: `held` are the worker-seconds of attempts that were lost."""
+class Submission:
+    """A submitted trial; `lost_seconds` are the worker-seconds of attempts that were lost."""
 
     trial: Trial
     future: "Future[Result]"
     attempts: int = 0
-    held: float = 0.0
+    lost_seconds: float = 0.0
     started: float = 0.0
     stopping: bool = False
     stack: str = ""
     result: Result | None = None
 
-    def settle(self, result: Result, worker: str, ranks: int) -> None:
+    def complete(self, result: Result, worker: str, ranks: int) -> None:
         """Completes the future with what the controller knows of the trial."""
         ended = time.time()
-        seconds = self.held + (ended - self.started) * ranks
+        seconds = self.lost_seconds + (ended - self.started) * ranks
         self.future.set_result(
             replace(
                 result,
