@@ -42,6 +42,7 @@ HOMES = {
     "mlflow": {"tracking", "serving", "cli"},
     "matplotlib": {"prepare/report", "reporting"},
     "lightgbm": {"training/boosting"},
+    "numba": {"models", "training"},
     "pandas": {"reporting", "tracking", "serving", "prepare", "generate", "api"},
 }
 MODULES = sorted(
