@@ -3,8 +3,8 @@
     python benchmarks/random_effects.py                    # some minutes, 2 GB
     python benchmarks/random_effects.py --largest 10000000 # entities of the last rung; 10 GB
 
-Figures are processor seconds of one thread, so that a busy machine does not change them; the baselines solve a sample of
-the same entities in the same call, to the same minimum (checked), one after the other, as GDMix does on each core.
+Figures are processor seconds of one thread, so that a busy machine does not change them; the baselines solve a sample
+of the same entities in the same call, to the same minimum (checked), one after the other, as GDMix does on each core.
 """
 
 import argparse

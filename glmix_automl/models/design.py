@@ -47,7 +47,9 @@ class Design:
         """Of numerics alone, float32 [rows, numerics]."""
         rows, width = numerics.shape
         none = np.zeros(0, np.int32), np.zeros(0, np.float32)
-        return cls(intercept, np.ascontiguousarray(numerics, np.float32), np.zeros(rows + 1, np.int64), *none, 1 + width)
+        return cls(
+            intercept, np.ascontiguousarray(numerics, np.float32), np.zeros(rows + 1, np.int64), *none, 1 + width
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ from glmix_automl.models.design import Coefficients, Design, Floats, Grouping, c
 
 EXACT = 64  # columns of an entity, at most, for Cholesky
 TILE = 256  # rows gathered at once: with EXACT columns 128 kB, which stay in the cache
-STEPS = 100  # at most, halved ones included
+STEPS = 200  # at most, halved ones included
 DECREMENT = 1e-6  # square of the Newton decrement before the last step
 OVERSHOT = 0.5  # share of the slope at a step's begin that its end may have, the other way
 CHUNKS = 8  # per thread, of entities, of even cost
@@ -155,7 +155,8 @@ def _gather(intercept, numerics, splits, ids, values, rows, local, matrix):  # t
 
 @compiled
 def _newton(  # type: ignore[no-untyped-def]
-    intercept, numerics, splits, ids, values, rows, label, weight, offset, local, space, precision, prior, mean, variance
+    intercept, numerics, splits, ids, values, rows, label, weight, offset, local, space,
+    precision, prior, mean, variance,
 ):  # fmt: skip
     """One entity by Cholesky; writes `mean` and `variance`, returns the steps."""
     size, count = len(mean), len(rows)
@@ -177,7 +178,7 @@ def _newton(  # type: ignore[no-untyped-def]
         slope = 0.0
         for i in range(size):
             slope += gradient[i] * step[i]
-        if slope > OVERSHOT * share * decrement and share > 1e-9:
+        if slope > OVERSHOT * decrement and share > 1e-9:
             share *= 0.5
             for i in range(size):
                 theta[i] = before[i] + share * step[i]
@@ -255,7 +256,7 @@ def _step(factor, gradient, step):  # type: ignore[no-untyped-def]
 
 @compiled
 def _diagonal(factor, variance):  # type: ignore[no-untyped-def]
-    """Diagonal of the inverse of a matrix from its Cholesky factor: squared lengths of the factor's inverse's columns."""
+    """Diagonal of a matrix's inverse from its Cholesky factor: the squared columns of the factor's inverse."""
     size = len(variance)
     column = np.empty(size)
     for j in range(size):
@@ -298,7 +299,7 @@ def _newton_free(  # type: ignore[no-untyped-def]
             diagonal[places[entry]] += cells[entry] ** 2 * bend[owners[entry]]
         for i in range(size):
             slope += gradient[i] * step[i]
-        if slope > OVERSHOT * share * decrement and share > 1e-9:
+        if slope > OVERSHOT * decrement and share > 1e-9:
             share *= 0.5
             theta[:] = before + share * step
             continue
