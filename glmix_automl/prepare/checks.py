@@ -53,6 +53,8 @@ class Report(Config):
     features: tuple[FeatureCheck, ...]
     entities: dict[str, EntityProfile]
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    """What was guessed when the tables were read: units and spans of times, shares of ids that joined."""
 
 
 def checked(

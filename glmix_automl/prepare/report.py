@@ -42,6 +42,7 @@ def page(report: Report, found: Profile) -> str:
         warnings or '<p class="fine">No warnings.</p>',
         "<h2>Splits</h2>" + _table(("split", "rows", "positive", "base rate (weighted)"), split_cells(report)),
         "<h2>On the way</h2>" + _table(("what", "count"), [(k, f"{n:,}") for k, n in noticed(report).items()]),
+        "<h2>Taken for granted</h2>" + "".join(f"<p>{escape(n)}</p>" for n in report.notes),
         *(f"<h2>{escape(title)}</h2>{picture}" for title, picture in charts(report, found)),
         "<h2>Features</h2>" + _table(FEATURE_HEAD, [feature_cells(f) for f in report.features]),
         "<p>AUC: of the feature alone on validation, from bins. PSI: drift of validation against train.</p>",
