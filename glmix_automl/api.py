@@ -221,7 +221,7 @@ class Study:
         """
         if history.best is None:
             raise StudyError(f"{self.folder.path}: no trial left a model, of {len(history.results)} that ended")
-        return Judge(Dataset.open(self.settings.dataset), self.folder.files, history)
+        return Judge(self.folder.open_dataset("test"), self.folder.files, history)
 
     def board(self) -> Leaderboard:
         """The leaderboard of what there is so far.

@@ -37,6 +37,8 @@ def load(path: str | Path, kind: type[Model], overrides: Iterable[str] = ()) -> 
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is no UTF-8 text: {error.reason} at byte {error.start}") from error
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -23,5 +23,5 @@ def run(options: argparse.Namespace) -> int:
     if options.overrides:
         overrides = [f"settings.{text}" for text in options.overrides]
         settings = load(folder.path / layout.STUDY, StudyRecord, overrides).settings
-    # The folder may have been moved since it was begun.
-    return work(Study(settings.model_copy(update={"study": str(folder.path)})), resume=True)
+        settings = settings.model_copy(update={"study": str(folder.path)})
+    return work(Study(settings), resume=True)

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glmix_automl.dataset import Dataset
-from glmix_automl.study.settings import SearchSettings, Workers
+from glmix_automl.study.folder import StudyRecord
+from glmix_automl.study.settings import Workers
 from glmix_automl.trial import Progress
 from glmix_automl.workers.executor import Executor
 from glmix_automl.workers.task_spec import TaskSpec
@@ -22,13 +23,13 @@ STREAM_SHARE = 0.75  # of what is left: the rest is for the tensors of the block
 LOGS = "logs"  # in the study's folder: what the workers print
 
 
-def evaluator(settings: SearchSettings, dataset: Dataset) -> TaskSpec:
-    """How a worker makes its task.
+def evaluator(record: StudyRecord, dataset: Dataset) -> TaskSpec:
+    """How a worker makes its task, on the dataset that the study began with and no other.
 
     Raises:
         DataError: the memory the workers may use is too little even for a stream of the dataset.
     """
-    workers = settings.workers
+    settings, workers = record.settings, record.settings.workers
     arguments = {
         "dataset": settings.dataset,
         "study": settings.study,
@@ -37,6 +38,8 @@ def evaluator(settings: SearchSettings, dataset: Dataset) -> TaskSpec:
         "trial_seconds": workers.trial_seconds,
         "averaging": workers.averaging,
         "block_rows": block_rows(workers, dataset),
+        "digest": record.digest,
+        "fingerprints": record.fingerprints,
     }
     return TaskSpec(EVALUATOR, arguments)
 
