@@ -74,7 +74,8 @@ def _local(workers: Workers, spec: TaskSpec, folder: Path, on_progress: Callable
         workers.ranks,
         threads=workers.threads,
         on_progress=on_progress,
-        policy=_rules(workers),
+        policy=_policy(workers),
+        memory_bytes=_memory(workers),
         logs=folder / LOGS,
     )
 
@@ -82,7 +83,7 @@ def _local(workers: Workers, spec: TaskSpec, folder: Path, on_progress: Callable
 def _in_process(workers: Workers, spec: TaskSpec, folder: Path, on_progress: Callable[[Progress], None]) -> Executor:
     from glmix_automl.workers.in_process import InProcessExecutor
 
-    return InProcessExecutor(spec.make, workers.slots, on_progress=on_progress, time_limit=workers.trial_seconds)
+    return InProcessExecutor(spec.make, on_progress=on_progress, time_limit=workers.trial_seconds)
 
 
 def _spark(workers: Workers, spec: TaskSpec, folder: Path, on_progress: Callable[[Progress], None]) -> Executor:
@@ -98,11 +99,16 @@ def _spark(workers: Workers, spec: TaskSpec, folder: Path, on_progress: Callable
         workers.ranks,
         threads=workers.threads,
         on_progress=on_progress,
-        policy=_rules(workers),
+        policy=_policy(workers),
+        memory_bytes=_memory(workers),
     )
 
 
-def _rules(workers: Workers) -> "TrialPolicy":
+def _memory(workers: Workers) -> int | None:
+    return None if workers.memory_limit_mb is None else int(workers.memory_limit_mb * 1e6)
+
+
+def _policy(workers: Workers) -> "TrialPolicy":
     from glmix_automl.workers.pool import TrialPolicy
 
     return TrialPolicy(time_limit=workers.trial_seconds, attempts=workers.attempts)
