@@ -1,5 +1,6 @@
 """The folder of a study: what it was told to do, on what data, and where its journal and artefacts lie."""
 
+import json
 import uuid
 from pathlib import Path
 from typing import Literal
@@ -7,13 +8,14 @@ from typing import Literal
 import pydantic
 
 from glmix_automl import layout
-from glmix_automl.config import Config, load
+from glmix_automl.config import Config, parse
 from glmix_automl.dataset import Dataset
 from glmix_automl.dataset.fingerprint import confirm
 from glmix_automl.errors import ConfigError, StudyError
 from glmix_automl.layout import Folder
 from glmix_automl.study import history, lock
 from glmix_automl.study.history import History
+from glmix_automl.study.seal import seal, unseal
 from glmix_automl.study.settings import SearchSettings
 from glmix_automl.version import VERSION
 
@@ -59,10 +61,18 @@ class StudyFolder:
             raise StudyError(
                 f"{self.path}: no study here (it has no {layout.STUDY}); begin one with glmix-automl search"
             )
+        path = self.path / layout.STUDY
         try:
-            found = load(self.path / layout.STUDY, StudyRecord)
-        except ConfigError as error:
-            raise StudyError(f"{error}; this is no study of this version ({VERSION}), or it is damaged") from error
+            text, _ = unseal(path.read_bytes())
+            found = parse(json.loads(text), StudyRecord, str(path))
+        except OSError as error:
+            raise StudyError(f"{path}: cannot be read: {error.strerror}") from error
+        except (ConfigError, ValueError, TypeError) as error:
+            told = str(error).removeprefix(f"{path}: ")
+            raise StudyError(
+                f"{path}: {told}; it is damaged, or of another version than this ({VERSION}): restore it, or go on "
+                "with the version that began the study"
+            ) from error
         return found.model_copy(update={"settings": found.settings.model_copy(update={"study": str(self.path)})})
 
     def open_dataset(self, *splits: str) -> Dataset:
@@ -82,7 +92,7 @@ class StudyFolder:
 
     def write(self, record: StudyRecord) -> None:
         """Writes `study.json`, whole or not at all."""
-        self.files.write(layout.STUDY, record.model_dump_json(indent=1))
+        self.files.write(layout.STUDY, seal(record.model_dump_json(indent=1).encode()))
 
     def history(self) -> History:
         """What has happened so far; empty if the study was begun and has no journal yet."""

@@ -57,8 +57,9 @@ def test_nobody_takes_another_dataset_for_the_studys(made: Path, tmp_path: Path)
         lambda text: text[: len(text) // 2],
         lambda text: text.replace(b'"race"', b'"r\xffce"'),
         lambda text: b"",
+        lambda text: text.replace(b'"seed": 3', b'"seed": 7'),
     ],
-    ids=["another version", "cut", "no text", "empty"],
+    ids=["another version", "cut", "no text", "empty", "one digit"],
 )
 def test_a_study_of_another_version_or_damaged_is_an_error_of_the_study(made: Path, tmp_path: Path, damage) -> None:  # type: ignore[no-untyped-def]
     shutil.copytree(made / "tonight", tmp_path / "study")
