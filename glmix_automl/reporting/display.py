@@ -1,6 +1,5 @@
 """The study on a terminal: tables for the leaderboard, and for what goes on."""
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,22 +8,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from glmix_automl.pages.numbers import number, p_value, seconds
 from glmix_automl.reporting.leaderboard import Leaderboard, Row, entry_model
 from glmix_automl.study.history import History
 from glmix_automl.study.settings import Limits
 
 WIDE = 110  # characters that all columns need
 WINNER_STYLE = "bold green"
-
-
-def seconds(value: float) -> str:
-    """A duration in few characters: 8.2 s, 3 min 20 s, 2 h 05 min."""
-    if value < 60:
-        return f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def leaderboard_view(board: Leaderboard, title: str, width: int) -> RenderableType:
@@ -57,18 +47,6 @@ def leaderboard_view(board: Leaderboard, title: str, width: int) -> RenderableTy
 def _test_auc(row: Row) -> str:
     interval = "" if row.test_low is None else f" [{row.test_low:.4f}, {row.test_high:.4f}]"
     return number(row.test_auc, 4) + interval
-
-
-def number(value: float | None, digits: int) -> str:
-    """A number, or a dash where there is none."""
-    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
-
-
-def p_value(value: float | None) -> str:
-    """A p-value without false precision."""
-    if value is None:
-        return "–"
-    return "<0.0001" if value < 1e-4 else f"{value:.2g}" if value < 0.01 else f"{value:.2f}"
 
 
 def status_view(
