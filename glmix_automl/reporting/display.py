@@ -13,12 +13,13 @@ from glmix_automl.reporting.leaderboard import Leaderboard, Row, entry_model
 from glmix_automl.study.history import History
 from glmix_automl.study.settings import Limits
 
-WIDE = 110  # characters that all columns need
+DROPPED = ("steps", "evaluation", "training", "trials", "member", "p", "workers", "validation")
+"""Columns that a narrow terminal goes without, the first of them first; entry and interval are always whole."""
 WINNER_STYLE = "bold green"
 
 
 def leaderboard_view(board: Leaderboard, title: str, width: int) -> RenderableType:
-    """The poster's columns and more, the winner first, and what each model is; fewer columns below 110 characters."""
+    """The poster's columns and more, the winner first, and what each model is; as many columns as have room."""
     columns: dict[str, Callable[[Row], str]] = {
         "": lambda row: str(row.place),
         "entry": lambda row: row.entry,
@@ -32,11 +33,13 @@ def leaderboard_view(board: Leaderboard, title: str, width: int) -> RenderableTy
         "member": lambda row: number(row.member_auc, 4),
         "p": lambda row: "" if row.place == 1 else p_value(row.p_value),
     }
-    if width < WIDE:
-        columns = {name: show for name, show in columns.items() if name not in ("steps", "training", "evaluation")}
+    needed = {name: max(len(text) for text in (name, *map(show, board.rows))) + 2 for name, show in columns.items()}
+    for name in DROPPED:
+        if sum(needed[name] for name in columns) + 2 > width:
+            del columns[name]
     table = Table(title=title, box=box.SIMPLE_HEAD, title_style="bold", title_justify="left")
     for name in columns:
-        table.add_column(name, justify="left" if name in ("", "entry") else "right", no_wrap=name != "entry")
+        table.add_column(name, justify="left" if name in ("", "entry") else "right", no_wrap=True)
     for row in board.rows:
         table.add_row(*(Text(show(row)) for show in columns.values()), style=WINNER_STYLE if row.place == 1 else None)
     models = [Text(f"  {row.place}  {row.entry}, trial {row.trial}: {row.model}") for row in board.rows]
