@@ -225,7 +225,7 @@ class Study:
         """
         if history.best is None:
             raise StudyError(f"{self.folder.path}: no trial left a model, of {len(history.results)} that ended")
-        return Evaluation(self.folder.open_dataset("test"), self.folder.files, history)
+        return Evaluation(self.folder.open_dataset("validation", "test"), self.folder.files, history)
 
     def board(self) -> Leaderboard:
         """The leaderboard of what there is so far.

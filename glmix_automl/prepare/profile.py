@@ -65,6 +65,8 @@ class Profile(Config):
     histograms: dict[str, Histograms]
     """Feature -> its counts. Bin 0 of terms is id 0; a bag's bins count its ids."""
     entities: dict[str, EntityProfile]
+    edges: dict[str, tuple[float, ...]] = {}
+    """Numeric feature -> upper bounds of its bins, as encoded; the last bin has none."""
 
 
 def profile(frames: dict[str, DataFrame], schema: Schema) -> Profile:
@@ -86,6 +88,7 @@ def profile(frames: dict[str, DataFrame], schema: Schema) -> Profile:
         base_rates={s: base_rate(weights[i]) for i, s in enumerate(SPLITS)},
         histograms={f.name: _histograms(t) for f, t in zip(schema.features, tables, strict=True)},
         entities=_entities(frames, schema.entities),
+        edges={f.name: tuple(bounds) for f, bounds in zip(schema.numerics, edges, strict=True)},
     )
 
 

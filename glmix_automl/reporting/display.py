@@ -33,9 +33,9 @@ def leaderboard_view(board: Leaderboard, title: str, width: int) -> RenderableTy
         "member": lambda row: number(row.member_auc, 4),
         "p": lambda row: "" if row.place == 1 else p_value(row.p_value),
     }
-    needed = {name: max(len(text) for text in (name, *map(show, board.rows))) + 2 for name, show in columns.items()}
+    needed = {name: max(len(text) for text in (name, *map(show, board.rows))) + 3 for name, show in columns.items()}
     for name in DROPPED:
-        if sum(needed[name] for name in columns) + 2 > width:
+        if sum(needed[name] for name in columns) + 1 > width:
             del columns[name]
     table = Table(title=title, box=box.SIMPLE_HEAD, title_style="bold", title_justify="left")
     for name in columns:
