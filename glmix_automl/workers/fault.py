@@ -5,6 +5,7 @@ import errno
 
 from glmix_automl.workers.collective import is_lost
 
+DISK_SECONDS = 10.0  # between attempts while the disk is full
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 

@@ -19,7 +19,7 @@ from glmix_automl.trial import Progress, Result, Trial
 from glmix_automl.workers.channel import Channel, Listener
 from glmix_automl.workers.event_loop import EventLoop
 from glmix_automl.workers.executor import SlotState, WorkerStatus
-from glmix_automl.workers.fault import Fault
+from glmix_automl.workers.fault import DISK_SECONDS, Fault
 from glmix_automl.workers.handle import WorkerHandle, WorkerState, World
 from glmix_automl.workers.process import ProcessExit
 from glmix_automl.workers.protocol import (
@@ -39,7 +39,6 @@ from glmix_automl.workers.worlds import RendezvousAddress
 
 log = logging.getLogger(__name__)
 
-DISK_SECONDS = 10.0  # between attempts while the disk is full
 _QUIT_SECONDS = 2.0  # for a worker told to quit
 _CLOSE_SECONDS = 15.0  # for the ends of all processes to be told
 

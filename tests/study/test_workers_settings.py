@@ -1,6 +1,7 @@
 """What `workers` of a search file accepts, and that it reaches the workers."""
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,19 @@ def test_in_process_is_one_trial_after_the_other(tmp_path: Path) -> None:
         assert pool.slots == 1
         results = [pool.submit(Trial(n, "t", "f")).result(10) for n in range(3)]
         assert [(r.metrics["pid"], r.metrics["calls"]) for r in results] == [(os.getpid(), n) for n in (1, 2, 3)]
+
+
+def test_a_full_disk_is_waited_out_in_process_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("glmix_automl.workers.in_process.DISK_SECONDS", 0.05)
+    full = tmp_path / "full"
+    full.touch()
+    with executor(parse({"place": "in_process"}, Workers, "workers"), LIGHT, tmp_path, lambda progress: None) as pool:  # type: ignore[attr-defined]
+        future = pool.submit(Trial(1, "t", "f", {"do": "write", "full": str(full)}))
+        time.sleep(0.3)
+        assert not future.done()
+        full.unlink()
+        assert future.result(10).state is State.FINISHED
+        assert future.result().attempts > 1
 
 
 @pytest.mark.parametrize("told", [{"slots": 2}, {"ranks": 2}, {"memory_limit_mb": 100}])
