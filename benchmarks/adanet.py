@@ -25,12 +25,13 @@ import numpy as np
 
 from glmix_automl import config
 from glmix_automl.errors import GlmixError
-from glmix_automl.models.mixture import Targets, fit_mixture
+from glmix_automl.models.mixture import Targets
 from glmix_automl.search import STRATEGIES, Strategy
 from glmix_automl.search.adanet import AdaNet
 from glmix_automl.search.growth.options import AdaNetOptions
 from glmix_automl.search.growth.structure import structure
 from glmix_automl.study.settings import EntrySettings, SearchSettings
+from glmix_automl.training.mixture_weights import fit_mixture
 from glmix_automl.trial import Result, Trial
 
 

@@ -26,7 +26,7 @@ import numpy as np
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from glmix_automl.models.coordinate import Differentiable
+from glmix_automl.models.differentiable import Differentiable
 from glmix_automl.training.evaluate import Evaluator
 from glmix_automl.training.loop import Loop
 from glmix_automl.trial import Result, Trial

@@ -31,12 +31,13 @@ from sklearn.linear_model import LogisticRegression
 from glmix_automl import metrics
 from glmix_automl.dataset import Block, Dataset
 from glmix_automl.models import FAMILIES
-from glmix_automl.training.full_batch import fit_exactly
+from glmix_automl.training.full_batch import FullBatch
 from glmix_automl.training.loop import Loop
 from glmix_automl.training.measure import Point
 from glmix_automl.training.resident import Resident, batch_starts
 from glmix_automl.training.schedule import factors
-from glmix_automl.training.source import ResidentSource
+from glmix_automl.training.source import ResidentBlocks, Source
+from glmix_automl.training.trainer import Budget, Setting
 from glmix_automl.workers.collective import Alone
 from tests.dataset_maker import make_dataset
 
@@ -74,8 +75,9 @@ def optimum(folder: str) -> float:
     def validate(_: object) -> Point:
         return Point(0.5, metrics.log_loss(held.label, coordinate.score(rows)))
 
-    source = ResidentSource(coordinate, train, len(train), 1)
-    fit = fit_exactly(coordinate, source, len(train), train.weight, validate, lambda _: False, Alone())
+    blocks = ResidentBlocks(coordinate.prepare(train.rows), len(train), len(train), 1)
+    source = Source(blocks, len(train), train.weight, 0, validate, list)
+    fit = FullBatch(Setting(Alone())).train(coordinate, source, Budget(1.0), lambda _: False)
     assert fit.best is not None
     print(
         f"optimum: held-out log loss {fit.best.loss:.5f} after {fit.steps} passes, {fit.train_seconds:.1f} s",

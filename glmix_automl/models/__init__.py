@@ -1,37 +1,51 @@
-"""Families by name; each is imported when first asked for, as they load TensorFlow."""
+"""Families by name. Nothing here loads TensorFlow before a coordinate is built."""
 
-import importlib
-from collections.abc import Iterator, Mapping
+import difflib
+from collections.abc import Mapping
+from typing import Any
 
 from glmix_automl.errors import TrialError
-from glmix_automl.models.family import ModelFamily
+from glmix_automl.models import parameters
+from glmix_automl.models.family import FamilyParameters, ModelFamily
+from glmix_automl.models.mixture import MIXTURE_FAMILY
+
+FAMILIES: dict[str, ModelFamily[Any]] = {
+    family.name: family
+    for family in (
+        parameters.LOGISTIC,
+        parameters.SUBNETWORK,
+        parameters.CROSS,
+        parameters.FACTORISATION,
+        parameters.TREES,
+        MIXTURE_FAMILY,
+    )
+}
+"""Name -> family. A new one is a line here."""
 
 
-class _Families(Mapping[str, ModelFamily]):
-    _homes = {
-        "logistic": "glmix_automl.models.logistic",
-        "subnetwork": "glmix_automl.models.subnetwork",
-        "cross": "glmix_automl.models.cross",
-        "factorisation": "glmix_automl.models.factorisation",
-        "trees": "glmix_automl.models.trees",
-    }
+def family_of(name: str) -> ModelFamily[Any]:
+    """The family of a name.
 
-    def __getitem__(self, name: str) -> ModelFamily:
-        if name not in self._homes:
-            raise TrialError(f"unknown family {name!r}; there are {', '.join(self._homes)}")
-        family: ModelFamily = importlib.import_module(self._homes[name]).FAMILY
-        return family
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._homes)
-
-    def __len__(self) -> int:
-        return len(self._homes)
+    Raises:
+        TrialError: there is none.
+    """
+    if name not in FAMILIES:
+        near = difflib.get_close_matches(name, FAMILIES, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(FAMILIES)}"
+        raise TrialError(f"unknown family {name!r}; {hint}")
+    return FAMILIES[name]
 
 
-FAMILIES: Mapping[str, ModelFamily] = _Families()
-"""Name -> family. A new one is a module with a `FAMILY` and a line above.
+def check(name: str, given: Mapping[str, Any]) -> FamilyParameters:
+    """The parameters of a trial, checked, defaults filled in. Loads no TensorFlow, so that a race can be checked before
+    anything starts; trials of family `mixture` take none.
 
-Raises, on access:
-    TrialError: no such family.
-"""
+    Args:
+        name: of the family.
+        given: as in `Trial.parameters`.
+
+    Raises:
+        TrialError: an unknown family or parameter (and which was meant), or a value out of range.
+    """
+    found: FamilyParameters = family_of(name).resolve(given)
+    return found

@@ -11,7 +11,7 @@ import numpy as np
 from glmix_automl import config
 from glmix_automl.errors import DataError
 from glmix_automl.layout import COORDINATE, SCHEMA, WEIGHTS, Folder
-from glmix_automl.models import FAMILIES
+from glmix_automl.models import family_of
 from glmix_automl.models.coordinate import Coordinate
 from glmix_automl.schema import Schema
 
@@ -45,7 +45,7 @@ def save_coordinate(
     description = {
         "version": VERSION,
         "family": coordinate.family,
-        "parameters": coordinate.parameters,
+        "parameters": coordinate.parameters.model_dump(),
         "weights": {name: list(array.shape) for name, array in arrays.items()},
         "training": dict(training or {}),
     }
@@ -95,8 +95,7 @@ def load_coordinate(folder: Folder, schema: Schema) -> Coordinate:
         DataError: files are missing or damaged, or the weights do not fit the schema.
     """
     description = describe(folder)
-    family = FAMILIES[description["family"]]
-    coordinate = family.build(schema, description["parameters"], seed=0)
+    coordinate = family_of(description["family"]).build(schema, description["parameters"], seed=0)
     coordinate.restore(load_arrays(folder), folder.path(WEIGHTS))
     return coordinate
 

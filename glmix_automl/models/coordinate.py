@@ -1,42 +1,48 @@
-"""The role of a coordinate, one term `h_k` of the model, and of those trained by gradient steps on plain variables."""
+"""The role of a coordinate, one term `h_k` of the model."""
 
 import abc
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+import enum
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
-import tensorflow as tf
 
-from glmix_automl.errors import DataError
-from glmix_automl.models.parts import Part
-from glmix_automl.models.rows import Rows, bases, signature, taker
+from glmix_automl.models.family import FamilyParameters
 from glmix_automl.schema import Schema
-from glmix_automl.trial import Value
 
-Gradient: TypeAlias = "tf.Tensor | tf.IndexedSlices"
-Hyper: TypeAlias = Mapping[str, tf.Tensor]
 
-SCORE_ROWS = 16_384  # rows scored at once: bounds the memory of the hidden layers
+class Form(enum.Enum):
+    """What of a split's rows a coordinate is trained on and scores."""
+
+    TENSORS = "tensors"
+    """`models.rows.Rows`: TensorFlow's tensors, kept in memory once for all coordinates of this form."""
+    BLOCK = "block"
+    """`dataset.Block`: numpy columns with the rows' entity codes, this rank's share in the order of the split."""
+    SCORES = "scores"
+    """`models.mixture.CachedScores`: what earlier trials scored, of the whole split on every rank."""
 
 
 class Coordinate(abc.ABC):
     """One term of the model: arrays that score rows. The offset is added by who trains, so scores never include it.
 
     Attributes:
+        form: of the rows that `score` and the family's trainer take.
         family: name of the family.
         schema: of the dataset it takes.
-        parameters: all of them, resolved.
+        parameters: all of them, resolved: the family's own type.
     """
 
-    def __init__(self, family: str, schema: Schema, parameters: Mapping[str, Value]) -> None:
+    form: ClassVar[Form] = Form.TENSORS
+
+    def __init__(self, family: str, schema: Schema, parameters: FamilyParameters) -> None:
         self.family = family
         self.schema = schema
-        self.parameters = dict(parameters)
+        self.parameters: Any = parameters
 
     @property
     @abc.abstractmethod
     def arrays(self) -> dict[str, np.ndarray]:
-        """Every trained array by name: what is saved."""
+        """Every trained array by name: what is saved; none if there is nothing to save."""
 
     @abc.abstractmethod
     def restore(self, arrays: Mapping[str, np.ndarray], where: str) -> None:
@@ -47,10 +53,14 @@ class Coordinate(abc.ABC):
         """
 
     @abc.abstractmethod
-    def score(self, rows: Rows) -> np.ndarray:
-        """Score of each row, without the offset: float32 [rows]."""
+    def score(self, rows: Any) -> np.ndarray:
+        """Score of each row, without the offset: float32 [rows].
 
-    def prepare(self, rows: Rows) -> Rows:
+        Args:
+            rows: in the coordinate's `form`.
+        """
+
+    def prepare(self, rows: Any) -> Any:
         """Rows in the form that training takes; called once for many steps."""
         return rows
 
@@ -58,151 +68,3 @@ class Coordinate(abc.ABC):
     def size(self) -> int:
         """Number of trained weights."""
         return sum(array.size for array in self.arrays.values())
-
-
-class Differentiable(Coordinate):
-    """A coordinate trained by gradient steps.
-
-    What decides the graph (depth, width, ...) is fixed when it is made; what does not (`hyper`: rates, strengths) is
-    passed to the graph as numbers, so that one traced loop serves every trial of the same `structure`.
-
-    Laws: as `ModelFamily`. `gradients` are those of `sum_i weight_i * loss_i / scale` plus the penalty, with `scale`
-    the rows of the batch times the mean weight of the training rows.
-
-    Attributes:
-        dense: weights updated whole at each step.
-        tables: weights updated by the rows a batch touches.
-    """
-
-    def __init__(self, family: str, schema: Schema, parameters: Mapping[str, Value]) -> None:
-        super().__init__(family, schema, parameters)
-        self.dense: list[tf.Variable] = []
-        self.tables: list[tf.Variable] = []
-        self._scoring: Any = None
-
-    @property
-    @abc.abstractmethod
-    def structure(self) -> tuple[Any, ...]:
-        """What decides the traced graph; coordinates of equal structure can share one."""
-
-    @abc.abstractmethod
-    def reset(self, parameters: Mapping[str, Value], seed: int) -> None:
-        """Draws the initial weights and takes on other parameters of the same structure."""
-
-    @abc.abstractmethod
-    def logits(self, batch: Rows) -> tf.Tensor:
-        """Score of each prepared row, float32 [rows]."""
-
-    @abc.abstractmethod
-    def gradients(self, batch: Rows, scale: tf.Tensor, hyper: Hyper, noise: tf.Tensor) -> list[Gradient]:
-        """Of the batch's objective, for `dense` and then `tables`, these whole or in slices of distinct rows.
-
-        Args:
-            batch: prepared rows.
-            scale: what the sum of weighted losses is divided by.
-            hyper: as `hyper` gives them.
-            noise: int32 [2], seed of dropout for this step.
-        """
-
-    @property
-    def signature(self) -> Rows:
-        """The shapes and types of prepared rows."""
-        return signature(self.schema)
-
-    def hyper(self, total_weight: float) -> dict[str, float]:
-        """Numbers that the graph takes as inputs; `total_weight` is the sum of the training rows' weights."""
-        return {}
-
-    @property
-    @abc.abstractmethod
-    def parts(self) -> list[Part]:
-        """What the places of every axis stand for whose length depends on the dataset."""
-
-    def rescale(self, scale: np.ndarray, shift: np.ndarray) -> None:
-        """Changes the weights so that numerics x score as `scale * x + shift` did, where the score (or the first layer)
-        is linear in x; where it is not, as here, they stay as they are.
-
-        Args:
-            scale, shift: float32 [numerics].
-        """
-
-    @property
-    def weights(self) -> dict[str, tf.Variable]:
-        """Every trained variable by name."""
-        return {variable.name.split(":")[0]: variable for variable in (*self.dense, *self.tables)}
-
-    @property
-    def arrays(self) -> dict[str, np.ndarray]:
-        """See `Coordinate`."""
-        return {name: weight.numpy() for name, weight in self.weights.items()}
-
-    def restore(self, arrays: Mapping[str, np.ndarray], where: str) -> None:
-        """See `Coordinate`; each weight has its shape from the schema and the parameters."""
-        for name, weight in self.weights.items():
-            array = arrays.get(name)
-            if array is None or array.shape != tuple(weight.shape):
-                found = "nothing" if array is None else f"shape {list(array.shape)}"
-                raise DataError(
-                    f"{where}: weight {name!r} should have shape {list(weight.shape)}, found {found}: "
-                    "it was trained on another dataset or with other parameters"
-                )
-            weight.assign(array)
-
-    def score(self, rows: Rows) -> np.ndarray:
-        """See `Coordinate`."""
-        if self._scoring is None:
-            self._scoring = tf.function(self._score, input_signature=[signature(self.schema)], autograph=False)
-        return self._scoring(rows).numpy()
-
-    def _score(self, rows: Rows) -> tf.Tensor:
-        rows, count = self.prepare(rows), tf.shape(rows.label)[0]
-        take = taker(rows)
-        chunks = -(-count // SCORE_ROWS)
-        parts = tf.TensorArray(tf.float32, size=chunks, infer_shape=False, element_shape=[None])
-
-        def score(chunk: tf.Tensor, parts: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-            start = chunk * SCORE_ROWS
-            batch = take(tf.cast(start, tf.int64)[None], tf.minimum(SCORE_ROWS, count - start))
-            return chunk + 1, parts.write(chunk, self.logits(batch))
-
-        _, parts = tf.while_loop(lambda chunk, _: chunk < chunks, score, (tf.constant(0), parts), parallel_iterations=1)
-        return parts.concat()
-
-
-def summed(slopes: tf.Tensor, owners: tf.Tensor, ids: tf.Tensor, rows: int, whole: bool = False) -> Gradient:
-    """The gradient of a table by what its lookups get: of all its rows, or slices of those that were looked up.
-
-    Slices of one row are summed here, as the kernel that updates rows runs in parallel and would race where they
-    repeat: into the whole table if that has no more rows than there are lookups, else into the distinct ones, which
-    must be found first. Both give the same bits.
-
-    Args:
-        slopes: float32 [n, width], or [n] for a table of single weights.
-        owners: int32 [lookups], which of `slopes` each lookup gets.
-        ids: int32 [lookups], row of each.
-        rows: of the table.
-        whole: to sum into the whole table, however many lookups there are.
-    """
-    add = tf.raw_ops.SparseSegmentSumGrad  # half the time of a segment sum
-    if whole or (ids.shape[0] is not None and ids.shape[0] >= rows):
-        return add(grad=slopes, indices=ids, segment_ids=owners, output_dim0=rows)
-    distinct, place = tf.unique(ids)
-    total = add(grad=slopes, indices=place, segment_ids=owners, output_dim0=tf.size(distinct))
-    return tf.IndexedSlices(total, distinct, dense_shape=tf.constant([rows, *slopes.shape[1:]]))
-
-
-def variable(name: str, shape: Sequence[int]) -> tf.Variable:
-    """A float32 weight of zeros on the CPU; `reset` fills it."""
-    with tf.device("cpu"):
-        return tf.Variable(tf.zeros(shape), name=name)
-
-
-def wide_table(schema: Schema) -> tuple[np.ndarray, np.ndarray, int]:
-    """One table for all ids of a dataset, features one below the other.
-
-    Returns:
-        First row of each categorical, int32 [categoricals]; of each bag, int32 [bags]; rows in all.
-    """
-    sizes = [*map(schema.size, schema.categoricals), *map(schema.size, schema.bags)]
-    starts, count = bases(sizes), len(schema.categoricals)
-    return starts[:count], starts[count:], int(sum(sizes))

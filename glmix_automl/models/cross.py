@@ -1,26 +1,20 @@
 """Cross blocks of low rank: products of inputs of a degree that grows with depth (DCN-v2, Wang et al., WWW 2021)."""
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-
 import tensorflow as tf
 
-from glmix_automl.models.coordinate import variable
-from glmix_automl.models.family import TRAINING, Parameter, resolve
-from glmix_automl.models.network import EMBEDDING, REGULARISATION, Drop, Network
+from glmix_automl.models.differentiable import variable
+from glmix_automl.models.network import Drop, Network
+from glmix_automl.models.parameters import CrossParameters
 from glmix_automl.schema import Schema
-from glmix_automl.trial import Value
 
 
 class Cross(Network):
     """`x_(l+1) = x_0 * (V_l U_l x_l + b_l) + x_l` (equation 2 there), `depth` times, and a linear output."""
 
-    def __init__(self, schema: Schema, parameters: Mapping[str, Value], seed: int) -> None:
+    def __init__(self, schema: Schema, parameters: CrossParameters, seed: int) -> None:
         super().__init__("cross", schema, parameters)
-        depth, inputs = int(parameters["depth"] or 0), self.inputs
-        rank = min(int(parameters["rank"] or 1), inputs)
+        depth, inputs = parameters.depth, self.inputs
+        rank = min(parameters.rank, inputs)
         self._narrow = [variable(f"narrow_{k}", [inputs, rank]) for k in range(depth)]
         self._widen = [variable(f"widen_{k}", [rank, inputs]) for k in range(depth)]
         self._biases = [variable(f"bias_{k}", [inputs]) for k in range(depth)]
@@ -38,32 +32,3 @@ class Cross(Network):
             inner = drop(tf.matmul(tf.matmul(crossed, narrow), widen))
             crossed += first * tf.nn.bias_add(inner, bias)
         return tf.reshape(tf.matmul(crossed, self._output), [-1]) + self._bias
-
-
-@dataclass(frozen=True)
-class CrossFamily:
-    """Cross blocks: depth (the degree of the products less one) and rank."""
-
-    name = "cross"
-    parameters = {
-        **TRAINING,
-        **EMBEDDING,
-        **REGULARISATION,
-        "depth": Parameter(2, "cross layers", low=1, high=16),
-        "rank": Parameter(16, "of a layer's matrix", low=1, high=4096),
-    }
-
-    def resolve(self, parameters: Mapping[str, Any]) -> dict[str, Value]:
-        """See `ModelFamily`."""
-        return resolve(self.name, self.parameters, parameters)
-
-    def build(self, schema: Schema, parameters: Mapping[str, Any], seed: int) -> Cross:
-        """See `ModelFamily`."""
-        return Cross(schema, self.resolve(parameters), seed)
-
-    def complexity(self, parameters: Mapping[str, Any]) -> float:
-        """Root of the depth, the output layer included."""
-        return math.sqrt(1 + int(self.resolve(parameters)["depth"] or 0))
-
-
-FAMILY = CrossFamily()

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from glmix_automl.models.coordinate import Gradient, summed, variable
-from glmix_automl.models.parts import Part, Piece, side_by_side, vocabulary_piece
+from glmix_automl.models.axes import Part, Piece, side_by_side, vocabulary_piece
+from glmix_automl.models.differentiable import Gradient, summed, variable
 from glmix_automl.models.rows import BagRows, Rows, signature
 from glmix_automl.schema import Bag, Categorical, Schema
 

@@ -1,19 +1,15 @@
 """Factorisation machines: products of every two features' embeddings (Rendle, ICDM 2010), or of the two sides' only."""
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 
 from glmix_automl.errors import TrialError
-from glmix_automl.models.coordinate import variable
-from glmix_automl.models.family import TRAINING, Parameter, resolve
-from glmix_automl.models.network import EMBEDDING, Drop, Network, product
-from glmix_automl.models.parts import Part, numeric_pieces, side_by_side
+from glmix_automl.models.axes import Part, numeric_pieces, side_by_side
+from glmix_automl.models.differentiable import variable
+from glmix_automl.models.network import Drop, Network, product
+from glmix_automl.models.parameters import FactorisationParameters
 from glmix_automl.schema import Schema
-from glmix_automl.trial import Value
 
 FIRST, SECOND = ("left", "member"), ("right", "item")  # sides whose products are taken
 
@@ -28,14 +24,13 @@ class Factorisation(Network):
 
     along_inputs = {"output": 0}
 
-    def __init__(self, schema: Schema, parameters: Mapping[str, Value], seed: int) -> None:
-        self._factors = int(parameters["embedding_width"] or 1)
-        super().__init__("factorisation", schema, {**parameters, "bag_width": self._factors})
-        del self.parameters["bag_width"]
+    def __init__(self, schema: Schema, parameters: FactorisationParameters, seed: int) -> None:
+        self._factors = parameters.embedding_width
+        super().__init__("factorisation", schema, parameters, bag_width=self._factors)
         sides = [f.side for f in (*schema.numerics, *self._embedding.order)]
         self._first = [place for place, side in enumerate(sides) if side in FIRST]
         self._second = [place for place, side in enumerate(sides) if side in SECOND]
-        if parameters["pairs"] == "sides" and not (self._first and self._second):
+        if parameters.pairs == "sides" and not (self._first and self._second):
             raise TrialError("family factorisation: pairs `sides` needs features of both sides; use `all`")
         self._rows = variable("numeric_rows", [len(schema.numerics), self._factors])
         self._output = variable("output", [self.inputs, 1])
@@ -48,7 +43,7 @@ class Factorisation(Network):
         """See `Differentiable`."""
         return [*super().parts, *side_by_side("numeric_rows", numeric_pieces(self.schema))]
 
-    def reset(self, parameters: Mapping[str, Value], seed: int) -> None:
+    def reset(self, parameters: Any, seed: int) -> None:
         """As every network, but products begin with the weight 1 of the original."""
         super().reset(parameters, seed)
         self._rows.assign(self._rows * 0.1)
@@ -64,36 +59,7 @@ class Factorisation(Network):
 
     def _products(self, fields: tf.Tensor) -> tf.Tensor:
         """float32 [rows, factors] from fields [rows, features, factors]."""
-        if self.parameters["pairs"] == "sides":
+        if self.parameters.pairs == "sides":
             one, other = (tf.gather(fields, places, axis=1) for places in (self._first, self._second))
             return tf.reduce_sum(one, axis=1) * tf.reduce_sum(other, axis=1)
         return 0.5 * (tf.reduce_sum(fields, axis=1) ** 2 - tf.reduce_sum(fields**2, axis=1))
-
-
-@dataclass(frozen=True)
-class FactorisationFamily:
-    """Factorisation machines: the embeddings' width, and which products."""
-
-    name = "factorisation"
-    parameters = {
-        **TRAINING,
-        "embedding_width": Parameter(16, "components of a feature's row", low=1, high=1024),
-        "terms": EMBEDDING["terms"],
-        "embedding_l2": EMBEDDING["embedding_l2"],
-        "pairs": Parameter("all", "products of all pairs, or across the two sides", choices=("all", "sides")),
-    }
-
-    def resolve(self, parameters: Mapping[str, Any]) -> dict[str, Value]:
-        """See `ModelFamily`."""
-        return resolve(self.name, self.parameters, parameters)
-
-    def build(self, schema: Schema, parameters: Mapping[str, Any], seed: int) -> Factorisation:
-        """See `ModelFamily`."""
-        return Factorisation(schema, self.resolve(parameters), seed)
-
-    def complexity(self, parameters: Mapping[str, Any]) -> float:
-        """Products are one layer above a linear model."""
-        return math.sqrt(2)
-
-
-FAMILY = FactorisationFamily()

@@ -1,124 +1,94 @@
-"""The role of a model family: which parameters it takes, and how it builds a coordinate from them."""
+"""A model family: a name, typed parameters, how a coordinate is built from them, who trains it, and what it costs."""
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+import difflib
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from glmix_automl.errors import TrialError
+import pydantic
+
+from glmix_automl.config import Config, parse
+from glmix_automl.errors import ConfigError, TrialError
 from glmix_automl.schema import Schema
-from glmix_automl.trial import Value
 
 if TYPE_CHECKING:
     from glmix_automl.models.coordinate import Coordinate
 
 
+class FamilyParameters(Config):
+    """Base of every family's parameters: each has a default, and neither text nor true or false is taken for a number,
+    nor what is not finite.
+    """
+
+    model_config = pydantic.ConfigDict(strict=True, allow_inf_nan=False)
+
+    @pydantic.field_validator("*", mode="before")
+    @classmethod
+    def _whole(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
+        """Takes 64.0 for 64: a space may draw whole numbers as floats."""
+        wants_whole = cls.model_fields[str(info.field_name)].annotation is int
+        return int(value) if wants_whole and isinstance(value, float) and value.is_integer() else value
+
+
+P = TypeVar("P", bound=FamilyParameters)
+
+
 @dataclass(frozen=True)
-class Parameter:
-    """A hyperparameter: its default, which also gives its type, and what it may be set to."""
-
-    default: Value
-    meaning: str
-    low: float = -math.inf
-    high: float = math.inf
-    choices: tuple[Value, ...] = ()
-
-    def check(self, where: str, value: Any) -> Value:
-        """The value in the parameter's own type.
-
-        Raises:
-            TrialError: another type, or out of range; names `where`.
-        """
-        if self.choices:
-            if value not in self.choices:
-                raise TrialError(f"{where}: expected one of {', '.join(map(str, self.choices))}, got {value!r}")
-            return value
-        if isinstance(self.default, bool):
-            if not isinstance(value, bool):
-                raise TrialError(f"{where}: expected true or false, got {value!r}")
-            return value
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise TrialError(f"{where}: expected a number, got {value!r}")
-        if isinstance(self.default, int) and value != int(value):
-            raise TrialError(f"{where}: expected a whole number, got {value!r}")
-        if not self.low <= value <= self.high:
-            raise TrialError(f"{where}: expected {self.low:g} to {self.high:g}, got {value!r}")
-        return int(value) if isinstance(self.default, int) else float(value)
-
-
-class ModelFamily(Protocol):
-    """Builds coordinates of one kind.
+class ModelFamily(Generic[P]):
+    """Builds coordinates of one kind. A new family is a file with its parameters, its coordinate and one of these, a
+    line in the registry and a line in the suite of laws.
 
     Laws, checked by one suite over every family: loss falls on a separable toy; saving and loading keep the scores
     bit for bit; the same seed gives the same coordinate; an unknown parameter is refused by name.
+
+    Attributes:
+        name: its key in `FAMILIES`, and `Trial.family`.
+        parameters: what it takes, a model with a default for each.
+        make: `make(schema, parameters, seed)`, an untrained coordinate; imports TensorFlow, if it needs it, when called
+            (`later`), so that a race can be checked without.
+        trainer: name of the trainer (`training.trainer.TRAINERS`), by parameters.
+        complexity: r(h) of the AdaNet objective (Cortes et al. 2017), by parameters.
     """
 
-    @property
-    def name(self) -> str:
-        """Its key in `FAMILIES`, and `Trial.family`."""
-        ...
+    name: str
+    parameters: type[P]
+    make: Callable[[Schema, P, int], "Coordinate"]
+    trainer: Callable[[P], str]
+    complexity: Callable[[P], float]
 
-    @property
-    def parameters(self) -> Mapping[str, Parameter]:
-        """What it takes, by name."""
-        ...
-
-    def resolve(self, parameters: Mapping[str, Any]) -> dict[str, Value]:
-        """All parameters, defaults filled in.
+    def resolve(self, given: Mapping[str, Any]) -> P:
+        """All parameters, checked, defaults filled in.
 
         Raises:
             TrialError: an unknown parameter, or a value out of range.
         """
-        ...
+        known = self.parameters.model_fields
+        for name in given:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(known)) or 'none'}"
+                raise TrialError(f"family {self.name}: unknown parameter {name!r}; {hint}")
+        try:
+            return parse(given, self.parameters, f"family {self.name}")
+        except ConfigError as error:
+            raise TrialError(str(error)) from error
 
-    def build(self, schema: Schema, parameters: Mapping[str, Any], seed: int) -> "Coordinate":
+    def build(self, schema: Schema, given: Mapping[str, Any], seed: int) -> "Coordinate":
         """An untrained coordinate.
 
         Raises:
             TrialError: as `resolve`.
         """
-        ...
-
-    def complexity(self, parameters: Mapping[str, Any]) -> float:
-        """r(h) of the AdaNet objective (Cortes et al. 2017)."""
-        ...
+        return self.make(schema, self.resolve(given), seed)
 
 
-def resolve(family: str, known: Mapping[str, Parameter], given: Mapping[str, Any]) -> dict[str, Value]:
-    """The parameters of a family, checked, defaults filled in.
+def later(path: str) -> Callable[[Schema, Any, int], "Coordinate"]:
+    """A coordinate's class by its dotted path, imported when the first one is made."""
+    module, _, name = path.rpartition(".")
 
-    Raises:
-        TrialError: an unknown parameter, or a value out of range.
-    """
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        raise TrialError(f"family {family}: unknown parameter {unknown[0]!r}; it takes {', '.join(sorted(known))}")
-    return {
-        name: parameter.check(f"family {family}: {name}", given[name]) if name in given else parameter.default
-        for name, parameter in known.items()
-    }
+    def make(schema: Schema, parameters: Any, seed: int) -> "Coordinate":
+        made: Coordinate = getattr(importlib.import_module(module), name)(schema, parameters, seed)
+        return made
 
-
-@dataclass(frozen=True)
-class Training:
-    """Parameters of the training loop, which every family trained by gradient steps takes."""
-
-    parameters: Mapping[str, Parameter] = field(
-        default_factory=lambda: {
-            "batch_size": Parameter(512, "rows per step and rank", low=1, high=1 << 24),
-            "learning_rate": Parameter(0.001, "of Adam, for dense weights", low=1e-8, high=10.0),
-            "table_learning_rate": Parameter(0.05, "of Adagrad, for embeddings and wide tables", low=1e-8, high=10.0),
-            "schedule": Parameter(
-                "constant", "of both rates over the budget", choices=("constant", "cosine", "linear")
-            ),
-            "warmup": Parameter(0.0, "share of the budget over which the rates rise from 0", low=0.0, high=0.9),
-            "evaluations": Parameter(
-                0, "validations within the budget; 0: one per epoch, at most 10", low=0, high=1000
-            ),
-            "distillation": Parameter(0.0, "share of the teacher's probability in the labels", low=0.0, high=1.0),
-            "patience": Parameter(0, "validations without a better AUC that end training; 0: none", low=0, high=1000),
-        }
-    )
-
-
-TRAINING = Training().parameters
+    return make

@@ -1,18 +1,15 @@
 """Logistic regression, a fixed effect: `b + x.w + sum_f t_f[id_f] + sum_bags v.t_bag[ids]` (design: one model)."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from glmix_automl.models.coordinate import Differentiable, Gradient, Hyper, summed, variable, wide_table
-from glmix_automl.models.family import TRAINING, Parameter, resolve
-from glmix_automl.models.parts import Part, Piece, numeric_pieces, side_by_side, vocabulary_piece
+from glmix_automl.models.axes import Part, Piece, numeric_pieces, side_by_side, vocabulary_piece
+from glmix_automl.models.differentiable import Differentiable, Gradient, Hyper, summed, variable, wide_table
+from glmix_automl.models.parameters import LogisticParameters
 from glmix_automl.models.rows import Rows
 from glmix_automl.schema import Bag, Categorical, Schema
-from glmix_automl.trial import Value
 
 # A table of at most this many ids is updated whole: one dense step costs less than finding the touched rows.
 DENSE_IDS = 1 << 16
@@ -24,7 +21,7 @@ class Logistic(Differentiable):
     The gradient is written out: it is a matrix product and a segment sum, and half the nodes of a recorded one.
     """
 
-    def __init__(self, schema: Schema, parameters: Mapping[str, Value], seed: int) -> None:
+    def __init__(self, schema: Schema, parameters: LogisticParameters, seed: int) -> None:
         super().__init__("logistic", schema, parameters)
         self._columns, self._bags, self._ids = wide_table(schema)
         self.linear = variable("linear", [len(schema.numerics) + 1])
@@ -37,11 +34,11 @@ class Logistic(Differentiable):
     @property
     def structure(self) -> tuple[Any, ...]:
         """Two logistic regressions on one dataset differ in numbers only, but for whether they are penalised."""
-        return ("logistic", bool(self.parameters["l2"]), bool(self.parameters["l1"]))
+        return ("logistic", bool(self.parameters.l2), bool(self.parameters.l1))
 
-    def reset(self, parameters: Mapping[str, Value], seed: int) -> None:
+    def reset(self, parameters: Any, seed: int) -> None:
         """Weights start at zero, whatever the seed: the objective is convex."""
-        self.parameters = dict(parameters)
+        self.parameters = parameters
         self.linear.assign(tf.zeros_like(self.linear))
         self.table.assign(tf.zeros_like(self.table))
 
@@ -69,7 +66,7 @@ class Logistic(Differentiable):
 
     def hyper(self, total_weight: float) -> dict[str, float]:
         """`l1` and `l2` divided by the total weight, as the loss is a mean."""
-        return {name: float(self.parameters[name] or 0.0) / total_weight for name in ("l1", "l2")}
+        return {"l1": self.parameters.l1 / total_weight, "l2": self.parameters.l2 / total_weight}
 
     def logits(self, batch: Rows) -> tf.Tensor:
         """See `Differentiable`."""
@@ -89,7 +86,7 @@ class Logistic(Differentiable):
         products = tf.reshape(tf.matmul(row, batch.numerics), [-1])
         linear = tf.concat([products, [tf.reduce_sum(residual)]], axis=0)
         ids, parts = self._touched(batch, residual)
-        is_plain = not (self.parameters["l1"] or self.parameters["l2"])
+        is_plain = not (self.parameters.l1 or self.parameters.l2)
         if not is_plain:
             linear += tf.concat([self._slope(self.linear[:-1], hyper), [0.0]], axis=0)
         if self.is_wide:
@@ -101,7 +98,7 @@ class Logistic(Differentiable):
     def _slope(self, weights: tf.Tensor, hyper: Hyper) -> tf.Tensor:
         """Of the penalty. That of |w| is only right on average: Adam gives no exact zeros, L-BFGS does."""
         slope = hyper["l2"] * weights
-        return slope + hyper["l1"] * tf.sign(weights) if self.parameters["l1"] else slope
+        return slope + hyper["l1"] * tf.sign(weights) if self.parameters.l1 else slope
 
     def _touched(self, batch: Rows, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         ids, parts = [], []
@@ -122,33 +119,3 @@ class Logistic(Differentiable):
 def _look_up(table: tf.Variable, ids: tf.Tensor) -> tf.Tensor:
     """The weights of ids of any shape; for single weights this kernel takes two thirds of `tf.gather`'s time."""
     return tf.gather_nd(table, ids[..., None])
-
-
-@dataclass(frozen=True)
-class LogisticFamily:
-    """Logistic regression by mini-batch Adam, or by full-batch L-BFGS to the exact optimum."""
-
-    name = "logistic"
-    parameters = {
-        **TRAINING,
-        "solver": Parameter("adam", "mini-batch Adam, or exact full-batch L-BFGS", choices=("adam", "lbfgs")),
-        "l2": Parameter(0.0, "strength of 1/2 |w|^2 beside the sum of the rows' losses (1 / C of scikit-learn)", low=0),
-        "l1": Parameter(0.0, "strength of |w| beside the sum of the rows' losses", low=0),
-        "tolerance": Parameter(1e-8, "of L-BFGS: decrease still to be had, relative, that ends it", low=0, high=1),
-        "iterations": Parameter(200, "of L-BFGS, at most", low=1, high=100_000),
-    }
-
-    def resolve(self, parameters: Mapping[str, Any]) -> dict[str, Value]:
-        """See `ModelFamily`."""
-        return resolve(self.name, self.parameters, parameters)
-
-    def build(self, schema: Schema, parameters: Mapping[str, Any], seed: int) -> Logistic:
-        """See `ModelFamily`."""
-        return Logistic(schema, self.resolve(parameters), seed)
-
-    def complexity(self, parameters: Mapping[str, Any]) -> float:
-        """A linear model is as simple as a subnetwork of depth 1."""
-        return 1.0
-
-
-FAMILY = LogisticFamily()

@@ -10,13 +10,12 @@ import tensorflow as tf
 
 from glmix_automl import seeds
 from glmix_automl.errors import TrialError
-from glmix_automl.models.coordinate import Differentiable, Gradient, Hyper
-from glmix_automl.models.embedding import POOLING, Embedding
-from glmix_automl.models.family import TRAINING, Parameter
-from glmix_automl.models.parts import Part, numeric_pieces, side_by_side
+from glmix_automl.models.axes import Part, numeric_pieces, side_by_side
+from glmix_automl.models.differentiable import Differentiable, Gradient, Hyper
+from glmix_automl.models.embedding import Embedding
+from glmix_automl.models.parameters import StepParameters, TermParameters
 from glmix_automl.models.rows import Rows
 from glmix_automl.schema import Schema
-from glmix_automl.trial import Value
 
 ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
     "relu": tf.nn.relu,
@@ -27,41 +26,7 @@ ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
 
 NUMBERS = ("embedding_l2", "weight_decay", "dropout")  # inputs of the graph, where they are not 0
 
-INPUTS = ("all", "numerics", "terms")
-"""Features a network is built on: a member of an ensemble errs otherwise than the rest if it sees something else."""
-
 Drop: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
-
-EMBEDDING = {
-    "inputs": Parameter("all", "what it sees: all features, numerics only, or all but numerics", choices=INPUTS),
-    "terms": Parameter(
-        0,
-        "most frequent terms of a vocabulary that it tells apart, the others being unseen; 0: all",
-        low=0,
-        high=1 << 31,
-    ),
-    "embedding_width": Parameter(16, "of a categorical; 0 chooses by its number of ids", low=0, high=1024),
-    "bag_width": Parameter(16, "of a bag's entries; 0 chooses by the number of ids", low=0, high=1024),
-    "pooling": Parameter(
-        "mean",
-        "of a bag's entries: their mean, their sum over the root of their number (by value), or their sum, which tells "
-        "long bags from short ones",
-        choices=tuple(POOLING),
-    ),
-    "accumulator": Parameter(
-        4.0,
-        "where Adagrad's sums of squares begin for embeddings, in squares of a row's loss gradient: the higher, the "
-        "more examples a term's row needs to move",
-        low=0.0,
-        high=1e12,
-    ),
-    "embedding_l2": Parameter(0.0, "strength of 1/2 |row|^2 for each row a batch touches, per occurrence", low=0.0),
-}
-
-REGULARISATION = {
-    "dropout": Parameter(0.0, "share of hidden units left out at each step, to the nearest 256th", low=0.0, high=0.95),
-    "weight_decay": Parameter(0.0, "strength of 1/2 |kernel|^2 beside the mean loss", low=0.0, high=10.0),
-}
 
 
 class Network(Differentiable):
@@ -76,33 +41,37 @@ class Network(Differentiable):
 
     along_inputs: Mapping[str, int] = {}
 
-    def __init__(self, family: str, schema: Schema, parameters: Mapping[str, Value]) -> None:
+    def __init__(self, family: str, schema: Schema, parameters: TermParameters, bag_width: int | None = None) -> None:
+        """Without weights of its own yet; `bag_width` where it is no parameter of the family."""
         super().__init__(family, schema, parameters)
-        seen = str(parameters.get("inputs", "all"))
-        widths = int(parameters["embedding_width"] or 0), int(parameters["bag_width"] or 0)
-        pooling, terms = str(parameters.get("pooling", "mean")), int(parameters.get("terms") or 0)
-        self._embedding = Embedding(schema, *widths, pooling, terms, used=seen != "numerics")
+        seen = self._chosen("inputs", "all")
+        widths = parameters.embedding_width, self._chosen("bag_width", bag_width)
+        pooling = self._chosen("pooling", "mean")
+        self._embedding = Embedding(schema, *widths, pooling, parameters.terms, used=seen != "numerics")
         self._numerics = len(schema.numerics) if seen != "terms" else 0
         self.tables = self._embedding.tables
         self.inputs = self._numerics + self._embedding.width
         if not self.inputs:
             raise TrialError(f"family {family}: inputs {seen!r}: the dataset has no such features")
 
+    def _chosen(self, name: str, otherwise: Any) -> Any:
+        """A parameter that not every family of networks has."""
+        return getattr(self.parameters, name, otherwise)
+
     @property
     def structure(self) -> tuple[Any, ...]:
         """Every parameter but those that are numbers to the graph."""
-        fixed = tuple(
-            sorted((k, v) for k, v in self.parameters.items() if k not in {*TRAINING, *NUMBERS, "accumulator"})
-        )
-        return (self.family, fixed, *(bool(self.parameters.get(k)) for k in NUMBERS))
+        numbers = {*StepParameters.model_fields, *NUMBERS, "accumulator"}
+        fixed = tuple(sorted((name, value) for name, value in self.parameters if name not in numbers))
+        return (self.family, fixed, *(bool(self._chosen(name, 0.0)) for name in NUMBERS))
 
     def hyper(self, total_weight: float) -> dict[str, float]:
         """See `Differentiable`."""
-        return {k: float(self.parameters.get(k) or 0.0) for k in NUMBERS}
+        return {name: self._chosen(name, 0.0) for name in NUMBERS}
 
-    def reset(self, parameters: Mapping[str, Value], seed: int) -> None:
+    def reset(self, parameters: Any, seed: int) -> None:
         """He's normal distribution for kernels, zeros for biases, small normal rows for embeddings."""
-        self.parameters = dict(parameters)
+        self.parameters = parameters
         rng = seeds.generator(seed, "weights")
         for weight in self.dense:
             if weight.shape.rank == 1:
@@ -145,14 +114,14 @@ class Network(Differentiable):
             score = self.forward(batch.numerics[:, : self._numerics], embedded, self._dropout(hyper, noise))
         slope = (tf.sigmoid(score + batch.offset) - batch.label) * (batch.weight / scale)  # of the log loss
         dense, towards = tape.gradient(score, [self.dense, embedded], slope, unconnected_gradients="zero")
-        if self.parameters.get("weight_decay"):
+        if self._chosen("weight_decay", 0.0):
             decay = [hyper["weight_decay"] * w if w.shape.rank > 1 else 0.0 for w in weights]
             dense = [g + d for g, d in zip(dense, decay, strict=True)]
-        shrinkage = hyper["embedding_l2"] / scale if self.parameters["embedding_l2"] else None
+        shrinkage = hyper["embedding_l2"] / scale if self.parameters.embedding_l2 else None
         return [*dense, *self._embedding.gradients(batch, towards, shrinkage)]
 
     def _dropout(self, hyper: Hyper, noise: tf.Tensor) -> Drop:
-        if not self.parameters.get("dropout"):
+        if not self._chosen("dropout", 0.0):
             return lambda x: x
         layers = itertools.count()
         return lambda x: dropped(x, hyper["dropout"], noise + (next(layers) << 16))

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from glmix_automl.dataset.block import Block
+from glmix_automl.models.coordinate import Form
 from glmix_automl.schema import Schema
 
 ALIGNED_BYTES = 64  # at whose multiples TensorFlow expects memory to begin
@@ -59,6 +61,11 @@ def signature(schema: Schema) -> Rows:
         column,
         column,
     )
+
+
+def in_form(block: Block, form: Form) -> "Rows | Block":
+    """A block as coordinates of a form score it."""
+    return from_block(block) if form is Form.TENSORS else block
 
 
 def from_block(block: Any, order: np.ndarray | None = None, offset: np.ndarray | None = None) -> Rows:

@@ -1,20 +1,18 @@
 """Gradient-boosted trees as arrays: grown by LightGBM (`training.boosting`), scored without it."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
 
 from glmix_automl.errors import DataError, TrialError
 from glmix_automl.models.coordinate import Coordinate
-from glmix_automl.models.family import TRAINING, Parameter, resolve
-from glmix_automl.models.network import EMBEDDING
-from glmix_automl.models.rows import Rows
+from glmix_automl.models.parameters import TreesParameters
 from glmix_automl.schema import Schema
-from glmix_automl.trial import Value
+
+if TYPE_CHECKING:
+    from glmix_automl.models.rows import Rows
 
 SCORE_ROWS = 1 << 12  # rows scored at once, a multiple of 64: bounds the memory of their columns
 
@@ -44,10 +42,11 @@ class Trees(Coordinate):
         seen: those that trees may split, by `inputs`.
     """
 
-    def __init__(self, schema: Schema, parameters: Mapping[str, Value]) -> None:
+    def __init__(self, schema: Schema, parameters: TreesParameters, seed: int = 0) -> None:
+        """A coordinate without trees; there is nothing to draw before training."""
         super().__init__("trees", schema, parameters)
         numerics, terms = len(schema.numerics), len(schema.categoricals) + sum(map(schema.size, schema.bags))
-        self.columns, seen = numerics + terms, str(parameters["inputs"])
+        self.columns, seen = numerics + terms, parameters.inputs
         self.seen = range(numerics if seen == "terms" else 0, numerics if seen == "numerics" else self.columns)
         if not self.seen:
             raise TrialError(f"family trees: inputs {seen!r}: the dataset has no such features")
@@ -69,7 +68,7 @@ class Trees(Coordinate):
             raise DataError(f"{where}: these are no trees over {self.columns} columns: of another dataset, or damaged")
         self.plant(arrays)
 
-    def matrix(self, rows: Rows) -> sparse.csr_matrix:
+    def matrix(self, rows: "Rows") -> sparse.csr_matrix:
         """All columns of rows, float32 [rows, columns], entries of 0 left out."""
         parts = [sparse.csr_matrix(part.numpy().astype(np.float32)) for part in (rows.numerics, rows.categoricals)]
         for bag, feature in zip(rows.bags, self.schema.bags, strict=True):
@@ -78,7 +77,7 @@ class Trees(Coordinate):
             parts[-1].sum_duplicates()
         return sparse.hstack(parts, format="csr", dtype=np.float32)
 
-    def score(self, rows: Rows) -> np.ndarray:
+    def score(self, rows: "Rows") -> np.ndarray:
         """See `Coordinate`."""
         columns = self.matrix(rows)[:, self._plan.used]
         parts = [np.empty(0)]
@@ -159,38 +158,3 @@ def _is_whole(arrays: Mapping[str, np.ndarray], columns: int) -> bool:
     sides = arrays["left"], arrays["right"]
     fits = (((s < 0) & (s >= -1 - size)) | ((s > inside) & (s < size)) for s in sides if len(s) == count)
     return len(arrays["threshold"]) == count and [bool(fit.all()) for fit in fits] == [True, True]
-
-
-@dataclass(frozen=True)
-class TreesFamily:
-    """Gradient-boosted trees by LightGBM (Ke et al. 2017), for the logistic loss."""
-
-    name = "trees"
-    parameters = {
-        "trees": Parameter(300, "per epoch of the budget", low=1, high=100_000),
-        "leaves": Parameter(31, "of a tree, at most", low=2, high=65_536),
-        "learning_rate": Parameter(0.1, "what a tree's leaves are multiplied by", low=1e-8, high=10.0),
-        "leaf_rows": Parameter(20, "rows of a leaf, at least", low=1, high=1 << 24),
-        "feature_share": Parameter(1.0, "share of the columns that a tree may split", low=0.001, high=1.0),
-        "row_share": Parameter(1.0, "share of the rows that a tree is grown on", low=0.001, high=1.0),
-        "l2": Parameter(0.0, "strength of 1/2 |leaf|^2 beside the sum of the rows' losses", low=0.0),
-        "bins": Parameter(255, "values of a column told apart, at most", low=2, high=65_535),
-        "patience": Parameter(50, "trees without a better validation AUC that end training; 0: none", low=0),
-        "inputs": EMBEDDING["inputs"],
-        "distillation": TRAINING["distillation"],
-    }
-
-    def resolve(self, parameters: Mapping[str, Any]) -> dict[str, Value]:
-        """See `ModelFamily`."""
-        return resolve(self.name, self.parameters, parameters)
-
-    def build(self, schema: Schema, parameters: Mapping[str, Any], seed: int) -> Trees:
-        """See `ModelFamily`; there is nothing to draw before training."""
-        return Trees(schema, self.resolve(parameters))
-
-    def complexity(self, parameters: Mapping[str, Any]) -> float:
-        """Root of the depth of a tree whose leaves are all as deep, the sum over trees counted as a layer."""
-        return math.sqrt(1 + math.log2(int(self.resolve(parameters)["leaves"] or 2)))
-
-
-FAMILY = TreesFamily()

@@ -109,10 +109,9 @@ def finish(spark: SparkSession, rows: Rows, recipe: Recipe, overwrite: bool = Fa
             duplicate_uids=duplicates,
             features=features,
             entities=found.entities,
-            notes=tuple(rows.remarks.notes),
-            warnings=(*rows.remarks.warnings, *warnings, *warned(features, found.entities, recipe.checks)),
+            warnings=(*warnings, *warned(features, found.entities, recipe.checks)),
         )
-        write_report(storage, report, found, schema)
+        write_report(storage, report, found)
         storage.write(SCHEMA, schema.model_dump_json(indent=1))
         storage.write(MANIFEST, manifest.model_dump_json(indent=1))
         storage.remove(stage)

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glmix_automl.dataset import Dataset
-from glmix_automl.study.folder import StudyRecord
-from glmix_automl.study.settings import Workers
+from glmix_automl.study.settings import SearchSettings, Workers
 from glmix_automl.trial import Progress
 from glmix_automl.workers.executor import Executor
 from glmix_automl.workers.task_spec import TaskSpec
@@ -23,13 +22,13 @@ STREAM_SHARE = 0.75  # of what is left: the rest is for the tensors of the block
 LOGS = "logs"  # in the study's folder: what the workers print
 
 
-def evaluator(record: StudyRecord, dataset: Dataset) -> TaskSpec:
-    """How a worker makes its task, on the dataset that the study began with and no other.
+def evaluator(settings: SearchSettings, dataset: Dataset) -> TaskSpec:
+    """How a worker makes its task.
 
     Raises:
         DataError: the memory the workers may use is too little even for a stream of the dataset.
     """
-    settings, workers = record.settings, record.settings.workers
+    workers = settings.workers
     arguments = {
         "dataset": settings.dataset,
         "study": settings.study,
@@ -38,8 +37,6 @@ def evaluator(record: StudyRecord, dataset: Dataset) -> TaskSpec:
         "trial_seconds": workers.trial_seconds,
         "averaging": workers.averaging,
         "block_rows": block_rows(workers, dataset),
-        "digest": record.digest,
-        "fingerprints": record.fingerprints,
     }
     return TaskSpec(EVALUATOR, arguments)
 
@@ -74,8 +71,7 @@ def _local(workers: Workers, spec: TaskSpec, folder: Path, on_progress: Callable
         workers.ranks,
         threads=workers.threads,
         on_progress=on_progress,
-        policy=_policy(workers),
-        memory_bytes=_memory(workers),
+        policy=_rules(workers),
         logs=folder / LOGS,
     )
 
@@ -83,7 +79,7 @@ def _local(workers: Workers, spec: TaskSpec, folder: Path, on_progress: Callable
 def _in_process(workers: Workers, spec: TaskSpec, folder: Path, on_progress: Callable[[Progress], None]) -> Executor:
     from glmix_automl.workers.in_process import InProcessExecutor
 
-    return InProcessExecutor(spec.make, on_progress=on_progress, time_limit=workers.trial_seconds)
+    return InProcessExecutor(spec.make, workers.slots, on_progress=on_progress, time_limit=workers.trial_seconds)
 
 
 def _spark(workers: Workers, spec: TaskSpec, folder: Path, on_progress: Callable[[Progress], None]) -> Executor:
@@ -99,16 +95,11 @@ def _spark(workers: Workers, spec: TaskSpec, folder: Path, on_progress: Callable
         workers.ranks,
         threads=workers.threads,
         on_progress=on_progress,
-        policy=_policy(workers),
-        memory_bytes=_memory(workers),
+        policy=_rules(workers),
     )
 
 
-def _memory(workers: Workers) -> int | None:
-    return None if workers.memory_limit_mb is None else int(workers.memory_limit_mb * 1e6)
-
-
-def _policy(workers: Workers) -> "TrialPolicy":
+def _rules(workers: Workers) -> "TrialPolicy":
     from glmix_automl.workers.pool import TrialPolicy
 
     return TrialPolicy(time_limit=workers.trial_seconds, attempts=workers.attempts)

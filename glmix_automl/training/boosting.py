@@ -11,11 +11,35 @@ from glmix_automl.errors import TrialError
 from glmix_automl.models.rows import Rows
 from glmix_automl.models.trees import Trees
 from glmix_automl.seeds import derive
-from glmix_automl.training.fit import Budget, Fit, Moment
 from glmix_automl.training.measure import Point
+from glmix_automl.training.source import Source
+from glmix_automl.training.trainer import Budget, Fit, Moment, Trainer, Watch
 from glmix_automl.trial import State
 
 CURVE_POINTS = 10  # validations that are reported of a training; there is one after every tree
+
+
+class Boosting(Trainer[Trees]):
+    """Grows `trees` trees per epoch of the budget and leaves those up to the best validation AUC in the coordinate.
+
+    The offset and a bias fitted around it are where the scores begin. The loss is LightGBM's `cross_entropy`, which is
+    the logistic one and takes labels between 0 and 1, a teacher's. A step of the costs is a tree. A promotion grows its
+    trees anew, so it is the trial it would have been.
+    """
+
+    def train(self, coordinate: Trees, source: Source, budget: Budget, watch: Watch) -> Fit:
+        """See `Trainer`; is told of every tree.
+
+        Raises:
+            TrialError: LightGBM refuses the data; rows in several blocks or ranks; labels of one class; offsets that
+                are not finite.
+        """
+        if self.setting.collective.size > 1 or source.blocks.count > 1:
+            raise TrialError(
+                "family trees: all training rows must be in the memory of one process: set ranks to 1 and raise "
+                "memory_mb, or leave it out"
+            )
+        return boost(coordinate, source.whole(), source.validation(), budget, watch, source.seed, self.setting.threads)
 
 
 def boost(
@@ -23,35 +47,32 @@ def boost(
     train: Rows,
     validation: Rows,
     budget: Budget,
-    watch: Callable[[Moment], bool],
+    watch: Watch,
     seed: int,
     threads: int | None = None,
 ) -> Fit:
-    """Grows `trees` trees per epoch of the budget and leaves those up to the best validation AUC in the coordinate.
-
-    The offset and a bias fitted around it are where the scores begin. The loss is LightGBM's `cross_entropy`, which is
-    the logistic one and takes labels between 0 and 1, a teacher's. A step of the costs is a tree.
+    """Grows the trees.
 
     Args:
         coordinate: given the trees.
         train: rows with the labels and offsets of the trial.
         validation: rows with the offsets of the trial.
-        budget: `done` is not used: a promotion grows its trees anew, so it is the trial it would have been.
+        budget: `done` is not used.
         watch: is told after every tree where training is; whether to stop.
         seed: of the rows and columns of each tree.
         threads: LightGBM's; all cores if None.
 
     Raises:
-        TrialError: LightGBM is not installed or refuses the data; labels of one class; offsets that are not finite.
+        TrialError: as `Boosting.train`.
     """
     lightgbm = _library()
     started = time.perf_counter()
-    per_epoch = int(coordinate.parameters["trees"] or 1)
+    per_epoch = coordinate.parameters.trees
     rounds = max(round(per_epoch * budget.epochs), 1)
     try:
         bias = _bias(train)
         booster, kept = _booster(lightgbm, coordinate, (train, validation), bias, seed, threads)
-        grower = _Grower(booster, rounds, int(coordinate.parameters["patience"] or 0))
+        grower = _Grower(booster, rounds, coordinate.parameters.patience)
         grower.grow(lambda made, point: watch(Moment(made / per_epoch, made, point)), time.time() + budget.seconds)
         coordinate.plant(_arrays(booster.model_to_string(), grower.best_trees, kept, bias))
     except lightgbm.basic.LightGBMError as error:
@@ -107,7 +128,7 @@ def _booster(
     columns = coordinate.matrix(rows[0])
     filled = np.bincount(columns.indices, minlength=columns.shape[1])
     seen = np.array(coordinate.seen)
-    kept = seen[filled[seen] >= int(coordinate.parameters["leaf_rows"] or 1)]
+    kept = seen[filled[seen] >= coordinate.parameters.leaf_rows]
     if not len(kept):
         raise TrialError("family trees: no feature is filled in as many rows as leaf_rows asks for; lower it")
     train = lightgbm.Dataset(columns[:, kept], params=options, **_fields(rows[0], bias))
@@ -127,14 +148,14 @@ def _options(coordinate: Trees, seed: int, threads: int | None) -> dict[str, Any
     return {
         "objective": "cross_entropy",
         "metric": ["auc", "cross_entropy"],
-        "num_leaves": given["leaves"],
-        "learning_rate": given["learning_rate"],
-        "min_data_in_leaf": given["leaf_rows"],
-        "feature_fraction": given["feature_share"],
-        "bagging_fraction": given["row_share"],
+        "num_leaves": given.leaves,
+        "learning_rate": given.learning_rate,
+        "min_data_in_leaf": given.leaf_rows,
+        "feature_fraction": given.feature_share,
+        "bagging_fraction": given.row_share,
         "bagging_freq": 1,
-        "lambda_l2": given["l2"],
-        "max_bin": given["bins"],
+        "lambda_l2": given.l2,
+        "max_bin": given.bins,
         "use_missing": False,
         "seed": derive(seed, "boosting") % 2**31,
         "deterministic": True,
@@ -192,5 +213,5 @@ def _library() -> Any:
     try:
         import lightgbm
     except (ImportError, OSError) as error:  # OSError: it is there, but not the OpenMP library it needs
-        raise TrialError(f"family trees needs LightGBM: pip install glmix-automl[trees] ({error})") from error
+        raise TrialError(f"family trees: LightGBM cannot be loaded: {error}; install OpenMP (libgomp)") from error
     return lightgbm

@@ -1,6 +1,5 @@
 """Logistic regression to its exact optimum: L-BFGS, whole passes over sparse matrices, gradients summed over ranks."""
 
-import math
 import operator
 import time
 from collections.abc import Callable
@@ -14,54 +13,59 @@ from scipy.special import expit
 from glmix_automl.errors import TrialError
 from glmix_automl.models.logistic import Logistic
 from glmix_automl.models.rows import Rows
-from glmix_automl.training.fit import Fit, Moment
 from glmix_automl.training.lbfgs import Vector, minimise
-from glmix_automl.training.measure import Point
-from glmix_automl.training.source import Source, blocks_of
+from glmix_automl.training.source import Source, each_block
+from glmix_automl.training.trainer import Budget, Fit, Moment, Setting, Start, Trainer, Watch
+from glmix_automl.training.warm_start import warm_start
 from glmix_automl.trial import State
 from glmix_automl.workers.collective import Collective
 
 CHUNK_ROWS = 65_536  # rows whose products are summed in float32
 
 
-def fit_exactly(
-    coordinate: Logistic,
-    source: Source,
-    total_rows: int,
-    total_weight: float,
-    validate: Callable[[Logistic], Point],
-    watch: Callable[[Moment], bool],
-    collective: Collective,
-    seconds: float = math.inf,
-) -> Fit:
+class FullBatch(Trainer[Logistic]):
     """Minimises `(sum_i weight_i * loss_i + l2 / 2 |w|^2 + l1 |w|) / sum_i weight_i`, the bias not penalised.
 
     A step of the costs is one pass over all rows. It goes to the optimum whatever the budget in epochs, as half of the
     way to it is no model; `iterations` and `tolerance` bound it.
-
-    Raises:
-        TrialError: the objective is not finite.
     """
-    started, until = time.perf_counter(), time.time() + seconds
-    objective = _Objective(coordinate, source, total_weight, collective)
-    parameters = coordinate.parameters
-    l1 = np.full(objective.size, float(parameters["l1"] or 0.0) / total_weight)
-    l1[-1] = 0.0
 
-    def stop(passes: int) -> bool:
-        wish = collective.rank == 0 and (watch(Moment(float(passes), passes)) or time.time() > until)
-        return wish if collective.size == 1 else bool(collective.broadcast(np.asarray(float(wish))))
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self._kept: dict[Any, Logistic] = {}  # by structure, for their traced scoring
 
-    iterations, tolerance = int(parameters["iterations"] or 1), float(parameters["tolerance"] or 0.0)
-    found = minimise(objective, objective.start(), l1, tolerance, iterations, stop)
-    objective.put(found.w)
-    fit = Fit(State.STOPPED if found.stopped else State.FINISHED, found.evaluations, found.evaluations * total_rows)
-    fit.epochs = float(found.evaluations)
-    fit.train_seconds = time.perf_counter() - started
-    fit.best = validate(coordinate)
-    fit.eval_seconds = time.perf_counter() - started - fit.train_seconds
-    watch(Moment(fit.epochs, fit.steps, fit.best))
-    return fit
+    def begin(self, coordinate: Logistic, start: Start) -> tuple[Logistic, float]:
+        """See `Trainer` and `warm_start`: near the optimum there are fewer passes to it."""
+        kept = self._kept.setdefault(coordinate.structure, coordinate)
+        kept.reset(coordinate.parameters, start.trial.seed)
+        warm_start(kept, start)
+        return kept, 0.0
+
+    def train(self, coordinate: Logistic, source: Source, budget: Budget, watch: Watch) -> Fit:
+        """See `Trainer`.
+
+        Raises:
+            TrialError: the objective is not finite.
+        """
+        started, until = time.perf_counter(), time.time() + budget.seconds
+        collective, parameters = self.setting.collective, coordinate.parameters
+        objective = _Objective(coordinate, source, collective)
+        l1 = np.full(objective.size, parameters.l1 / source.weight)
+        l1[-1] = 0.0
+
+        def stop(passes: int) -> bool:
+            wish = collective.rank == 0 and (watch(Moment(float(passes), passes)) or time.time() > until)
+            return wish if collective.size == 1 else bool(collective.broadcast(np.asarray(float(wish))))
+
+        found = minimise(objective, objective.start(), l1, parameters.tolerance, parameters.iterations, stop)
+        objective.put(found.w)
+        fit = Fit(State.STOPPED if found.stopped else State.FINISHED, found.evaluations)
+        fit.rows, fit.epochs = found.evaluations * source.rows, float(found.evaluations)
+        fit.train_seconds = time.perf_counter() - started
+        fit.best = source.validate(coordinate)
+        fit.eval_seconds = time.perf_counter() - started - fit.train_seconds
+        watch(Moment(fit.epochs, fit.steps, fit.best))
+        return fit
 
 
 class _Objective:
@@ -71,14 +75,15 @@ class _Objective:
     than gathers and segment sums in a graph.
     """
 
-    def __init__(self, coordinate: Logistic, source: Source, total_weight: float, collective: Collective) -> None:
+    def __init__(self, coordinate: Logistic, source: Source, collective: Collective) -> None:
         self._coordinate, self._collective = coordinate, collective
-        self._source, self._total = source, total_weight
+        self._blocks, self._total = source.blocks, source.weight
         self._ids = int(coordinate.table.shape[0])
         self.size = self._ids + int(coordinate.linear.shape[0])
-        self._l2 = np.full(self.size, float(coordinate.parameters["l2"] or 0.0))
+        self._l2 = np.full(self.size, coordinate.parameters.l2)
         self._l2[-1] = 0.0
-        self._resident = [_Block(rows, self._ids) for rows in blocks_of(source)] if source.blocks == 1 else None
+        is_resident = source.blocks.count == 1
+        self._resident = [_Block(rows, self._ids) for rows in each_block(source.blocks)] if is_resident else None
 
     def start(self) -> Vector:
         """The coordinate's weights as they are."""
@@ -104,7 +109,7 @@ class _Objective:
 
     def _over_blocks(self, one_pass: Callable[["_Block"], Vector]) -> Vector:
         """Sums of a pass over every block of every rank."""
-        blocks = self._resident or (_Block(rows, self._ids) for rows in blocks_of(self._source))
+        blocks = self._resident or (_Block(rows, self._ids) for rows in each_block(self._blocks))
         total = reduce(np.add, map(one_pass, blocks))
         return self._collective.allreduce(total)
 

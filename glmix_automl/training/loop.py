@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import tensorflow as tf
 
-from glmix_automl.models.coordinate import Differentiable, Gradient, summed
+from glmix_automl.models.differentiable import Differentiable, Gradient, summed
+from glmix_automl.models.parameters import StepParameters
 from glmix_automl.models.rows import Rows, taker
 from glmix_automl.training.optimiser import Optimiser, adam_rates
-from glmix_automl.trial import Value
 from glmix_automl.workers.averaging import weighted_mean
 from glmix_automl.workers.collective import Collective
 
@@ -47,15 +47,15 @@ class Loop:
             autograph=False,
         )
 
-    def begin(self, parameters: Mapping[str, Value], seed: int) -> None:
+    def begin(self, parameters: StepParameters, seed: int) -> None:
         """Draws fresh weights for another trial of the same structure."""
         self.coordinate.reset(parameters, seed)
         self.optimiser.reset(self._accumulator(parameters))
 
-    def _accumulator(self, parameters: Mapping[str, Value]) -> float:
+    def _accumulator(self, parameters: StepParameters) -> float:
         # A row's loss counts by one over the rows of a step, of all ranks, so its gradient's square by that squared.
         rows = self.batch * (1 if self._collective is None else self._collective.size)
-        return float(parameters.get("accumulator") or 0.0) / rows**2
+        return float(getattr(parameters, "accumulator", 0.0)) / rows**2
 
     def run(
         self,

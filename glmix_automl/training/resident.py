@@ -1,20 +1,92 @@
-"""A split kept as tensors for the length of a study: shuffled once for training, in dataset order for scoring."""
+"""A rank's share of a split, in the forms that coordinates take: tensors kept for the length of a study, or a block."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from glmix_automl.dataset.block import Block
+from glmix_automl.models.coordinate import Form
 from glmix_automl.models.rows import Rows, from_block
 from glmix_automl.seeds import generator
 
 ALIGNED = 16  # rows; slices that begin at multiples share the tensor's memory instead of being copied
 
 
+class Share(Protocol):
+    """The share of a split that this rank holds, in the form that some coordinates take."""
+
+    @property
+    def rows(self) -> Any:
+        """In that form."""
+        ...
+
+    @property
+    def places(self) -> np.ndarray:
+        """The place in the split of each of the share's rows, int64 [rows]."""
+        ...
+
+    @property
+    def weight(self) -> float:
+        """Sum of the rows' weights."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def with_offset(self, offset: np.ndarray) -> "Share":
+        """The same rows with other offsets, float32 [rows of the share]."""
+        ...
+
+    def with_label(self, label: np.ndarray) -> "Share":
+        """The same rows with other labels in [0, 1], float32 [rows of the share]."""
+        ...
+
+    def in_order(self, values: np.ndarray) -> np.ndarray:
+        """Values of `rows` back in the share's order."""
+        ...
+
+
+@dataclass
+class BlockShare:
+    """Rows as numpy has them, in dataset order."""
+
+    rows: Block
+
+    @property
+    def places(self) -> np.ndarray:
+        """See `Share`."""
+        return self.rows.rows
+
+    @property
+    def weight(self) -> float:
+        """See `Share`."""
+        return float(self.rows.weight.sum(dtype=np.float64))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def with_offset(self, offset: np.ndarray) -> "BlockShare":
+        """See `Share`."""
+        return BlockShare(replace(self.rows, offset=np.asarray(offset, np.float32)))
+
+    def with_label(self, label: np.ndarray) -> "BlockShare":
+        """See `Share`."""
+        return BlockShare(replace(self.rows, label=np.asarray(label, np.float32)))
+
+    def in_order(self, values: np.ndarray) -> np.ndarray:
+        """See `Share`."""
+        return values
+
+
+def share_of(block: Block, form: Form, shuffle: int | None = None) -> Share:
+    """A block in a form, its rows permuted if they are tensors and `shuffle` is a seed."""
+    return BlockShare(block) if form is Form.BLOCK else Resident.of(block, shuffle)
+
+
 @dataclass(frozen=True, eq=False)
 class Resident:
-    """The share of a split that this rank holds.
+    """Rows as tensors, ready for a loop that slices them.
 
     Attributes:
         rows: the columns as tensors, permuted by `order`.

@@ -1,62 +1,86 @@
-"""Where the loop's rows come from: one block that stays resident, or blocks streamed from disk and read ahead."""
+"""Where training rows come from: one block that stays resident, or blocks streamed from disk and read ahead."""
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
 from glmix_automl.dataset.block import Block
 from glmix_automl.models.coordinate import Coordinate
-from glmix_automl.models.rows import Rows
-from glmix_automl.training.resident import Resident
+from glmix_automl.training.measure import Point
 
 
-class Source(Protocol):
+class Blocks(Protocol):
     """Training rows of this rank, in blocks; every rank has as many, and they differ by a row at most.
 
     Attributes:
-        blocks: per epoch.
-        block_rows: rows of the largest block of any rank: what decides the steps per block, the same on every rank.
+        count: blocks per epoch.
+        largest: rows of the largest block of any rank: what decides the steps per block, the same on every rank.
     """
 
     @property
-    def blocks(self) -> int:
+    def count(self) -> int:
         """Blocks per epoch."""
         ...
 
     @property
-    def block_rows(self) -> int:
+    def largest(self) -> int:
         """Rows of the largest block of any rank."""
         ...
 
-    def rows(self, epoch: int, number: int) -> tuple[Rows, int]:
+    def rows(self, epoch: int, number: int) -> tuple[Any, int]:
         """Block `number` of an epoch, prepared, and how many rows it has. Ask in ascending order."""
         ...
 
 
-class ResidentSource:
+@dataclass(frozen=True)
+class Source:
+    """What a trial trains on, in the form of its coordinate (`Coordinate.form`), and what validates it.
+
+    Attributes:
+        blocks: the training rows of this rank, with the trial's offsets and labels.
+        rows, weight: how many they are and the sum of their weights, over all ranks.
+        seed: of the trial.
+        validate: AUC and log loss of a coordinate's weights as they are, on the validation rows of all ranks.
+        validation: the validation rows of this rank, with the trial's offsets.
+    """
+
+    blocks: Blocks
+    rows: int
+    weight: float
+    seed: int
+    validate: Callable[[Coordinate], Point]
+    validation: Callable[[], Any]
+
+    def whole(self) -> Any:
+        """The training rows of this rank as one block, read block by block if they are streamed."""
+        return self.blocks.rows(0, 0)[0]
+
+
+class ResidentBlocks:
     """The one block that is in memory anyway."""
 
-    blocks = 1
+    count = 1
 
-    def __init__(self, coordinate: Coordinate, train: Resident, total_rows: int, size: int) -> None:
-        self.block_rows = math.ceil(total_rows / size)
-        self._rows, self._count = coordinate.prepare(train.rows), len(train)
+    def __init__(self, rows: Any, count: int, total_rows: int, size: int) -> None:
+        """Of prepared rows, `count` of them; `total_rows` are those of all `size` ranks."""
+        self.largest = math.ceil(total_rows / size)
+        self._rows, self._count = rows, count
 
-    def rows(self, epoch: int, number: int) -> tuple[Rows, int]:
-        """See `Source`."""
+    def rows(self, epoch: int, number: int) -> tuple[Any, int]:
+        """See `Blocks`."""
         return self._rows, self._count
 
 
-class StreamedSource:
+class StreamedBlocks:
     """Blocks read from disk as they are needed: at most two in memory, and the tensors of one."""
 
     def __init__(
         self,
-        coordinate: Coordinate,
         stream: Callable[[int], Iterator[Block]],
-        adjust: Callable[[Resident], Resident],
+        prepare: Callable[[Block], Any],
         total_rows: int,
         size: int,
         rows_per_block: int,
@@ -64,23 +88,22 @@ class StreamedSource:
         """Reads nothing yet.
 
         Args:
-            coordinate: prepares the rows.
             stream: the blocks of an epoch, in an order of its own.
-            adjust: gives a block the offsets and labels of the trial.
+            prepare: gives a block the offsets and labels of the trial, and the form of the coordinate.
             total_rows: of all ranks.
             size: ranks.
             rows_per_block: at most.
         """
         share = math.ceil(total_rows / size)
-        self.blocks = math.ceil(share / rows_per_block)
-        self.block_rows = math.ceil(share / self.blocks)
-        self._coordinate, self._stream, self._adjust = coordinate, stream, adjust
+        self.count = math.ceil(share / rows_per_block)
+        self.largest = math.ceil(share / self.count)
+        self._stream, self._prepare = stream, prepare
         self._at: tuple[int, int] | None = None
         self._iterator: Iterator[Block] = iter(())
-        self._now: tuple[Rows, int] | None = None
+        self._now: tuple[Any, int] | None = None
 
-    def rows(self, epoch: int, number: int) -> tuple[Rows, int]:
-        """See `Source`; skips blocks that are not asked for."""
+    def rows(self, epoch: int, number: int) -> tuple[Any, int]:
+        """See `Blocks`; skips blocks that are not asked for."""
         if self._at is None or self._at[0] != epoch or self._at[1] > number:
             self._iterator, self._at, self._now = self._stream(epoch), (epoch, -1), None
         while self._at[1] < number:
@@ -88,17 +111,16 @@ class StreamedSource:
             block = next(self._iterator)
             self._at = (epoch, self._at[1] + 1)
             if self._at[1] == number:
-                resident = self._adjust(Resident.of(block))
-                self._now = self._coordinate.prepare(resident.rows), len(block)
+                self._now = self._prepare(block), len(block)
         assert self._now is not None
         return self._now
 
 
-def blocks_of(source: Source) -> Iterator[Rows]:
+def each_block(blocks: Blocks) -> Iterator[Any]:
     """Every block once, in the order of epoch 0."""
-    return (source.rows(0, number)[0] for number in range(source.blocks))
+    return (blocks.rows(0, number)[0] for number in range(blocks.count))
 
 
-def scored_blocks(coordinate: Coordinate, blocks: Iterator[Block]) -> np.ndarray:
+def scored_blocks(score: Callable[[Block], np.ndarray], blocks: Iterator[Block]) -> np.ndarray:
     """Scores of streamed rows in the order they come: float32 [rows]."""
-    return np.concatenate([coordinate.score(Resident.of(block).rows) for block in blocks])
+    return np.concatenate([score(block) for block in blocks])

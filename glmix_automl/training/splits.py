@@ -1,24 +1,26 @@
 """The splits of a dataset as trials need them: this rank's rows resident, labels and cached scores in dataset order."""
 
+import io
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
 from glmix_automl.dataset import Block, Dataset
-from glmix_automl.ensemble import Ensemble, Floats, pack_scores, read_scores
+from glmix_automl.ensemble import Ensemble, Floats, read_scores
 from glmix_automl.layout import SCORES, TRIALS, Folder
-from glmix_automl.models.coordinate import Coordinate
-from glmix_automl.models.mixture import Targets
+from glmix_automl.models.coordinate import Coordinate, Form
+from glmix_automl.models.mixture import CachedScores, Targets
 from glmix_automl.schema import SPLITS
 from glmix_automl.seeds import derive
-from glmix_automl.training.measure import Held
-from glmix_automl.training.resident import Resident
-from glmix_automl.training.source import ResidentSource, Source, StreamedSource, scored_blocks
+from glmix_automl.training.measure import Held, Point
+from glmix_automl.training.resident import Share, share_of
+from glmix_automl.training.source import Blocks, ResidentBlocks, Source, StreamedBlocks, scored_blocks
 from glmix_automl.trial import Trial
 from glmix_automl.workers.collective import Collective
 
-FRACTIONS_KEPT = 2  # resident subsamples beside the whole
+SHARES_KEPT = 4  # subsamples of train, and splits as blocks, beside the whole as tensors
 
 
 class Splits:
@@ -39,15 +41,15 @@ class Splits:
         self._block_rows = block_rows
         self._sizes: dict[float, tuple[int, float]] = {}
         self._held: dict[str, Held] = {}
-        self._whole: dict[str, Resident] = {}
-        self._parts: OrderedDict[float, Resident] = OrderedDict()
+        self._whole: dict[str, Share] = {}
+        self._shares: OrderedDict[tuple[str, float, Form], Share] = OrderedDict()
 
     def load(self) -> None:
         """Reads every split, unless rows are streamed."""
         for split in self.names if self._block_rows is None else ():
             self.resident(split)
 
-    def resident(self, split: str) -> Resident:
+    def resident(self, split: str) -> Share:
         """The share of a split that this rank holds; train's rows are shuffled."""
         if split not in self._whole:
             self._whole[split] = self._read(split, 1.0)
@@ -57,7 +59,7 @@ class Splits:
         """Rows and sum of weights of a fraction of train, over all ranks."""
         if fraction not in self._sizes:
             if self._block_rows is None:
-                here = self._share(fraction)
+                here = self._share("train", fraction)
                 own = np.array([len(here), here.weight])
             else:
                 weights = self.dataset.weights("train")
@@ -72,41 +74,70 @@ class Splits:
         share = rows // self._collective.size
         return share if self._block_rows is None else max(1, share // -(-share // self._block_rows) - 1)
 
-    def source(self, trial: Trial, coordinate: Coordinate, rows: int) -> Source:
-        """The rows a trial trains on: its fraction, with the offset and the labels it asks for.
+    def source(self, trial: Trial, coordinate: Coordinate) -> Source:
+        """What a trial trains on, in the coordinate's form: its fraction, with the offset and the labels it asks for.
 
         Raises:
             DataError: a score it builds on is not there.
         """
-        adjust = self._adjustment(trial)
-        size = self._collective.size
+        rows, weight = self.size(trial.fraction)
+        offset = self.offset("validation", trial.offset)
+
+        def validate(trained: Coordinate) -> Point:
+            return self.held("validation").point(self.score(trained, "validation") + offset)
+
+        def validation() -> Any:
+            return self._validation(coordinate.form, offset)
+
+        blocks = self._blocks(trial, coordinate, rows)
+        return Source(blocks, rows, weight, trial.seed, validate, validation)
+
+    def _blocks(self, trial: Trial, coordinate: Coordinate, rows: int) -> Blocks:
+        size, form, adjusted = self._collective.size, coordinate.form, self._adjustment(trial, coordinate)
+        if form is Form.SCORES:
+            return ResidentBlocks(self.cached("train"), self.dataset.rows("train"), rows, 1)
         if self._block_rows is None:
-            return ResidentSource(coordinate, adjust(self._share(trial.fraction)), rows, size)
+            here = self._share("train", trial.fraction, form)
+            return ResidentBlocks(coordinate.prepare(adjusted(here).rows), len(here), rows, size)
 
         def stream(epoch: int) -> Iterator[Block]:
-            return self._stream("train", trial.fraction, order=derive(trial.seed, "blocks", epoch))
+            return self._stream("train", trial.fraction, form, order=derive(trial.seed, "blocks", epoch))
 
-        return StreamedSource(coordinate, stream, adjust, rows, size, self._block_rows)
+        def prepare(block: Block) -> Any:
+            return coordinate.prepare(adjusted(share_of(block, form)).rows)
+
+        return StreamedBlocks(stream, prepare, rows, size, self._block_rows)
+
+    def _validation(self, form: Form, offset: np.ndarray) -> Any:
+        """The validation rows of this rank with these offsets, float32 [rows of the split]."""
+        if form is Form.SCORES:
+            return self.cached("validation")
+        here = self._share("validation", 1.0, form)
+        return here.with_offset(offset[here.places]).rows
 
     def score(self, coordinate: Coordinate, split: str) -> np.ndarray:
         """Scores of a whole split in dataset order, gathered from every rank's share: float32 [rows]."""
-        if self._block_rows is None:
-            here = self.resident(split)
-            own = here.in_order(coordinate.score(here.rows))
+        form = coordinate.form
+        if form is Form.SCORES:
+            return coordinate.score(self.cached(split))
+        if self._block_rows is not None:
+            blocks = self._stream(split, 1.0, form)
+            own = scored_blocks(lambda block: coordinate.score(share_of(block, form).rows), blocks)
         else:
-            own = scored_blocks(coordinate, self._stream(split, 1.0))
+            here = self._share(split, 1.0, form)
+            own = here.in_order(coordinate.score(here.rows))
         return self._collective.allgather(own)
 
-    def _adjustment(self, trial: Trial) -> Callable[[Resident], Resident]:
+    def _adjustment(self, trial: Trial, coordinate: Coordinate) -> Callable[[Share], Share]:
         """Gives rows of train the trial's offset, and labels with its teacher's share."""
         offset = None if trial.offset is None else self.offset("train", trial.offset)
-        share = float(trial.parameters.get("distillation") or 0.0)
+        share = getattr(coordinate.parameters, "distillation", 0.0)
         label = None
         if trial.teacher is not None and share:
             taught = 1 / (1 + np.exp(-self.offset("train", trial.teacher)))
             label = ((1 - share) * self.dataset.labels("train") + share * taught).astype(np.float32)
 
-        def adjust(rows: Resident) -> Resident:
+        def adjust(rows: Share) -> Share:
             rows = rows if offset is None else rows.with_offset(offset[rows.places])
             return rows if label is None else rows.with_label(label[rows.places])
 
@@ -131,9 +162,10 @@ class Splits:
             return offset
         return offset + added.score(lambda member: self.scores(member, split), len(offset))
 
-    def targets(self, split: str) -> Targets:
-        """What a mixture fit needs of a whole split."""
-        return Targets(self.dataset.labels(split), self.dataset.weights(split), self.dataset.offsets(split))
+    def cached(self, split: str) -> CachedScores:
+        """A whole split as mixtures see it."""
+        targets = Targets(self.dataset.labels(split), self.dataset.weights(split), self.dataset.offsets(split))
+        return CachedScores(targets, lambda member: self.scores(member, split))
 
     def scores(self, number: int, split: str) -> Floats:
         """The cached scores of a trained coordinate, float32 [rows of the split], the offset not included.
@@ -150,29 +182,38 @@ class Splits:
             DataError: the place cannot be written.
         """
         if self._collective.rank == 0:
-            self.study.write(f"{TRIALS}/{number}/{SCORES.format(split=split)}", pack_scores(scores))
+            content = io.BytesIO()
+            np.save(content, np.asarray(scores, np.float32), allow_pickle=False)
+            self.study.write(f"{TRIALS}/{number}/{SCORES.format(split=split)}", content.getvalue())
 
     @property
     def names(self) -> tuple[str, ...]:
         """The splits there are, train first."""
         return tuple(split for split in SPLITS if split in self.dataset.manifest.splits)
 
-    def _share(self, fraction: float) -> Resident:
-        if fraction == 1:
-            return self.resident("train")
-        if fraction not in self._parts:
-            self._parts[fraction] = self._read("train", fraction)
-            while len(self._parts) > FRACTIONS_KEPT:
-                self._parts.popitem(last=False)
-        self._parts.move_to_end(fraction)
-        return self._parts[fraction]
+    def _share(self, split: str, fraction: float, form: Form = Form.TENSORS) -> Share:
+        """The share of this rank; of tensors all splits are kept, of subsamples and blocks the last few."""
+        if form is Form.TENSORS and fraction == 1:
+            return self.resident(split)
+        key = split, fraction, form
+        if key not in self._shares:
+            self._shares[key] = self._read(split, fraction, form)
+            while len(self._shares) > SHARES_KEPT:
+                self._shares.popitem(last=False)
+        self._shares.move_to_end(key)
+        return self._shares[key]
 
-    def _stream(self, split: str, fraction: float, order: int | None = None) -> Iterator[Block]:
+    def _stream(
+        self, split: str, fraction: float, form: Form = Form.TENSORS, order: int | None = None
+    ) -> Iterator[Block]:
         ranks = self._collective.rank, self._collective.size
-        rows = self._block_rows or 1
-        return self.dataset.stream(split, rows, *ranks, fraction=fraction, seed=self._seed, order=order)
+        rows, entities = self._block_rows or 1, form is Form.BLOCK
+        return self.dataset.stream(
+            split, rows, *ranks, fraction=fraction, seed=self._seed, order=order, entities=entities
+        )
 
-    def _read(self, split: str, fraction: float) -> Resident:
-        share = self._collective.rank, self._collective.size
-        block = self.dataset.read(split, *share, fraction=fraction, seed=self._seed)
-        return Resident.of(block, self._seed if split == "train" else None)
+    def _read(self, split: str, fraction: float, form: Form = Form.TENSORS) -> Share:
+        ranks = self._collective.rank, self._collective.size
+        entities = form is Form.BLOCK
+        block = self.dataset.read(split, *ranks, fraction=fraction, seed=self._seed, entities=entities)
+        return share_of(block, form, self._seed if split == "train" else None)

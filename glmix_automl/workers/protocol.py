@@ -13,7 +13,6 @@ from typing import Annotated, Any, TypeAlias, get_args
 import pydantic
 
 from glmix_automl.trial import Progress, Result, Trial
-from glmix_automl.workers.fault import Fault
 
 VERSION = 1
 """Raised whenever a message changes, so that two versions of the package never misread each other."""
@@ -100,10 +99,10 @@ class Imported(_Message):
 
 @dataclass(frozen=True)
 class StartFailed(_Message):
-    """It could not import or make its task."""
+    """It could not import or make its task; `peer_lost`: only because another rank of its world was lost."""
 
     error: str
-    fault: Fault
+    peer_lost: bool
 
 
 @dataclass(frozen=True)
@@ -128,11 +127,11 @@ class TrialDone(_Message):
 
 @dataclass(frozen=True)
 class TrialRaised(_Message):
-    """The trial raised on this rank."""
+    """The trial raised on this rank; `peer_lost`: only because another rank of its world was lost."""
 
     number: int
     error: str
-    fault: Fault
+    peer_lost: bool
 
 
 @dataclass(frozen=True)

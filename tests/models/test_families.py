@@ -1,6 +1,8 @@
 """Laws of every family of coordinates."""
 
 import dataclasses
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,10 @@ import tensorflow as tf
 from glmix_automl.dataset import Block
 from glmix_automl.errors import DataError, TrialError
 from glmix_automl.layout import COORDINATE, WEIGHTS, Folder
-from glmix_automl.models import FAMILIES, embedding
+from glmix_automl.models import FAMILIES, check, embedding
 from glmix_automl.models.checkpoint import load_coordinate, save_coordinate
-from glmix_automl.models.coordinate import Coordinate, Differentiable
+from glmix_automl.models.coordinate import Coordinate
+from glmix_automl.models.differentiable import Differentiable
 from glmix_automl.models.embedding import SMALL, Embedding
 from glmix_automl.models.network import dropped
 from glmix_automl.models.rows import from_block, taker
@@ -40,7 +43,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 every_case = pytest.mark.parametrize(
     ("family", "parameters"), CASES, ids=[f"{f}-{k}" for k, (f, _) in enumerate(CASES)]
 )
-stepped = [case for case in CASES if "batch_size" in FAMILIES[case[0]].parameters]
+stepped = [case for case in CASES if "batch_size" in FAMILIES[case[0]].parameters.model_fields]
 every_stepped_case = pytest.mark.parametrize(
     ("family", "parameters"), stepped, ids=[f"{f}-{k}" for k, (f, _) in enumerate(stepped)]
 )
@@ -128,26 +131,41 @@ def test_scores_do_not_depend_on_the_rows_beside(family: str, parameters: dict[s
     assert coordinate.score(rows).dtype == np.float32
 
 
-@pytest.mark.parametrize("family", list(FAMILIES))
-def test_bad_parameters_are_refused_by_name(family: str, small: Small) -> None:
-    with pytest.raises(TrialError, match=r"unknown parameter 'rate'.*learning_rate"):
-        FAMILIES[family].build(small[0], {"rate": 1}, 0)
-    with pytest.raises(TrialError, match="learning_rate: expected 1e-08 to 10, got -1"):
-        FAMILIES[family].resolve({"learning_rate": -1})
-    assert FAMILIES[family].complexity({}) >= 1
+@pytest.mark.parametrize("family", sorted({family for family, _ in CASES}))
+def test_bad_parameters_are_refused_by_name(family: str) -> None:
+    with pytest.raises(TrialError, match=r"family .*: unknown parameter 'lerning_rate'; did you mean 'learning_rate'"):
+        check(family, {"lerning_rate": 1})
+    with pytest.raises(TrialError, match=r"unknown parameter 'x'; it takes .*learning_rate"):
+        check(family, {"x": 1})
+    with pytest.raises(TrialError, match=r"learning_rate: .*greater than or equal to 0\.0+1, got -1"):
+        check(family, {"learning_rate": -1})
+    for value in (float("nan"), float("inf"), True, "0.1", None):
+        with pytest.raises(TrialError, match="learning_rate: "):
+            check(family, {"learning_rate": value})
+    assert FAMILIES[family].complexity(check(family, {})) >= 1
 
 
 @pytest.mark.parametrize("family", sorted({family for family, _ in stepped}))
 def test_bad_parameters_of_the_loop_are_refused_by_name(family: str) -> None:
-    with pytest.raises(TrialError, match=r"batch_size: expected a whole number, got 1\.5"):
-        FAMILIES[family].resolve({"batch_size": 1.5})
-    with pytest.raises(TrialError, match="schedule: expected one of constant, cosine, linear, got 'step'"):
-        FAMILIES[family].resolve({"schedule": "step"})
+    with pytest.raises(TrialError, match=r"batch_size: .*integer, got 1\.5"):
+        check(family, {"batch_size": 1.5})
+    with pytest.raises(TrialError, match=r"schedule: .*'constant', 'cosine' or 'linear', got 'step'"):
+        check(family, {"schedule": "step"})
+    assert check(family, {"batch_size": 64.0, "warmup": 0}) == check(family, {"batch_size": 64})
 
 
 def test_an_unknown_family_is_named() -> None:
     with pytest.raises(TrialError, match="unknown family 'forest'; there are logistic"):
-        FAMILIES["forest"]
+        check("forest", {})
+    with pytest.raises(TrialError, match="unknown family 'subnet'; did you mean 'subnetwork'"):
+        check("subnet", {})
+
+
+def test_a_race_can_be_checked_without_tensorflow() -> None:
+    code = "import sys; from glmix_automl.models import FAMILIES, check; [check(f, {}) for f in FAMILIES]"
+    code += "; print('tensorflow' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
 
 
 def test_a_damaged_or_foreign_checkpoint_is_refused(small: Small, tmp_path: Any) -> None:

@@ -12,9 +12,10 @@ import numpy as np
 from sklearn.metrics import log_loss, roc_auc_score
 
 from glmix_automl.ensemble import Ensemble
-from glmix_automl.models.mixture import Targets, fit_mixture
+from glmix_automl.models.mixture import CachedScores, Targets
 from glmix_automl.search.strategy import Strategy
-from glmix_automl.training.mixture_trial import weigh
+from glmix_automl.training.mixture import weigh
+from glmix_automl.training.mixture_weights import fit_mixture
 from glmix_automl.trial import Costs, Result, State, Trial
 
 SPLITS = ("train", "validation", "test")
@@ -43,9 +44,7 @@ class World:
         if trial.parameters.get("fails"):
             return Result.failure(trial.number, "NaN loss")
         if trial.family == "mixture":
-            weighed = weigh(trial.fit, self.rows, lambda member, split: self.scores[member, split])
-            scored = self._scored(trial, weighed.scores, weighed.metrics)
-            return dataclasses.replace(scored, ensemble=weighed.ensemble)
+            return self._mixed(trial)
         column = (int(trial.parameters.get("depth", 1)) - 1) % self.x["train"].shape[1]
         offset = self.blend(trial.offset, "train")
         teacher = self.blend(trial.teacher, "train")
@@ -54,6 +53,14 @@ class World:
         found = fit_mixture([self.x["train"][:, column]], Targets(label.astype(np.float32), None, offset), [0.0])
         scores = {s: found.weights[0] * self.x[s][:, column] + np.float32(found.bias) for s in SPLITS}
         return self._scored(trial, scores, {})
+
+    def _mixed(self, trial: Trial) -> Result:
+        fit = trial.fit
+        assert fit is not None
+        found = weigh(fit, CachedScores(self.rows[fit.split], lambda member: self.scores[member, fit.split]))
+        ensemble = Ensemble(fit.begin.members, found.weights, found.bias)
+        scores = {split: self.blend(ensemble, split) for split in SPLITS}
+        return dataclasses.replace(self._scored(trial, scores, {"objective": found.objective}), ensemble=ensemble)
 
     def blend(self, ensemble: Ensemble | None, split: str) -> np.ndarray:
         rows = len(self.rows[split].label)

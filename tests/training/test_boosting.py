@@ -27,7 +27,7 @@ from glmix_automl.serving.export import export
 from glmix_automl.serving.pyfunc import _load_pyfunc, example
 from glmix_automl.training.boosting import boost
 from glmix_automl.training.evaluate import Evaluator
-from glmix_automl.training.fit import Budget, Fit, Moment
+from glmix_automl.training.trainer import Budget, Fit, Moment
 from glmix_automl.trial import Progress, Result, State, Trial
 
 SMALL: dict[str, Any] = {"trees": 30, "leaves": 8, "leaf_rows": 10}
@@ -85,10 +85,10 @@ def test_scores_are_lightgbms_own(
 
     monkeypatch.setattr(lightgbm, "Booster", Booster)
     coordinate, fit = grown(splits, **parameters, patience=0)
-    assert fit.steps == coordinate.parameters["trees"]
+    assert fit.steps == coordinate.parameters.trees
     columns = coordinate.matrix(splits[2])
     filled = np.bincount(coordinate.matrix(splits[1]).indices, minlength=columns.shape[1])
-    kept = [c for c in coordinate.seen if filled[c] >= int(coordinate.parameters["leaf_rows"])]
+    kept = [c for c in coordinate.seen if filled[c] >= coordinate.parameters.leaf_rows]
     trees = len(coordinate.arrays["splits"])
     assert trees > 0
     own = made[0].predict(columns[:, kept], raw_score=True, num_iteration=trees) + coordinate.arrays["bias"]
@@ -216,12 +216,12 @@ def test_a_dataset_that_streams_is_refused(dataset: str, study: str) -> None:
         Evaluator(dataset, study, seed=1, block_rows=400)(trial(0), never)
 
 
-def test_without_lightgbm_trees_are_scored_but_not_grown(
+def test_where_lightgbm_cannot_be_loaded_trees_are_scored_but_not_grown(
     evaluate: Evaluator, splits: tuple[Dataset, Rows, Rows], study: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluate(trial(0), never)
     monkeypatch.setitem(sys.modules, "lightgbm", None)
-    with pytest.raises(TrialError, match=r"needs LightGBM: pip install glmix-automl\[trees\]"):
+    with pytest.raises(TrialError, match="LightGBM cannot be loaded"):
         evaluate(trial(1), never)
     coordinate = load_coordinate(Folder(study).within(f"{TRIALS}/0"), splits[0].schema)
     assert np.array_equal(coordinate.score(splits[2]), scores(study, 0, "validation"))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from glmix_automl.models.coordinate import Gradient, summed
+from glmix_automl.models.differentiable import Gradient, summed
 from glmix_automl.training.optimiser import EPSILON, Optimiser, adam_rates
 
 

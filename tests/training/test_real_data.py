@@ -12,10 +12,11 @@ from glmix_automl import metrics
 from glmix_automl.dataset import BagColumn, Block
 from glmix_automl.models import FAMILIES
 from glmix_automl.schema import Bag, Schema, Vocabulary
-from glmix_automl.training.full_batch import fit_exactly
+from glmix_automl.training.full_batch import FullBatch
 from glmix_automl.training.measure import Point
 from glmix_automl.training.resident import Resident
-from glmix_automl.training.source import ResidentSource
+from glmix_automl.training.source import ResidentBlocks, Source
+from glmix_automl.training.trainer import Budget, Setting
 from glmix_automl.workers.collective import Alone
 
 pytestmark = pytest.mark.real_data
@@ -46,10 +47,9 @@ def test_a9a_is_ranked_as_by_scikit_learn(real_data: Path) -> None:
         vocabularies={"x": Vocabulary(buckets=COLUMNS)},
     )
     coordinate = FAMILIES["logistic"].build(schema, {"solver": "lbfgs", "l2": 1.0}, 0)
-    source = ResidentSource(coordinate, Resident.of(train), len(train), 1)
-    fit_exactly(
-        coordinate, source, len(train), float(len(train)), lambda _: Point(math.nan, 0.0), lambda _: False, Alone()
-    )
+    blocks = ResidentBlocks(coordinate.prepare(Resident.of(train).rows), len(train), len(train), 1)
+    source = Source(blocks, len(train), float(len(train)), 0, lambda _: Point(math.nan, 0.0), list)
+    FullBatch(Setting(Alone())).train(coordinate, source, Budget(1.0), lambda _: False)
     ours = metrics.auc(test.label, coordinate.score(Resident.of(test).rows))
     model = LogisticRegression(C=1.0, tol=1e-8, max_iter=1000).fit(x, train.label)
     theirs = metrics.auc(test.label, model.decision_function(z).astype(np.float32))

@@ -2,13 +2,11 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from glmix_automl.errors import TrialError
-from glmix_automl.models.coordinate import Differentiable
+from glmix_automl.models.differentiable import Differentiable
 from glmix_automl.seeds import derive, generator
 from glmix_automl.training.anytime import Slices
 from glmix_automl.training.loop import Loop
@@ -16,88 +14,35 @@ from glmix_automl.training.measure import Point
 from glmix_automl.training.resident import batch_starts
 from glmix_automl.training.schedule import factors
 from glmix_automl.training.source import Source
-from glmix_automl.trial import Costs, State, Value
+from glmix_automl.training.trainer import Budget, Fit, Moment, Watch, told
+from glmix_automl.trial import State
 from glmix_automl.workers.collective import Collective
 
 CALL_SECONDS = 0.5  # between two looks at the stop flag
 FIRST_CALL = 64  # steps of the first call, while the speed is not known
 
 
-@dataclass(frozen=True)
-class Moment:
-    """Where training is: passes and steps so far, and the validation just made, if any."""
-
-    epoch: float
-    steps: int
-    point: Point | None = None
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How long to train.
-
-    Attributes:
-        epochs: passes over the training rows, fractions allowed.
-        done: passes that earlier training, continued here, has made of them.
-        seconds: wall-clock limit, infinite for none.
-    """
-
-    epochs: float
-    done: float = 0.0
-    seconds: float = math.inf
-
-
-@dataclass
-class Fit:
-    """What training did."""
-
-    state: State = State.FINISHED
-    steps: int = 0
-    rows: int = 0
-    train_seconds: float = 0.0
-    eval_seconds: float = 0.0
-    best: Point | None = None
-    epochs: float = 0.0
-
-    @property
-    def costs(self) -> Costs:
-        """Of training, the steps and rows of all ranks."""
-        return Costs(self.steps, self.rows, self.train_seconds, self.eval_seconds)
-
-
-class Trainer:
+class Descent:
     """Trains the coordinate of a loop on the rows of a source."""
 
     def __init__(
-        self,
-        loop: Loop,
-        source: Source,
-        total_rows: int,
-        total_weight: float,
-        validate: Callable[[Differentiable], Point],
-        watch: Callable[[Moment], bool],
-        collective: Collective,
-        seed: int,
-        averaging: str = "synchronous",
+        self, loop: Loop, source: Source, watch: Watch, collective: Collective, averaging: str = "synchronous"
     ) -> None:
         """Takes no step yet.
 
         Args:
             loop: with fresh or restored weights.
-            source: the training rows of this rank.
-            total_rows, total_weight: of all ranks.
-            validate: measures the weights as they are.
+            source: the training rows of this rank; its seed is that of the order of batches, and of dropout.
             watch: is told where training is, on rank 0; whether to stop.
             collective: the ranks that train together.
-            seed: of the order of batches, and of dropout.
             averaging: `synchronous` or `anytime`.
         """
-        self._loop, self._source, self._collective, self._seed = loop, source, collective, seed
-        self._validate, self._watch = validate, watch
-        self._block_steps = math.ceil(source.block_rows / loop.batch)
-        self._epoch_steps = self._block_steps * source.blocks
-        self._scale = loop.batch * total_weight / total_rows
-        self._hyper = loop.coordinate.hyper(total_weight)
+        self._loop, self._source, self._collective, self._seed = loop, source, collective, source.seed
+        self._watch = watch
+        self._block_steps = math.ceil(source.blocks.largest / loop.batch)
+        self._epoch_steps = self._block_steps * source.blocks.count
+        self._scale = loop.batch * source.weight / source.rows
+        self._hyper = loop.coordinate.hyper(source.weight)
         self._slices = Slices(loop, collective) if averaging == "anytime" and collective.size > 1 else None
         self._own = 0  # steps of this rank alone, where ranks go at their own pace
 
@@ -108,7 +53,7 @@ class Trainer:
             TrialError: the scores are not finite.
         """
         fit, best = Fit(), _Best(self._loop.coordinate)
-        patience = int(self._loop.coordinate.parameters["patience"] or 0)
+        patience = self._loop.coordinate.parameters.patience
         first = round(budget.done * self._epoch_steps)
         last = max(round(budget.epochs * self._epoch_steps), first + 1)
         until = time.time() + budget.seconds
@@ -128,7 +73,7 @@ class Trainer:
 
     def _marks(self, first: int, last: int, budget: Budget) -> list[int]:
         """The steps at which to validate, the last one included."""
-        asked = int(self._loop.coordinate.parameters["evaluations"] or 0)
+        asked = self._loop.coordinate.parameters.evaluations
         count = min(asked or min(10, math.ceil(budget.epochs - budget.done)), last - first)
         return [first + round((last - first) * (k + 1) / count) for k in range(max(count, 1))]
 
@@ -145,7 +90,7 @@ class Trainer:
                 seconds = max(time.perf_counter() - called, 1e-6)
                 chunk = max(1, round(min(chunk * 8, own * CALL_SECONDS / seconds)))
                 made = own * self._collective.size
-                chunk, out_of_time = self._told(chunk, time.time() > until)
+                chunk, out_of_time = told(self._collective, chunk, time.time() > until)
                 stopped = bool(out_of_time)
             at += made / self._collective.size
             fit.steps += round(made)
@@ -164,12 +109,12 @@ class Trainer:
         epoch, within = divmod(counted, self._epoch_steps)
         number, within = divmod(within, self._block_steps)
         steps = min(steps, self._block_steps - within)
-        rows, count = self._source.rows(epoch, number)
+        rows, count = self._source.blocks.rows(epoch, number)
         rng = generator(self._seed, "batches", epoch, number, self._collective.rank)
         starts = batch_starts(count, self._loop.batch, self._block_steps, rng)[within : within + steps]
         parameters = self._loop.coordinate.parameters
         factor = factors(parameters, at, steps, last)
-        rates = factor * _number(parameters, "learning_rate"), factor * _number(parameters, "table_learning_rate")
+        rates = factor * parameters.learning_rate, factor * parameters.table_learning_rate
         noise = derive(self._seed, "dropout", self._collective.rank)
         return self._loop.run(rows, starts, rates, counted, self._scale, self._hyper, noise, until)
 
@@ -195,7 +140,7 @@ class Trainer:
 
     def _measure(self, fit: Fit) -> Point:
         started = time.perf_counter()
-        point = self._validate(self._loop.coordinate)
+        point = self._source.validate(self._loop.coordinate)
         fit.eval_seconds += time.perf_counter() - started
         if not math.isfinite(point.loss):
             raise TrialError(
@@ -204,18 +149,7 @@ class Trainer:
         return point
 
     def _stop(self, moment: Moment) -> bool:
-        return bool(self._told(self._collective.rank == 0 and self._watch(moment))[0])
-
-    def _told(self, *numbers: int) -> list[int]:
-        """Rank 0's numbers, on every rank: each has a clock of its own, and they must take as many steps each, as every
-        step waits for all of them.
-        """
-        told: list[int] = self._collective.broadcast(np.array(numbers, np.int64)).tolist()
-        return told
-
-
-def _number(parameters: Mapping[str, Value], name: str) -> float:
-    return float(parameters[name] or 0)
+        return bool(told(self._collective, self._collective.rank == 0 and self._watch(moment))[0])
 
 
 class _Best:

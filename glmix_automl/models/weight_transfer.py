@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from glmix_automl.models.coordinate import Differentiable
+from glmix_automl.models.differentiable import Differentiable
 from glmix_automl.schema import Schema
 
 
-def inherit(coordinate: Differentiable, earlier: Differentiable) -> None:
+def transfer(coordinate: Differentiable, earlier: Differentiable) -> None:
     """Takes on what an earlier coordinate has learned; what it does not know keeps its fresh draw.
 
     A weight whose shape depends on the dataset is taken part by part: rows of an embedding or of a wide table by term,
@@ -33,7 +33,7 @@ def inherit(coordinate: Differentiable, earlier: Differentiable) -> None:
         if target.shape[1:] == source.shape[1:]:
             here, there = part.shared(found)
             target[here] = source[there]
-    coordinate.restore(ours, "inherited")
+    coordinate.restore(ours, "weight transfer")
 
 
 def _units(old: Schema, new: Schema) -> tuple[np.ndarray, np.ndarray]:

@@ -6,15 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from glmix_automl import metrics
 from glmix_automl.config import parse
 from glmix_automl.ensemble import Ensemble
 from glmix_automl.errors import TrialError
-from glmix_automl.models.mixture import Targets
+from glmix_automl.models.mixture import CachedScores, Targets
 from glmix_automl.search.adanet import AdaNet
 from glmix_automl.search.growth.options import AdaNetOptions
 from glmix_automl.search.growth.structure import structure
 from glmix_automl.training.evaluate import Evaluator
-from glmix_automl.training.mixture_trial import weigh
+from glmix_automl.training.mixture import weigh
+from glmix_automl.training.mixture_weights import FittedMixture
 from glmix_automl.trial import MixtureFit, Result, Trial
 from tests.dataset_maker import make_dataset
 
@@ -24,30 +26,23 @@ SPLITS = {s: Targets((SCORES[3, s] + RNG.normal(size=500) > 0).astype(np.float32
 FIT = MixtureFit(Ensemble((3, 5), (1.0, 0.0)), (0.01, 0.01))
 
 
-def scores(member: int, split: str) -> np.ndarray:
-    return SCORES[member, split]
-
-
-def test_scores_are_the_weighted_sum_on_every_split() -> None:
-    found = weigh(FIT, SPLITS, scores)
-    assert found.ensemble.weights[1] == 0.0
-    assert found.metrics["members"] == 1.0
-    for split in SPLITS:
-        expected = found.ensemble.weights[0] * SCORES[3, split] + found.ensemble.bias
-        np.testing.assert_allclose(found.scores[split], expected, rtol=1e-5)
+def found(fit: MixtureFit) -> FittedMixture:
+    return weigh(fit, CachedScores(SPLITS[fit.split], lambda member: SCORES[member, fit.split]))
 
 
 def test_means_and_sums_are_not_fitted() -> None:
     for weighting, each in (("mean", 0.5), ("sum", 1.0)):
-        found = weigh(dataclasses.replace(FIT, weighting=weighting), SPLITS, scores)  # type: ignore[arg-type]
-        assert found.ensemble.weights == pytest.approx((each, each))
-        assert found.metrics["objective"] > weigh(FIT, SPLITS, scores).metrics["objective"]
+        given = found(dataclasses.replace(FIT, weighting=weighting))  # type: ignore[arg-type]
+        assert given.weights == pytest.approx((each, each))
+        assert given.objective > found(FIT).objective
 
 
 def test_fitting_on_validation_lowers_the_loss_there() -> None:
-    metrics = weigh(dataclasses.replace(FIT, split="validation"), SPLITS, scores).metrics
-    assert "validation_loss" in metrics
-    assert "train_loss" not in metrics
+    here, there = found(dataclasses.replace(FIT, split="validation")), found(FIT)
+    ensemble = Ensemble(FIT.begin.members, there.weights, there.bias)
+    logits = ensemble.score(lambda member: SCORES[member, "validation"], 500)
+    assert here.loss < metrics.log_loss(SPLITS["validation"].label, logits)
+    assert found(dataclasses.replace(FIT, penalties=())).penalty == 0.0
 
 
 @pytest.mark.parametrize(

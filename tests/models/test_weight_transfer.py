@@ -9,10 +9,10 @@ import pytest
 
 from glmix_automl.dataset import Block
 from glmix_automl.models import FAMILIES
-from glmix_automl.models.coordinate import Differentiable
+from glmix_automl.models.differentiable import Differentiable
 from glmix_automl.models.embedding import SMALL
-from glmix_automl.models.inherit import inherit
 from glmix_automl.models.rows import from_block
+from glmix_automl.models.weight_transfer import transfer
 from glmix_automl.schema import Categorical, Numeric, Schema, Vocabulary
 
 FIXED = {"embedding_width": 4, "bag_width": 3}
@@ -101,7 +101,7 @@ def test_the_score_of_a_row_stays_what_it_was(family: str, parameters: dict[str,
     new = tonight(schema, units=family in ("logistic", "subnetwork"))
     earlier, coordinate = built(family, parameters, schema, 1), built(family, parameters, new, 2)
     expected = earlier.score(from_block(block))
-    inherit(coordinate, earlier)
+    transfer(coordinate, earlier)
     moved = seen_tonight(block, schema, new)
     rows = kept(moved)
     assert len(rows) > 100
@@ -112,7 +112,7 @@ def test_the_score_of_a_row_stays_what_it_was(family: str, parameters: dict[str,
 def test_the_same_dataset_takes_on_every_bit(family: str, parameters: dict[str, Any], small: Small) -> None:
     earlier, coordinate = built(family, parameters, small[0], 1), built(family, parameters, small[0], 2)
     before = earlier.arrays
-    inherit(coordinate, earlier)
+    transfer(coordinate, earlier)
     for name, array in coordinate.arrays.items():
         np.testing.assert_array_equal(array, before[name])
     keys = [part.key for part in coordinate.parts]
@@ -132,7 +132,7 @@ def test_rows_follow_their_terms_and_new_terms_keep_a_fresh_draw(small: Small) -
     earlier = built("subnetwork", parameters, schema, 1)
     coordinate = FAMILIES["subnetwork"].build(new, parameters, 2)
     fresh = {v: rows_by_term(coordinate, v) for v in new.vocabularies}
-    inherit(coordinate, earlier)
+    transfer(coordinate, earlier)
     for vocabulary in new.vocabularies:
         before, now = rows_by_term(earlier, vocabulary), rows_by_term(coordinate, vocabulary)
         assert len(now.keys() & before.keys()) == len(before) - 1
@@ -147,7 +147,7 @@ def test_terms_told_apart_are_those_of_both_nights(small: Small) -> None:
     earlier = built("subnetwork", parameters, schema, 1)
     coordinate = FAMILIES["subnetwork"].build(new, parameters, 2)
     fresh = rows_by_term(coordinate, "c0")
-    inherit(coordinate, earlier)
+    transfer(coordinate, earlier)
     before, now = rows_by_term(earlier, "c0"), rows_by_term(coordinate, "c0")
     assert list(now) == ["", "c0_2", "c0_1", "c0_new_0", "c0_new_1"]
     for term in ("", "c0_1", "c0_2"):
@@ -169,7 +169,7 @@ def test_hashed_vocabularies_and_other_transforms_are_taken_only_if_they_mean_th
         }
     )
     earlier, coordinate = built("logistic", {}, schema, 1), FAMILIES["logistic"].build(new, {}, 2)
-    inherit(coordinate, earlier)
+    transfer(coordinate, earlier)
     before, now = earlier.arrays, coordinate.arrays
     np.testing.assert_array_equal(now["linear"], [before["linear"][0], 0, *before["linear"][2:]])
     np.testing.assert_array_equal(now["table"][:8], before["table"][:8])  # c0: as many buckets
@@ -182,7 +182,7 @@ def test_what_has_another_shape_begins_anew(small: Small) -> None:
     earlier = built("subnetwork", {"depth": 1, "width": 8, **FIXED}, small[0], 1)
     coordinate = FAMILIES["subnetwork"].build(small[0], {"depth": 1, "width": 6, **FIXED}, 2)
     fresh = coordinate.arrays
-    inherit(coordinate, earlier)
+    transfer(coordinate, earlier)
     for name, array in coordinate.arrays.items():
         expected = earlier.arrays[name] if name in ("embedding_3", "embedding_4", "bias_1") else fresh[name]
         np.testing.assert_array_equal(array, expected)

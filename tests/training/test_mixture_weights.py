@@ -5,7 +5,8 @@ import pytest
 from scipy.optimize import minimize
 
 from glmix_automl.errors import TrialError
-from glmix_automl.models.mixture import Targets, assess_mixture, fit_mixture
+from glmix_automl.models.mixture import Targets
+from glmix_automl.training.mixture_weights import assess_mixture, fit_mixture
 
 
 def problem(rows: int = 3000, members: int = 4, seed: int = 0) -> tuple[list[np.ndarray], Targets]:

@@ -1,0 +1,170 @@
+"""The parameters of the families of this package, in a file of their own as their coordinates load TensorFlow."""
+
+import math
+from typing import Literal
+
+from pydantic import Field
+
+from glmix_automl.models.family import FamilyParameters, ModelFamily, later
+
+Inputs = Literal["all", "numerics", "terms"]
+
+
+class StepParameters(FamilyParameters):
+    """Of the training loop, which every family trained by gradient steps takes."""
+
+    batch_size: int = Field(default=512, ge=1, le=1 << 24)
+    """Rows per step and rank."""
+    learning_rate: float = Field(default=0.001, ge=1e-8, le=10.0)
+    """Of Adam, for dense weights."""
+    table_learning_rate: float = Field(default=0.05, ge=1e-8, le=10.0)
+    """Of Adagrad, for embeddings and wide tables."""
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    """Of both rates over the budget."""
+    warmup: float = Field(default=0.0, ge=0.0, le=0.9)
+    """Share of the budget over which the rates rise from 0."""
+    evaluations: int = Field(default=0, ge=0, le=1000)
+    """Validations within the budget; 0: one per epoch, at most 10."""
+    distillation: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Share of the teacher's probability in the labels."""
+    patience: int = Field(default=0, ge=0, le=1000)
+    """Validations without a better AUC that end training; 0: none."""
+
+
+class LogisticParameters(StepParameters):
+    """Of logistic regression by mini-batch Adam, or by full-batch L-BFGS to the exact optimum."""
+
+    solver: Literal["adam", "lbfgs"] = "adam"
+    """Mini-batch Adam, or exact full-batch L-BFGS."""
+    l2: float = Field(default=0.0, ge=0.0)
+    """Strength of 1/2 |w|^2 beside the sum of the rows' losses (1 / C of scikit-learn)."""
+    l1: float = Field(default=0.0, ge=0.0)
+    """Strength of |w| beside the sum of the rows' losses."""
+    tolerance: float = Field(default=1e-8, ge=0.0, le=1.0)
+    """Of L-BFGS: decrease still to be had, relative, that ends it."""
+    iterations: int = Field(default=200, ge=1, le=100_000)
+    """Of L-BFGS, at most."""
+
+
+class TermParameters(StepParameters):
+    """Of families that embed terms."""
+
+    terms: int = Field(default=0, ge=0, le=1 << 31)
+    """Most frequent terms of a vocabulary that it tells apart, the others being unseen; 0: all."""
+    embedding_width: int = Field(default=16, ge=0, le=1024)
+    """Of a categorical; 0 chooses by its number of ids."""
+    embedding_l2: float = Field(default=0.0, ge=0.0)
+    """Strength of 1/2 |row|^2 for each row a batch touches, per occurrence."""
+
+
+class NetworkParameters(TermParameters):
+    """Of networks on numerics and embeddings."""
+
+    inputs: Inputs = "all"
+    """What it sees: all features, numerics only, or all but numerics. A member of an ensemble errs otherwise than the
+    rest if it sees something else."""
+    bag_width: int = Field(default=16, ge=0, le=1024)
+    """Of a bag's entries; 0 chooses by the number of ids."""
+    pooling: Literal["mean", "sqrt", "sum"] = "mean"
+    """Of a bag's entries: their mean, their sum over the root of their number (by value), or their sum, which tells
+    long bags from short ones."""
+    accumulator: float = Field(default=4.0, ge=0.0, le=1e12)
+    """Where Adagrad's sums of squares begin for embeddings, in squares of a row's loss gradient: the higher, the more
+    examples a term's row needs to move."""
+    dropout: float = Field(default=0.0, ge=0.0, le=0.95)
+    """Share of hidden units left out at each step, to the nearest 256th."""
+    weight_decay: float = Field(default=0.0, ge=0.0, le=10.0)
+    """Strength of 1/2 |kernel|^2 beside the mean loss."""
+
+
+class SubnetworkParameters(NetworkParameters):
+    """Of dense subnetworks."""
+
+    depth: int = Field(default=2, ge=0, le=64)
+    """Hidden layers."""
+    width: int = Field(default=64, ge=1, le=65_536)
+    """Units per hidden layer."""
+    activation: Literal["relu", "elu", "swish", "tanh"] = "relu"
+    """Of hidden layers."""
+
+
+class CrossParameters(NetworkParameters):
+    """Of cross blocks."""
+
+    depth: int = Field(default=2, ge=1, le=16)
+    """Cross layers: the degree of the products less one."""
+    rank: int = Field(default=16, ge=1, le=4096)
+    """Of a layer's matrix."""
+
+
+class FactorisationParameters(TermParameters):
+    """Of factorisation machines."""
+
+    embedding_width: int = Field(default=16, ge=1, le=1024)
+    """Components of a feature's row."""
+    pairs: Literal["all", "sides"] = "all"
+    """Products of all pairs, or across the two sides."""
+
+
+class TreesParameters(FamilyParameters):
+    """Of gradient-boosted trees by LightGBM (Ke et al. 2017), for the logistic loss."""
+
+    trees: int = Field(default=300, ge=1, le=100_000)
+    """Per epoch of the budget."""
+    leaves: int = Field(default=31, ge=2, le=65_536)
+    """Of a tree, at most."""
+    learning_rate: float = Field(default=0.1, ge=1e-8, le=10.0)
+    """What a tree's leaves are multiplied by."""
+    leaf_rows: int = Field(default=20, ge=1, le=1 << 24)
+    """Rows of a leaf, at least."""
+    feature_share: float = Field(default=1.0, ge=0.001, le=1.0)
+    """Share of the columns that a tree may split."""
+    row_share: float = Field(default=1.0, ge=0.001, le=1.0)
+    """Share of the rows that a tree is grown on."""
+    l2: float = Field(default=0.0, ge=0.0)
+    """Strength of 1/2 |leaf|^2 beside the sum of the rows' losses."""
+    bins: int = Field(default=255, ge=2, le=65_535)
+    """Values of a column told apart, at most."""
+    patience: int = Field(default=50, ge=0)
+    """Trees without a better validation AUC that end training; 0: none."""
+    inputs: Inputs = "all"
+    """What it sees: all features, numerics only, or all but numerics."""
+    distillation: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Share of the teacher's probability in the labels."""
+
+
+LOGISTIC = ModelFamily(
+    "logistic",
+    LogisticParameters,
+    later("glmix_automl.models.logistic.Logistic"),
+    trainer=lambda chosen: "full_batch" if chosen.solver == "lbfgs" else "gradient_steps",
+    complexity=lambda chosen: 1.0,  # a linear model is as simple as a subnetwork of depth 1
+)
+SUBNETWORK = ModelFamily(
+    "subnetwork",
+    SubnetworkParameters,
+    later("glmix_automl.models.subnetwork.Subnetwork"),
+    trainer=lambda chosen: "gradient_steps",
+    complexity=lambda chosen: math.sqrt(1 + chosen.depth),  # the output layer included
+)
+CROSS = ModelFamily(
+    "cross",
+    CrossParameters,
+    later("glmix_automl.models.cross.Cross"),
+    trainer=lambda chosen: "gradient_steps",
+    complexity=lambda chosen: math.sqrt(1 + chosen.depth),
+)
+FACTORISATION = ModelFamily(
+    "factorisation",
+    FactorisationParameters,
+    later("glmix_automl.models.factorisation.Factorisation"),
+    trainer=lambda chosen: "gradient_steps",
+    complexity=lambda chosen: math.sqrt(2),  # products are one layer above a linear model
+)
+TREES = ModelFamily(
+    "trees",
+    TreesParameters,
+    later("glmix_automl.models.trees.Trees"),
+    trainer=lambda chosen: "boosting",
+    complexity=lambda chosen: math.sqrt(1 + math.log2(chosen.leaves)),  # leaves all as deep, their sum a layer more
+)
