@@ -20,8 +20,9 @@ from glmix_automl.ensemble import Ensemble
 from glmix_automl.errors import StudyError
 from glmix_automl.layout import COORDINATES, MODEL, TRIALS
 from glmix_automl.reporting import report
-from glmix_automl.reporting.judge import Judge
+from glmix_automl.reporting.evaluation import Evaluation
 from glmix_automl.reporting.leaderboard import Leaderboard, leaderboard
+from glmix_automl.reporting.permutation import permutation_importance
 from glmix_automl.search.growth.structure import Plan, plan
 from glmix_automl.serving.export import export
 from glmix_automl.study.controller import INTERRUPTED
@@ -131,16 +132,19 @@ class Study:
             DataError: the dataset or cached scores cannot be read.
             StudyError: no trial left a model.
         """
+        from glmix_automl.serving.model import Model
+
         history = self.history
-        judge = self.judge(history)
-        board = leaderboard(history, judge)
+        evaluation = self.evaluation(history)
+        board = leaderboard(history, evaluation)
         board.write(self.folder.files)
-        page = report.report(self.folder.name, self.folder.record, history, board, judge)
-        report.write(self.folder.files, page, history)
-        self._export(history, judge, board)
+        self._export(history, evaluation, board)
+        score = Model(self.folder.files.within(MODEL)).score_block
+        losses = permutation_importance(score, evaluation.dataset, self.settings.seed)
+        report.write(self.folder.files, self.folder.name, self.folder.record, history, board, evaluation, losses)
         return board
 
-    def _export(self, history: History, judge: Judge, board: Leaderboard) -> None:
+    def _export(self, history: History, evaluation: Evaluation, board: Leaderboard) -> None:
         winner = board.rows[0]
         origin: dict[str, object] = {
             "study": self.folder.record.id,
@@ -149,10 +153,10 @@ class Study:
         }
         origin |= {"trial": winner.trial, "entry": winner.entry, "model": winner.model}
         origin |= {"validation_auc": winner.validation_auc, "test_auc": winner.test_auc}
-        model, target = judge.model(winner.trial), self.folder.files.within(MODEL)
+        model, target = evaluation.model(winner.trial), self.folder.files.within(MODEL)
         found = self._plan(history, winner.entry, model)
         origin |= {"plan": found.model_dump(mode="json")} if found is not None else {}
-        export(self.folder.files, model, judge.dataset.schema, target, origin)
+        export(self.folder.files, model, evaluation.dataset.schema, target, origin)
 
     def _plan(self, history: History, entry: str, model: Ensemble) -> Plan | None:
         """What rebuilds an entry's ensemble, its weights being those of the exported coordinates; None without one."""
@@ -212,7 +216,7 @@ class Study:
             self.conclude()
         return Model(self.folder.files.within(MODEL))
 
-    def judge(self, history: History) -> Judge:
+    def evaluation(self, history: History) -> Evaluation:
         """What judges this study's models on the test rows.
 
         Raises:
@@ -221,7 +225,7 @@ class Study:
         """
         if history.best is None:
             raise StudyError(f"{self.folder.path}: no trial left a model, of {len(history.results)} that ended")
-        return Judge(Dataset.open(self.settings.dataset), self.folder.files, history)
+        return Evaluation(self.folder.open_dataset("validation", "test"), self.folder.files, history)
 
     def board(self) -> Leaderboard:
         """The leaderboard of what there is so far.
@@ -231,7 +235,7 @@ class Study:
             StudyError: no trial left a model.
         """
         history = self.history
-        return leaderboard(history, self.judge(history))
+        return leaderboard(history, self.evaluation(history))
 
     def leaderboard(self) -> "pd.DataFrame":
         """One row per entry of the race, the winner first; the columns are those of `study.leaderboard.Row`."""

@@ -37,15 +37,26 @@ def load(path: str | Path, kind: type[Model], overrides: Iterable[str] = ()) -> 
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is no UTF-8 text: {error.reason} at byte {error.start}") from error
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected keys and values at the top, got {type(content).__name__}")
+    return parse(lay_over(content, overrides), kind, str(path))
+
+
+def lay_over(content: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """Plain data with `dotted.key=value` texts laid over it, in place.
+
+    Raises:
+        ConfigError: a text has no value, or names a place that is not there.
+    """
     for override in overrides:
         _lay_over(content, override)
-    return parse(content, kind, str(path))
+    return content
 
 
 def pick(table: Mapping[str, Entry], name: str, problem: str) -> Entry:

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import math
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from glmix_automl.errors import DataError
 from glmix_automl.layout import SCORES, Folder
 
 Floats = NDArray[np.float32]
+
+_CRC_BYTES = 4
 
 MIXTURE = "mixture"
 """Family of the trials that weigh other trials' scores; they train no coordinate of their own."""
@@ -94,6 +97,13 @@ def _add(total: dict[int, float], ensemble: Ensemble, share: float, fitted: Mapp
     return bias
 
 
+def pack_scores(scores: Floats) -> bytes:
+    """The file of a trial's scores on a split: a `.npy` with the CRC-32 of it behind, which other readers pass over."""
+    content = io.BytesIO()
+    np.save(content, np.asarray(scores, np.float32), allow_pickle=False)
+    return content.getvalue() + zlib.crc32(content.getvalue()).to_bytes(_CRC_BYTES, "little")
+
+
 def read_scores(trials: Folder, number: int, split: str, rows: int) -> Floats:
     """What a trial scored itself on a split, float32 [rows] in dataset order, offsets not included.
 
@@ -109,10 +119,14 @@ def read_scores(trials: Folder, number: int, split: str, rows: int) -> Floats:
     name = f"{number}/{SCORES.format(split=split)}"
     if not trials.exists(name):
         raise DataError(f"{trials.path(name)}: trial {number} left no scores: it failed, or they were removed")
+    content = trials.read(name)
+    stream, checked = io.BytesIO(content), zlib.crc32(content[:-_CRC_BYTES]).to_bytes(_CRC_BYTES, "little")
     try:
-        scores = np.load(io.BytesIO(trials.read(name)), allow_pickle=False)
-    except ValueError as error:
+        scores = np.load(stream, allow_pickle=False)
+    except Exception as error:  # a damaged header is whatever Python's own parser makes of it
         raise DataError(f"{trials.path(name)}: cannot be read as an array: {error}") from error
+    if content[-_CRC_BYTES:] != checked and stream.tell() < len(content):  # older files end with the array
+        raise DataError(f"{trials.path(name)}: is damaged: its checksum does not fit; restore the file")
     if scores.shape != (rows,):
         raise DataError(f"{trials.path(name)}: has {len(scores)} scores for {rows} rows: of another dataset")
     return np.asarray(scores, np.float32)

@@ -1,5 +1,6 @@
 """Where each artefact lies, at any URI that pyarrow opens; files are written under another name, then renamed."""
 
+import contextlib
 import errno
 import os
 import uuid
@@ -111,6 +112,8 @@ class Folder:
                 stream.write(data)
             self.filesystem.move(unfinished, path)
         except OSError as error:
+            with contextlib.suppress(OSError):  # Room for others, where there is none
+                self.filesystem.delete_file(unfinished)
             reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
             raise DataError(f"{path}: cannot be written: {reason}") from error
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from glmix_automl.ensemble import Ensemble, flatten, read_scores
+from glmix_automl.ensemble import Ensemble, flatten, pack_scores, read_scores
 from glmix_automl.errors import DataError
 from glmix_automl.layout import SCORES, Folder
 from glmix_automl.trial import Trial
@@ -70,3 +70,25 @@ def test_an_ensemble_is_whole_and_finite() -> None:
         Ensemble((1, 2), (1.0,))
     with pytest.raises(ValueError, match="finite"):
         Ensemble((1,), (float("nan"),))
+
+
+def test_a_score_array_that_was_changed_or_cut_is_refused(tmp_path: Path) -> None:
+    folder, values = Folder(str(tmp_path)), np.arange(5, dtype=np.float32)
+    name = f"0/{SCORES.format(split='test')}"
+    whole = pack_scores(values)
+    folder.write(name, whole)
+    np.testing.assert_array_equal(np.load(BytesIO(whole)), values)
+    np.testing.assert_array_equal(read_scores(folder, 0, "test", 5), values)
+    for bit in range(8 * len(whole)):
+        content = bytearray(whole)
+        content[bit // 8] ^= 1 << bit % 8
+        folder.write(name, bytes(content))
+        with pytest.raises(DataError, match=name):
+            read_scores(folder, 0, "test", 5)
+    for length in (
+        *range(len(whole) - 4),
+        *range(len(whole) - 3, len(whole)),
+    ):  # without a checksum it is an older file
+        folder.write(name, whole[:length])
+        with pytest.raises(DataError, match=name):
+            read_scores(folder, 0, "test", 5)

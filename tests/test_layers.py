@@ -10,7 +10,7 @@ PACKAGE = ROOT / "glmix_automl"
 
 ROWS = [
     {"version", "errors", "seeds", "layout", "config", "spark"},
-    {"schema", "manifest", "features", "metrics", "space", "ensemble", "trial"},
+    {"schema", "manifest", "features", "metrics", "space", "ensemble", "trial", "pages"},
     {"generate", "prepare", "dataset", "workers", "search"},
     {"models", "study"},
     {"training", "reporting"},
@@ -34,14 +34,16 @@ FOUNDATION = [
     "features",
     "metrics",
     "space",
+    "pages",
 ]
 HOMES = {
     "pyspark": {"spark", "prepare", "generate", "serving/score", "workers/spark", "api", "cli"},
     "tensorflow": {"models", "training", "workers/collective", "workers/averaging"},
     "horovod": {"workers"},
     "mlflow": {"tracking", "serving", "cli"},
-    "matplotlib": {"prepare/report", "reporting"},
+    "matplotlib": {"pages", "prepare/report", "reporting"},
     "lightgbm": {"training/boosting"},
+    "numba": {"models", "training"},
     "pandas": {"reporting", "tracking", "serving", "prepare", "generate", "api"},
 }
 MODULES = sorted(

@@ -11,8 +11,8 @@ from rich.table import Table
 from glmix_automl import metrics
 from glmix_automl.api import Study
 from glmix_automl.cli.live import console_for
-from glmix_automl.reporting.display import number, p_value, seconds
-from glmix_automl.reporting.judge import Judge
+from glmix_automl.pages.numbers import number, p_value, seconds
+from glmix_automl.reporting.evaluation import Evaluation
 from glmix_automl.reporting.leaderboard import leaderboard
 
 
@@ -36,16 +36,16 @@ def run(options: argparse.Namespace) -> int:
         "p",
     ):
         table.add_column(name)
-    first: tuple[str, Judge, int] | None = None
+    first: tuple[str, Evaluation, int] | None = None
     for path in options.studies:
         study = Study.open(path)
         history = study.history
-        judge = study.judge(history)
-        winner = leaderboard(history, judge).rows[0]
+        evaluation = study.evaluation(history)
+        winner = leaderboard(history, evaluation).rows[0]
         digest = study.folder.record.digest
         if first is None:
-            first = digest, judge, winner.trial
-        paired = _paired(first, digest, judge, winner.trial) if first[1] is not judge else None
+            first = digest, evaluation, winner.trial
+        paired = _paired(first, digest, evaluation, winner.trial) if first[1] is not evaluation else None
         table.add_row(
             study.folder.name,
             f"{study.folder.record.dataset_name} {digest[:8]}",
@@ -61,9 +61,11 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _paired(first: tuple[str, Judge, int], digest: str, judge: Judge, winner: int) -> metrics.Comparison | None:
+def _paired(
+    first: tuple[str, Evaluation, int], digest: str, evaluation: Evaluation, winner: int
+) -> metrics.Comparison | None:
     """AUC of a study's winner less that of the first study's, None where they are of different datasets."""
     if first[0] != digest:
         return None
-    before, now = first[1].scores(first[2]), judge.scores(winner)
-    return metrics.delong_test(judge.labels, before, now, judge.weights, judge.members)
+    before, now = first[1].scores(first[2]), evaluation.scores(winner)
+    return metrics.delong_test(evaluation.labels, before, now, evaluation.weights, evaluation.members)

@@ -52,7 +52,8 @@ def work(study: Study, resume: bool) -> int:
 
 def show(console: Console, study: Study) -> None:
     """Writes what a study has come to, prints the leaderboard, and says where the rest is."""
-    board = study.conclude()
+    with _set_aside(study.folder.path / LOGS / "report.log"):
+        board = study.conclude()
     console.print(leaderboard_view(board, study.folder.name, console.width))
     console.print(f"report: {study.folder.path / REPORT}", highlight=False, soft_wrap=True)
     if not study.settings.tracking.enabled:

@@ -2,12 +2,12 @@
 
 import argparse
 
-from glmix_automl import layout
 from glmix_automl.api import Study
 from glmix_automl.cli import add_overrides
 from glmix_automl.cli.live import work
-from glmix_automl.config import load
-from glmix_automl.study.folder import StudyFolder, StudyRecord
+from glmix_automl.config import lay_over, parse
+from glmix_automl.study.folder import StudyFolder
+from glmix_automl.study.settings import SearchSettings
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,10 +18,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Goes on with the study and prints the leaderboard."""
-    folder = StudyFolder(options.study)
-    settings = folder.record.settings
-    if options.overrides:
-        overrides = [f"settings.{text}" for text in options.overrides]
-        settings = load(folder.path / layout.STUDY, StudyRecord, overrides).settings
-    # The folder may have been moved since it was begun.
-    return work(Study(settings.model_copy(update={"study": str(folder.path)})), resume=True)
+    settings = StudyFolder(options.study).record.settings
+    changed = lay_over(settings.model_dump(mode="json"), options.overrides)
+    return work(Study(parse(changed, SearchSettings, options.study)), resume=True)

@@ -90,6 +90,16 @@ def transformed(feature: Numeric, numbers: npt.NDArray[np.float64]) -> npt.NDArr
     return np.clip(scaled, -FLOAT32_MAX, FLOAT32_MAX).astype(np.float32)
 
 
+def untransformed(feature: Numeric, column: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Raw numbers from a numeric feature's column: the inverse of `transformed`, up to rounding and ties."""
+    curved = np.asarray(column, np.float64) * feature.scale + feature.center
+    if feature.transform == "log":
+        return np.sign(curved) * np.expm1(np.abs(curved))
+    if feature.transform == "quantile" and len(feature.knots) > 1:
+        return np.interp(curved, np.linspace(0, 1, len(feature.knots)), feature.knots)
+    return curved
+
+
 def _quantile(knots: npt.NDArray[np.float64], numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Share of training rows at or below each number; knot i of m stands for the share i / (m - 1).
 

@@ -5,9 +5,9 @@ The same column comes as integers from Parquet, as text from CSV, as floats (for
 - a number is any number, boolean (1 and 0), date or time (seconds since the epoch), or text of one of these; text that
   is none of them, NaN and the infinities are missing;
 - a term is text, or the text of an integer, boolean (`true`, `false`), date or time; a float or decimal without a
-  fraction reads as the integer (`3.0` is `3`); empty text is missing;
+  fraction, and text of one, reads as the integer (`3.0` is `3`), whatever its size; empty text is missing;
 - a bag is a list of terms, of (term, value) or (name, term, value) structs, a map from term to value, a struct (field
-  names are terms), or text split at a separator.
+  names are terms), a vector of Spark ML (places are terms, zeros left out), or text split at a separator.
 """
 
 from typing import NamedTuple
@@ -25,7 +25,9 @@ NAME_TERM = "\x01"
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _TIME = r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?)?Z?$"
-_EXACT_INTEGERS = 2.0**53  # beyond it a float no longer holds every integer
+_WHOLE = r"^(-?\d+)\.0+$"
+_INT64 = 2.0**63
+_VECTOR = {"type", "size", "indices", "values"}  # fields of the struct that Spark ML keeps a vector in
 
 
 class RawBag(NamedTuple):
@@ -56,6 +58,8 @@ def as_numbers(column: pa.Array | pa.ChunkedArray, name: str = "") -> npt.NDArra
         array = _numbers_of_text(array)
     elif pa.types.is_temporal(kind):
         array = _seconds(array)
+    elif _is_vector(kind):
+        raise DataError(f"column {name!r} is a vector of Spark ML: declare it `kind: bag` with `weighted: true`")
     elif not (pa.types.is_boolean(kind) or _is_number(kind)):
         raise DataError(f"column {name!r}: expected numbers, got {kind}")
     elif pa.types.is_boolean(kind):
@@ -76,8 +80,10 @@ def as_texts(column: pa.Array | pa.ChunkedArray, name: str = "") -> pa.Array:
     if pa.types.is_null(kind):
         return pa.nulls(len(array), pa.string())
     if _is_text(kind):
-        texts = array.cast(pa.string())
-    elif pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        texts = _texts_of_texts(array.cast(pa.string()))
+    elif pa.types.is_decimal(kind):
+        texts = _texts_of_decimals(array)
+    elif pa.types.is_floating(kind):
         texts = _texts_of_floats(array.cast(pa.float64(), safe=False))
     elif pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         raise DataError(f"column {name!r}: expected one term per row, got {kind}")
@@ -100,6 +106,8 @@ def as_bag(column: pa.Array | pa.ChunkedArray, name: str = "", separator: str | 
         return RawBag(np.empty(0, np.int64), pa.array([], pa.string()), np.empty(0))
     if _is_text(kind):
         array = _split(array, name, separator)
+    elif _is_vector(kind):
+        return _bag_of_vectors(array)
     elif pa.types.is_struct(kind):
         return _bag_of_fields(array, name)
     elif not (_is_list(kind) or pa.types.is_map(kind)):
@@ -129,6 +137,10 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _is_vector(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_struct(kind)) and {kind.field(i).name for i in range(kind.num_fields)} == _VECTOR
 
 
 def _is_list(kind: pa.DataType) -> bool:
@@ -169,13 +181,29 @@ def _numbers_of_text(array: pa.Array) -> pa.Array:
         return numbers
 
 
+def _texts_of_texts(texts: pa.Array) -> pa.Array:
+    """`12.0` as `12`: what pandas makes of integers among which one is missing, written to CSV."""
+    if not pc.any(pc.match_substring(texts, ".0")).as_py():
+        return texts
+    return pc.replace_substring_regex(texts, _WHOLE, r"\1")
+
+
 def _texts_of_floats(numbers: pa.Array) -> pa.Array:
     """`3.0` as `3`, `0.5` as `0.5`; NaN and the infinities are missing."""
     missing = pa.scalar(None, pa.float64())
     finite = pc.if_else(pc.fill_null(pc.is_finite(numbers), False), numbers, missing)
-    whole = pc.and_(pc.equal(finite, pc.floor(finite)), pc.less(pc.abs(finite), _EXACT_INTEGERS))
-    integers = pc.if_else(whole, finite, missing).cast(pa.int64()).cast(pa.string())
+    whole = pc.and_(pc.equal(finite, pc.floor(finite)), pc.less(pc.abs(finite), _INT64))
+    integers = pc.if_else(whole, finite, missing).cast(pa.int64(), safe=False).cast(pa.string())
     return pc.coalesce(integers, finite.cast(pa.string()))
+
+
+def _texts_of_decimals(decimals: pa.Array) -> pa.Array:
+    """`3.00` as `3`, exactly; with a fraction as floats are."""
+    kind = decimals.type
+    whole = pc.equal(decimals, pc.trunc(decimals))
+    wide = pa.decimal256(76, 0) if pa.types.is_decimal256(kind) else pa.decimal128(38, 0)
+    integers = pc.if_else(whole, decimals, pa.scalar(None, kind)).cast(wide).cast(pa.string())
+    return pc.coalesce(integers, _texts_of_floats(decimals.cast(pa.float64(), safe=False)))
 
 
 def _split(array: pa.Array, name: str, separator: str | None) -> pa.Array:
@@ -200,6 +228,8 @@ def _entries(array: pa.Array) -> pa.Array:
 
 def _terms_and_values(elements: pa.Array, name: str) -> tuple[pa.Array, npt.NDArray[np.float64]]:
     elements = elements.dictionary_decode() if pa.types.is_dictionary(elements.type) else elements
+    if _is_text(elements.type):
+        return elements.cast(pa.string()), np.ones(len(elements))
     if not pa.types.is_struct(elements.type):
         return as_texts(elements, name), np.ones(len(elements))
     fields = [elements.type.field(i).name for i in range(elements.type.num_fields)]
@@ -227,6 +257,21 @@ def _bag_of_fields(array: pa.Array, name: str) -> RawBag:
     )
     rows, places = np.nonzero(~np.isnan(values.T))
     return RawBag(rows.astype(np.int64), pa.array(fields, pa.string()).take(pa.array(places)), values.T[rows, places])
+
+
+def _bag_of_vectors(array: pa.Array) -> RawBag:
+    """A vector per row: dense ones have no indices, all values are there in order; sparse ones pairs of both."""
+    values = array.field("values")
+    there = pc.and_(array.is_valid(), values.is_valid()).to_numpy(zero_copy_only=False)
+    lengths = np.where(there, pc.list_value_length(values).fill_null(0).to_numpy(), 0)
+    numbers = pc.list_flatten(values.filter(pa.array(there))).to_numpy(zero_copy_only=False).astype(np.float64)
+    rows = np.repeat(np.arange(len(array)), lengths)
+    places = np.arange(len(numbers)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    sparse = there & array.field("indices").is_valid().to_numpy(zero_copy_only=False)
+    given = pc.list_flatten(array.field("indices").filter(pa.array(sparse))).to_numpy(zero_copy_only=False)
+    places[np.repeat(sparse, lengths)] = given
+    kept = np.isfinite(numbers) & (numbers != 0)
+    return RawBag(rows[kept].astype(np.int64), pa.array(places[kept]).cast(pa.string()), numbers[kept])
 
 
 def _without_missing(rows: npt.NDArray[np.int64], terms: pa.Array, values: npt.NDArray[np.float64]) -> RawBag:

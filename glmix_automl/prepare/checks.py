@@ -1,6 +1,7 @@
 """The data checks: what a profile says about each feature, and what to warn of."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from glmix_automl.config import Config
+from glmix_automl.prepare.history import names
 from glmix_automl.prepare.profile import TERMS, EntityProfile, Profile
 from glmix_automl.prepare.recipe import Checks
 from glmix_automl.prepare.stage import Declared, Staged
@@ -17,6 +19,8 @@ _DRIFT = 0.25  # the customary border of a population stability index between mo
 _GROUPS = 10  # bins that drift is measured over
 _SMALL_SHARE = 1e-4  # in place of an empty bin's share, which would make the index infinite
 _UNSEEN = 0.5
+_COUNTS = re.compile(names("(.+)")[0])
+"""Columns of history that count."""
 _ALONE = 1.0
 
 
@@ -34,6 +38,8 @@ class FeatureCheck(Config):
     """Validation and test -> share of usable terms (rows, for single terms) outside the vocabulary."""
     psi: float
     """Population stability index of validation against train."""
+    cumulative: bool = False
+    """Whether it counts what was before and so can only grow: its drift says that time has passed, and no more."""
     auc: float
     """Of the feature alone on validation, whichever direction: a number as it is, a term by its response rate in train,
     a bag by its most telling term."""
@@ -53,6 +59,8 @@ class Report(Config):
     features: tuple[FeatureCheck, ...]
     entities: dict[str, EntityProfile]
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    """What was guessed when the tables were read: units and spans of times, shares of ids that joined."""
 
 
 def checked(
@@ -83,6 +91,7 @@ def checked(
                 fill=there,
                 distinct=schema.size(feature) - 1 if isinstance(feature, Bag) else fill[SPLITS[0]][f"{place}_extra"],
                 unseen=_unseen(schema, feature, tables, fill, place),
+                cumulative=bool(_COUNTS.fullmatch(feature.source)),
                 psi=stability(tables[SPLITS[0]].sum(axis=0), tables[SPLITS[1]].sum(axis=0)),
                 auc=_alone(feature, tables, found),
             )
@@ -96,7 +105,7 @@ def warned(features: tuple[FeatureCheck, ...], entities: Mapping[str, EntityProf
     for f in features:
         if f.auc > checks.leak_auc:
             warnings.append(f"feature {f.name!r} alone has AUC {f.auc:.4f}: does it know the response (leakage)?")
-        if f.psi > _DRIFT:
+        if f.psi > _DRIFT and not f.cumulative:
             warnings.append(f"feature {f.name!r} drifts from train to validation (PSI {f.psi:.2f})")
         worst = max((f.unseen or {}).values(), default=0.0)
         if worst > _UNSEEN:

@@ -1,32 +1,27 @@
-"""The roles of an event's columns: ids as text, the label rule, the moment, the weight."""
-
-from typing import Literal
+"""The roles of an event's columns, by Spark: ids as text, the label rule, the weight (the moment is in `times`)."""
 
 import pydantic
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
+    ArrayType,
     BooleanType,
     DataType,
     DateType,
-    DecimalType,
-    DoubleType,
-    FloatType,
-    IntegralType,
+    MapType,
     NumericType,
     StringType,
+    StructType,
     TimestampNTZType,
     TimestampType,
 )
 
 from glmix_automl.config import Config
 from glmix_automl.errors import DataError
-from glmix_automl.prepare.tables import column
+from glmix_automl.prepare.tables import column, id_text
 from glmix_automl.spark import translated
 
-Unit = Literal["seconds", "milliseconds", "microseconds", "nanoseconds"]
-_PER_SECOND: dict[str, int] = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
-_EXACT_INTEGERS = 2.0**53
+_LEAST, _MOST = 1e-30, 1e30  # weights are float32, and products of them with losses and gradients must be too
 
 
 class LabelRule(Config):
@@ -43,29 +38,6 @@ class LabelRule(Config):
         if self.at_least is not None and self.positive is not None:
             raise ValueError("a label has either `at_least` or `positive`")
         return self
-
-
-class TimeRule(Config):
-    """How a column says when the event was."""
-
-    column: str
-    unit: Unit | None = None
-    """Of numbers; told from their size unless given (seconds below 1e11, milliseconds below 1e14, and so on)."""
-    format: str | None = None
-    """Of text, as Spark's datetime patterns; ISO 8601 unless given. Text without a zone is UTC."""
-
-
-def id_text(value: Column, kind: DataType) -> Column:
-    """An id as text, null where it is missing; the reading of `glmix_automl.features.as_texts`."""
-    if isinstance(kind, FloatType | DoubleType | DecimalType):
-        number = value.cast("double")
-        whole = (number == F.floor(number)) & (F.abs(number) < _EXACT_INTEGERS)
-        text = F.when(whole, number.cast("bigint").cast("string")).when(~F.isnan(number), number.cast("string"))
-    elif isinstance(kind, TimestampType | TimestampNTZType):
-        text = F.date_format(value, "yyyy-MM-dd HH:mm:ss.SSSSSS")
-    else:
-        text = value.cast("string")
-    return F.when(text != "", text)
 
 
 def id_column(frame: DataFrame, name: str) -> Column:
@@ -107,47 +79,32 @@ def label_column(frame: DataFrame, rule: LabelRule, where: str) -> Column:
     return number.cast("int")
 
 
-def time_column(frame: DataFrame, rule: TimeRule, where: str) -> Column:
-    """Microseconds since the epoch as a bigint, null where the raw value is null or unreadable.
-
-    Raises:
-        DataError: the column holds neither numbers nor times: examples.
-    """
-    raw, kind = column(rule.column), frame.schema[rule.column].dataType
-    if isinstance(kind, TimestampType | TimestampNTZType | DateType):
-        return F.unix_micros(raw.cast("timestamp"))
-    if isinstance(kind, StringType) and (rule.format or not _numbers_in(frame, raw, where)):
-        read = F.try_to_timestamp(raw, F.lit(rule.format)) if rule.format else F.try_to_timestamp(raw)
-        return F.unix_micros(read)
-    if not isinstance(kind, StringType | NumericType):
-        raise DataError(
-            f"{where}: time column {rule.column!r} is {kind.simpleString()}, expected a number, text or time"
-        )
-    number = raw.cast("decimal(38,9)") if isinstance(kind, StringType | DecimalType) else raw
-    unit = rule.unit or _unit(frame, raw, where)
-    if isinstance(kind, IntegralType):
-        return F.floor(raw * (10**6 // _PER_SECOND[unit])) if unit != "nanoseconds" else F.floor(raw / 1000)
-    return F.floor(number * F.lit(10**6) / F.lit(_PER_SECOND[unit])).cast("bigint")
-
-
 def weight_column(frame: DataFrame, name: str | None) -> Column:
-    """The row's weight as a double, null where it is missing, not a number or not positive; 1 without a column."""
+    """The row's weight as a double, null where it is missing, not a number or outside 1e-30 to 1e30; 1 without a
+    column.
+    """
     if name is None:
         return F.lit(1.0)
     number = column(name).try_cast("double")
-    return F.when((number > 0) & (number < float("inf")) & ~F.isnan(number), number)
+    return F.when(number.between(_LEAST, _MOST), number)
 
 
-def _numbers_in(frame: DataFrame, raw: Column, where: str) -> bool:
-    """Whether text holds numbers, judged by its first values (a mixture is caught when unreadable rows are counted)."""
-    with translated(where):
-        rows = frame.where(raw.isNotNull()).select(raw.try_cast("double")).limit(100).collect()
-    return sum(row[0] is not None for row in rows) * 2 > len(rows)
+def fingerprint(frame: DataFrame) -> Column:
+    """A hash of the whole row, to order rows by that are the same in all that matters."""
+    return F.xxhash64(*(_ordered(column(f.name), f.dataType) for f in frame.schema))
 
 
-def _unit(frame: DataFrame, raw: Column, where: str) -> str:
-    """The unit that puts the largest time of the column between 1970 and 5138."""
-    with translated(where):
-        largest = frame.select(F.max(F.abs(raw.try_cast("double")))).first()[0] or 0.0  # type: ignore[index]
-    bounds = {"seconds": 1e11, "milliseconds": 1e14, "microseconds": 1e17}
-    return next((unit for unit, bound in bounds.items() if largest < bound), "nanoseconds")
+def _ordered(value: Column, kind: DataType) -> Column:
+    """The value in a form that has an order: maps, which Spark does not hash, as sorted entries."""
+    if "map<" not in kind.simpleString():
+        return value
+    if isinstance(kind, MapType):
+        entries = F.map_entries(value)
+        return F.array_sort(
+            _ordered(entries, ArrayType(StructType().add("key", kind.keyType).add("value", kind.valueType)))
+        )
+    if isinstance(kind, ArrayType):
+        return F.transform(value, lambda element: _ordered(element, kind.elementType))
+    if isinstance(kind, StructType):
+        return F.struct(*(_ordered(value.getField(f.name), f.dataType).alias(f.name) for f in kind))
+    return value

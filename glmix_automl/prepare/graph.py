@@ -29,6 +29,7 @@ from glmix_automl.prepare.recipe import (
     NumericFeature,
     Recipe,
 )
+from glmix_automl.prepare.remarks import Remarks
 from glmix_automl.prepare.rows import Rows
 from glmix_automl.prepare.split import moments
 from glmix_automl.prepare.tables import column
@@ -104,10 +105,11 @@ def rows(spark: SparkSession, recipe: Graph) -> Rows:
         ConfigError: features contradict each other.
     """
     counts: dict[str, int] = {}
+    remarks = Remarks()
     where = f"edge table {recipe.edges.table.path}"
-    nodes = network.read_nodes(spark, recipe.nodes, recipe.root, recipe.seed)
+    nodes = network.read_nodes(spark, recipe.nodes, recipe.root, recipe.seed, remarks)
     nodes = settled(nodes) if nodes is not None else None
-    named = network.read_links(spark, recipe.edges, recipe.root, recipe.seed, recipe.checks, counts)
+    named = network.read_links(spark, recipe.edges, recipe.root, recipe.seed, recipe.checks, counts, remarks)
     named = settled(named)
     network.check_links(named, nodes, recipe.checks, where, counts)
     links = settled(with_hidden(named, recipe.hidden, recipe.seed))
@@ -129,6 +131,7 @@ def rows(spark: SparkSession, recipe: Graph) -> Rows:
         entities=(Entity(name="left", source="left", side="left"), Entity(name="right", source="right", side="right")),
         features=_structural(recipe.edges.directed) + tuple(f for d in declared for f in _paired(d)),
         counts=counts,
+        remarks=remarks,
     )
 
 

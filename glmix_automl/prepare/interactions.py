@@ -16,11 +16,13 @@ from pyspark.sql import functions as F
 from glmix_automl.config import Config
 from glmix_automl.errors import ConfigError, DataError
 from glmix_automl.prepare import history
-from glmix_automl.prepare.events import LabelRule, TimeRule, id_column, label_column, time_column, weight_column
+from glmix_automl.prepare.events import LabelRule, fingerprint, id_column, label_column, weight_column
 from glmix_automl.prepare.history import ITEM, LABEL, MEMBER, TIME, UID, History, with_history
-from glmix_automl.prepare.recipe import ColumnSplit, Declared, NumericFeature, Recipe, TimeSplit
+from glmix_automl.prepare.recipe import ColumnSplit, Declared, NumericFeature, Recipe, Table, TimeSplit
+from glmix_automl.prepare.remarks import Found, Remarks, joined
 from glmix_automl.prepare.rows import Rows
-from glmix_automl.prepare.tables import Table, column, read, require
+from glmix_automl.prepare.tables import column, read, require
+from glmix_automl.prepare.times import TimeRule, spanned, time_column
 from glmix_automl.schema import Entity, Side
 from glmix_automl.spark import translated
 
@@ -92,13 +94,14 @@ def rows(spark: SparkSession, recipe: Interactions) -> Rows:
     _distinct_sources(recipe)
     events = recipe.interactions
     where = f"interactions table {events.table.path}"
-    raw = require(read(spark, events.table, recipe.root, "interactions"), _event_columns(recipe), where)
+    remarks = Remarks()
+    raw = require(read(spark, events.table, recipe.root, "interactions", remarks), _event_columns(recipe), where)
     raw = raw.select(*map(column, _event_columns(recipe))).persist(StorageLevel.DISK_ONLY)
-    base = _with_roles(raw, events, where)
-    counts = _incomplete(base, recipe.checks.max_dropped_share, where)
+    base = _with_roles(raw, events, where, remarks)
+    counts = _incomplete(base, recipe.checks.max_dropped_share, where, remarks)
     base = base.where(reduce(and_, (column(c).isNotNull() for c in _ROLES if c in base.columns)))
     tables = {
-        name: _table(spark, recipe, name, table, base, place, counts)
+        name: _table(spark, recipe, name, table, base, place, counts, remarks)
         for name, table, place in (("members", recipe.members, MEMBER), ("items", recipe.items, ITEM))
         if table is not None
     }
@@ -126,6 +129,7 @@ def rows(spark: SparkSession, recipe: Interactions) -> Rows:
         ),
         features=_features(recipe),
         counts=counts,
+        remarks=remarks,
         cached=(raw,),
     )
 
@@ -140,7 +144,7 @@ def _event_columns(recipe: Interactions) -> list[str]:
     return list(dict.fromkeys(n for n in names if n is not None))
 
 
-def _with_roles(raw: DataFrame, events: Events, where: str) -> DataFrame:
+def _with_roles(raw: DataFrame, events: Events, where: str, remarks: Remarks) -> DataFrame:
     """The raw rows with member, item, label, time, weight and a given uid under our names, null where unusable."""
     roles = {
         MEMBER: id_column(raw, events.member),
@@ -149,14 +153,14 @@ def _with_roles(raw: DataFrame, events: Events, where: str) -> DataFrame:
         _WEIGHT: weight_column(raw, events.weight),
     }
     if events.timestamp is not None:
-        roles[TIME] = time_column(raw, events.timestamp, where)
+        roles[TIME] = time_column(raw, events.timestamp, where, remarks)
     if events.uid is not None:
         roles[UID] = id_column(raw, events.uid)
     return raw.withColumns(roles)
 
 
-def _incomplete(base: DataFrame, allowed: float, where: str) -> dict[str, int]:
-    """How many rows lack which role.
+def _incomplete(base: DataFrame, allowed: float, where: str, remarks: Remarks) -> dict[str, int]:
+    """How many rows lack which role; says from when to when the times run.
 
     Raises:
         DataError: no rows, or a larger share than `allowed` lacks any.
@@ -164,16 +168,20 @@ def _incomplete(base: DataFrame, allowed: float, where: str) -> dict[str, int]:
     roles = {name: role for name, role in _ROLES.items() if name in base.columns}
     lacks = [F.count_if(F.col(name).isNull()) for name in roles]
     any_lack = F.count_if(reduce(or_, (F.col(name).isNull() for name in roles)))
+    span = [F.min(TIME), F.max(TIME)] if TIME in roles else [F.lit(None), F.lit(None)]
     with translated(where):
-        total, dropped, *each = base.agg(F.count(F.lit(1)), any_lack, *lacks).first()  # type: ignore[misc]
+        total, dropped, begin, end, *each = base.agg(F.count(F.lit(1)), any_lack, *span, *lacks).first()  # type: ignore[misc]
     if not total:
         raise DataError(f"{where}: has no rows")
     counts = {f"rows without a usable {role}": n for role, n in zip(roles.values(), each, strict=True) if n}
     if dropped > allowed * total:
         said = ", ".join(f"{what}: {n}" for what, n in counts.items())
+        why = "".join(f"; {warning}" for warning in remarks.warnings)
         raise DataError(
             f"{where}: {dropped} of {total} rows cannot be used ({said}); mend them, or raise checks.max_dropped_share"
+            f"{why}"
         )
+    spanned(begin, end, where, remarks)
     return {"rows read": total, "rows dropped": dropped, **counts}
 
 
@@ -183,7 +191,7 @@ def _with_uid(base: DataFrame, events: Events, where: str, counts: dict[str, int
     Raises:
         DataError: a given uid repeats, unless such rows are to be dropped.
     """
-    everything = F.xxhash64(*(F.col(c) if c.startswith("_glmix_") else column(c) for c in base.columns))
+    everything = fingerprint(base)
     if events.uid is not None:
         repeated = base.groupBy(UID).count().where("count > 1")
         extra, example = repeated.agg(F.sum(F.col("count") - 1), F.min(UID)).first()  # type: ignore[misc]
@@ -213,25 +221,31 @@ def _table(
     base: DataFrame,
     place: str,
     counts: dict[str, int],
+    remarks: Remarks,
 ) -> DataFrame:
     """The used columns of the member or item table, by `place`; counts the ids of interactions it lacks.
 
     Raises:
-        DataError: a column is missing, or two rows have one id.
+        DataError: a column is missing, two rows have one id, or no id of the interactions has a row.
     """
     where = f"{name} table {table.table.path}"
     followed = [a.column for a in recipe.past.attributes] if recipe.past and name == "items" else []
     used = list(dict.fromkeys([*(f.source for f in table.features), *followed]))
-    frame = require(read(spark, table.table, recipe.root, name), [table.key, *used], where)
+    frame = require(read(spark, table.table, recipe.root, name, remarks), [table.key, *used], where)
     frame = frame.select(id_column(frame, table.key).alias(place), *map(column, used)).where(F.col(place).isNotNull())
-    # One pass for both questions: ids of the table and of the interactions together, with how often the table has each.
-    ids = base.select(place, F.lit(0).alias("n")).unionAll(frame.select(place, F.lit(1).alias("n")))
-    times = ids.groupBy(place).agg(F.sum("n").alias("n"))
-    twice = F.when(F.col("n") > 1, F.col(place))
+    # One pass for all questions: ids of the table and of the interactions together, with how often each has them.
+    ids = base.select(place, F.lit(0).alias("n"), F.lit(1).alias("used"))
+    ids = ids.unionAll(frame.select(place, F.lit(1).alias("n"), F.lit(0).alias("used")))
+    times = ids.groupBy(place).agg(F.sum("n").alias("n"), F.max("used").alias("used"))
+    twice, lost, idle = (F.when(test, F.col(place)) for test in (F.col("n") > 1, F.col("n") == 0, F.col("used") == 0))
     with translated(where):
-        repeated, example, unknown = times.agg(F.count(twice), F.min(twice), F.count_if(F.col("n") == 0)).first()  # type: ignore[misc]
+        repeated, example, unknown, here, there, known = times.agg(
+            F.count(twice), F.min(twice), F.count(lost), F.min(lost), F.min(idle), F.count_if(F.col("used") == 1)
+        ).first()  # type: ignore[misc]
     if repeated:
         raise DataError(f"{where}: {repeated} ids of column {table.key!r} have several rows, for example {example!r}")
+    own = recipe.interactions.member if name == "members" else recipe.interactions.item
+    joined(where, table.key, own, Found(known, unknown, here, there), remarks)
     if unknown:
         counts[f"{name} of interactions without a row in their table"] = unknown
     return frame

@@ -10,10 +10,12 @@ from pyspark.sql.types import ArrayType, StringType
 
 from glmix_automl.config import Config
 from glmix_automl.errors import ConfigError, DataError
-from glmix_automl.prepare.events import TimeRule, id_column, time_column
-from glmix_automl.prepare.recipe import BagFeature, Checks, Declared
+from glmix_automl.prepare.events import id_column
+from glmix_automl.prepare.recipe import BagFeature, Checks, Declared, Table
+from glmix_automl.prepare.remarks import Remarks
 from glmix_automl.prepare.storage import Storage, resolve
-from glmix_automl.prepare.tables import Table, column, read, require, split_terms
+from glmix_automl.prepare.tables import column, read, require, split_terms
+from glmix_automl.prepare.times import TimeRule, spanned, time_column
 from glmix_automl.seeds import derive
 from glmix_automl.spark import translated
 
@@ -59,7 +61,13 @@ class NetworkChecks(Checks):
 
 
 def read_links(
-    spark: SparkSession, links: Links, root: str, seed: int, checks: Checks, counts: dict[str, int]
+    spark: SparkSession,
+    links: Links,
+    root: str,
+    seed: int,
+    checks: Checks,
+    counts: dict[str, int],
+    remarks: Remarks | None = None,
 ) -> DataFrame:
     """Links named once: `source`, `target` (bigint keys; source < target unless directed), `source_id`, `target_id`
     (text), `time` (microseconds; 0 without times).
@@ -71,8 +79,9 @@ def read_links(
     """
     where = f"edge table {links.table.path}"
     wanted = [links.source, links.target, *([links.timestamp.column] if links.timestamp else [])]
-    raw = require(read(spark, links.table, root, "edge"), wanted, where)
-    time = time_column(raw, links.timestamp, where) if links.timestamp else F.lit(0).cast("bigint")
+    remarks = remarks if remarks is not None else Remarks()
+    raw = require(read(spark, links.table, root, "edge", remarks), wanted, where)
+    time = time_column(raw, links.timestamp, where, remarks) if links.timestamp else F.lit(0).cast("bigint")
     ends = raw.select(
         id_column(raw, links.source).alias("source_id"),
         id_column(raw, links.target).alias("target_id"),
@@ -82,10 +91,12 @@ def read_links(
     whole = keyed.dropna()
     loop = F.col("source_id") == F.col("target_id")
     with translated(where):
-        total, complete, loops = keyed.agg(
+        total, complete, loops, begin, end = keyed.agg(
             F.count(F.lit(1)),
             F.count_if(F.col("source").isNotNull() & F.col("target").isNotNull() & F.col("time").isNotNull()),
             F.count_if(loop),
+            F.min("time"),
+            F.max("time"),
         ).first()  # type: ignore[misc]
     if not total:
         raise DataError(f"{where}: has no rows")
@@ -94,6 +105,8 @@ def read_links(
             f"{where}: {total - complete} of {total} rows lack an id or a time; mend them, "
             "or raise checks.max_dropped_share"
         )
+    if links.timestamp is not None:
+        spanned(begin, end, where, remarks)
     counts |= {
         "links read": total,
         "links dropped that lack an id or a time": total - complete,
@@ -165,8 +178,10 @@ def check_links(
         )
 
 
-def read_nodes(spark: SparkSession, tables: tuple[Nodes, ...], root: str, seed: int) -> DataFrame | None:
-    """One row per node that is in every table: `_glmix_key` and the sources of all features; bags as sorted arrays of
+def read_nodes(
+    spark: SparkSession, tables: tuple[Nodes, ...], root: str, seed: int, remarks: Remarks | None = None
+) -> DataFrame | None:
+    """One row per node that is in any table: `_glmix_key` and the sources of all features; bags as sorted arrays of
     distinct strings. None without tables.
 
     Raises:
@@ -176,13 +191,13 @@ def read_nodes(spark: SparkSession, tables: tuple[Nodes, ...], root: str, seed: 
     sources = [f.source for table in tables for f in table.features]
     if twice := sorted({s for s in sources if sources.count(s) > 1}):
         raise ConfigError(f"two features of nodes have the source {twice[0]!r}: derive a copy under another name")
-    frames = [_nodes(spark, table, root, seed) for table in tables]
-    return reduce(lambda one, other: one.join(other, KEY), frames) if frames else None
+    frames = [_nodes(spark, table, root, seed, remarks) for table in tables]
+    return reduce(lambda one, other: one.join(other, KEY, "full"), frames) if frames else None
 
 
-def _nodes(spark: SparkSession, table: Nodes, root: str, seed: int) -> DataFrame:
+def _nodes(spark: SparkSession, table: Nodes, root: str, seed: int, remarks: Remarks | None) -> DataFrame:
     where = f"node table {table.table.path}"
-    raw = _objects(spark, table, root) if table.lists else read(spark, table.table, root, "node")
+    raw = _objects(spark, table, root) if table.lists else read(spark, table.table, root, "node", remarks)
     raw = require(raw, [table.key, *(f.source for f in table.features)], where)
     bags = {f.source: _bag(raw, f, where) for f in table.features if isinstance(f, BagFeature)}
     kept = [bags.get(f.source, column(f.source)).alias(f.source) for f in table.features]

@@ -109,9 +109,10 @@ def finish(spark: SparkSession, rows: Rows, recipe: Recipe, overwrite: bool = Fa
             duplicate_uids=duplicates,
             features=features,
             entities=found.entities,
-            warnings=(*warnings, *warned(features, found.entities, recipe.checks)),
+            notes=tuple(rows.remarks.notes),
+            warnings=(*rows.remarks.warnings, *warnings, *warned(features, found.entities, recipe.checks)),
         )
-        write_report(storage, report, found)
+        write_report(storage, report, found, schema)
         storage.write(SCHEMA, schema.model_dump_json(indent=1))
         storage.write(MANIFEST, manifest.model_dump_json(indent=1))
         storage.remove(stage)

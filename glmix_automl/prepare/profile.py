@@ -6,6 +6,7 @@ frequent are one bin; drift and single-feature AUC are those of the bins.
 """
 
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import partial, reduce
 from typing import Any
 
@@ -25,7 +26,8 @@ from glmix_automl.schema import LABEL, SPLITS, UID, WEIGHT, Bag, Entity, Feature
 _SAMPLE = 20_000
 _QUANTILES = 100
 TERMS = 1_000
-_CLASSES, _WEIGHTS = -1, -2  # in place of a feature's number: rows per class, weight per class in millionths
+_CLASSES, _WEIGHTS = -1, -2  # in place of a feature's number: rows per class, weight per class (see `_weighed`)
+_POWERS, _LOWEST, _BITS = 300, -160, 24  # of float32: binary exponents from -148 to 128, and bits of the mantissa
 _OUT = "split int, feature int, label int, bin int, n bigint"
 _LEVELS = (1, 2, 5, 10, 50)
 
@@ -63,6 +65,8 @@ class Profile(Config):
     histograms: dict[str, Histograms]
     """Feature -> its counts. Bin 0 of terms is id 0; a bag's bins count its ids."""
     entities: dict[str, EntityProfile]
+    edges: dict[str, tuple[float, ...]] = {}
+    """Numeric feature -> upper bounds of its bins, as encoded; the last bin has none."""
 
 
 def profile(frames: dict[str, DataFrame], schema: Schema) -> Profile:
@@ -75,17 +79,16 @@ def profile(frames: dict[str, DataFrame], schema: Schema) -> Profile:
     counted = reduce(DataFrame.unionAll, parts).mapInArrow(partial(_count, schema.features, edges, sizes), _OUT)
     rows = counted.groupBy("split", "feature", "label", "bin").agg(F.sum("n").alias("n")).collect()
     tables = [np.zeros((len(SPLITS), 2, size), np.int64) for size in sizes]
-    classes, weights = np.zeros((len(SPLITS), 2), np.int64), np.zeros((len(SPLITS), 2), np.int64)
+    classes, weights = np.zeros((len(SPLITS), 2, 1), np.int64), np.zeros((len(SPLITS), 2, _POWERS), np.int64)
     for split, feature, label, place, n in rows:
-        if feature >= 0:
-            tables[feature][split, label, place] = n
-        else:
-            (classes if feature == _CLASSES else weights)[split, label] = n
+        table = tables[feature] if feature >= 0 else classes if feature == _CLASSES else weights
+        table[split, label, place] = n
     return Profile(
-        rows={s: (int(classes[i, 0]), int(classes[i, 1])) for i, s in enumerate(SPLITS)},
-        base_rates={s: float(weights[i, 1] / max(weights[i].sum(), 1)) for i, s in enumerate(SPLITS)},
+        rows={s: (int(classes[i, 0, 0]), int(classes[i, 1, 0])) for i, s in enumerate(SPLITS)},
+        base_rates={s: base_rate(weights[i]) for i, s in enumerate(SPLITS)},
         histograms={f.name: _histograms(t) for f, t in zip(schema.features, tables, strict=True)},
         entities=_entities(frames, schema.entities),
+        edges={f.name: tuple(bounds) for f, bounds in zip(schema.numerics, edges, strict=True)},
     )
 
 
@@ -101,6 +104,24 @@ def staged_fill(frame: DataFrame, kinds: dict[str, str]) -> dict[str, dict[str, 
         aggregates.append(extra.alias(f"{name}_extra"))
     found = frame.where(F.col(SPLIT).isNotNull()).groupBy(SPLIT).agg(*aggregates).collect()
     return {row[SPLIT]: row.asDict() for row in found}
+
+
+def weighed(weights: npt.NDArray[np.float32], group: Counts, groups: int) -> Counts:
+    """Exact sums of weights by group, [groups, powers]: whole multiples of each power of two. Sums of floats would
+    depend on the order of rows, and sums in steps of one size lose weights that are small or large for it.
+    """
+    mantissa, power = np.frexp(weights.astype(np.float64))
+    sums = np.zeros((groups, _POWERS), np.int64)
+    np.add.at(sums, (group, power - _LOWEST), np.rint(np.ldexp(mantissa, _BITS)).astype(np.int64))
+    return sums
+
+
+def base_rate(weights: Counts) -> float:
+    """Share of the second class in sums as `weighed` gives them, [2, powers]."""
+    negative, positive = (
+        sum(Fraction(int(n)) * Fraction(2) ** (p + _LOWEST) for p, n in enumerate(row) if n) for row in weights
+    )
+    return float(positive / (negative + positive)) if negative + positive else 0.0
 
 
 def _histograms(table: Counts) -> Histograms:
@@ -131,12 +152,11 @@ def _count(
     features: tuple[Feature, ...], edges: list[list[float]], sizes: list[int], batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     tables = [np.zeros((len(SPLITS), 2, size), np.int64) for size in sizes]
-    classes, weights = np.zeros((len(SPLITS), 2), np.int64), np.zeros((len(SPLITS), 2), np.int64)
+    classes, weights = np.zeros((len(SPLITS), 2, 1), np.int64), np.zeros((len(SPLITS), 2, _POWERS), np.int64)
     for table in in_large_batches(batches):
         group = table.column(0).to_numpy().astype(np.int64) * 2 + table.column(1).to_numpy().astype(np.int64)
-        classes += np.bincount(group, minlength=6).reshape(-1, 2)
-        millionths = np.rint(table.column(2).to_numpy().astype(np.float64) * 1e6).astype(np.int64)
-        np.add.at(weights.reshape(-1), group, millionths)
+        classes += np.bincount(group, minlength=6).reshape(classes.shape)
+        weights += weighed(table.column(2).to_numpy(), group, 6).reshape(weights.shape)
         numeric = iter(edges)
         for i, feature in enumerate(features):
             raw = table.column(i + 3)
@@ -160,7 +180,7 @@ def _places(feature: Feature, raw: pa.ChunkedArray, edges: list[float], size: in
 
 
 def _as_batches(tables: list[tuple[int, Counts]], classes: Counts, weights: Counts) -> Iterator[pa.RecordBatch]:
-    named = [*tables, (_CLASSES, classes[:, :, None]), (_WEIGHTS, weights[:, :, None])]
+    named = [*tables, (_CLASSES, classes), (_WEIGHTS, weights)]
     for number, table in named:
         split, label, place = np.nonzero(table)
         columns = [split, np.full(len(split), number), label, place]

@@ -5,9 +5,85 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from glmix_automl.config import Config
+from glmix_automl.prepare.files import Format
 from glmix_automl.schema import FIXED, Side
 
 Share = Annotated[float, pydantic.Field(ge=0, le=1)]
+
+
+class Gather(Config):
+    """A long table, one row per key and term, made to one row per key with a bag of all its terms."""
+
+    by: str
+    """Column with the id; the only other column of the gathered table."""
+    term: str
+    """Column with the term."""
+    value: str | None = None
+    """Column with the term's value, for weighted bags."""
+    name: str | None = None
+    """Of the bag's column; the term's unless given."""
+
+    @property
+    def column(self) -> str:
+        """Of the bag."""
+        return self.name or self.term
+
+
+class Table(Config):
+    """Where a table is and how to read it.
+
+    Columns of CSV are read as text, which loses nothing (`007` stays an id); features read numbers from text. `types`
+    casts what must have another type before `derive` computes with it.
+    """
+
+    path: str
+    """File, folder or glob; relative paths start from the recipe's `root`."""
+    format: Format | None = None
+    """Told from the first bytes unless given."""
+    separator: str = pydantic.Field(default=",", min_length=1)
+    header: bool | None = None
+    """Whether the first CSV line names the columns; yes, unless `columns` does."""
+    columns: tuple[str, ...] | None = None
+    """Names of CSV columns, in order; trailing ones may be left out."""
+    encoding: str = "utf-8"
+    quote: str = '"'
+    """CSV quoting character; empty for none."""
+    comment: str | None = pydantic.Field(default=None, max_length=1)
+    """What CSV lines that are no rows begin with; empty for none. Where the first line begins with `#` or `%` as in
+    edge lists, and not all do, that is it unless given."""
+    multiline: bool = False
+    """CSV fields with line breaks (such files are read by one task each). Of JSON it is told from the first line."""
+    nulls: tuple[str, ...] = ("",)
+    """Texts that mean null."""
+    rename: dict[str, str] = {}
+    """Column in the file -> name in the recipe."""
+    types: dict[str, str] = {}
+    """Column -> Spark type, cast after `rename`; what cannot be cast is null."""
+    gather: Gather | None = None
+    """Makes one row per key of a long table (node, term, weight)."""
+    join: "tuple[Join, ...]" = ()
+    """Tables whose columns are looked up by the columns read so far."""
+    derive: dict[str, str] = {}
+    """New column -> Spark SQL expression over the others, after all the above."""
+
+    @pydantic.model_validator(mode="after")
+    def _named(self) -> "Table":
+        if self.header is False and not self.columns and self.format in (None, "csv"):
+            raise ValueError("a CSV file without header needs `columns`")
+        return self
+
+
+class Join(Config):
+    """A table with at most one row per value of the columns `on`; rows that find none get nulls."""
+
+    table: Table
+    on: tuple[str, ...] = pydantic.Field(min_length=1)
+    """Columns with the same name in both tables, compared as ids are (`12.0` is `12`)."""
+    columns: tuple[str, ...] | None = None
+    """Which to add; all unless given."""
+
+
+Table.model_rebuild()
 
 
 class _Declared(Config):

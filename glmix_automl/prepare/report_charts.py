@@ -1,101 +1,106 @@
-"""Pictures of the data report, as SVG text to put into the page."""
+"""Pictures of the data report."""
 
-import io
-import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
 
-import matplotlib
 import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from glmix_automl.prepare.checks import Report
-from glmix_automl.prepare.profile import Profile
-from glmix_automl.schema import SPLITS
+from glmix_automl.features.encode import untransformed
+from glmix_automl.pages.drawing import INK, Picture, bars, color, drawn, short
+from glmix_automl.prepare.checks import FeatureCheck, Report
+from glmix_automl.prepare.profile import TERMS, Counts, Profile
+from glmix_automl.schema import SPLITS, Feature, Numeric, Schema
 
 _SHOWN = 20  # features in a chart
-_SMALL = 9  # features whose distributions are drawn
-_COLOURS = {"train": "#4c72b0", "validation": "#dd8452", "test": "#55a868"}
+_SMALL = 9  # features whose response rates are drawn
+_TERMS_SHOWN = 12
+_BINS = 20
 
 
-def charts(report: Report, found: Profile) -> list[tuple[str, str]]:
-    """Title and SVG of each picture."""
-    by_auc = sorted(report.features, key=lambda f: -f.auc)[:_SHOWN]
-    by_psi = sorted(report.features, key=lambda f: -f.psi)[:_SHOWN]
-    return [
-        ("Rows and base rate", _drawn((9, 2.6), lambda figure: _splits(figure, report))),
-        (
-            "Single-feature AUC on validation",
-            _drawn((9, _height(by_auc)), lambda figure: _bars(figure, {f.name: f.auc for f in by_auc}, 0.5)),
-        ),
-        (
-            "Drift of validation against train (PSI)",
-            _drawn((9, _height(by_psi)), lambda figure: _bars(figure, {f.name: f.psi for f in by_psi}, 0.0)),
-        ),
-        (
-            "Response rate by bin of the most telling features",
-            _drawn((9, 7), lambda figure: _rates(figure, [f.name for f in by_auc[:_SMALL]], found)),
-        ),
-    ]
+def sections(report: Report, found: Profile, schema: Schema) -> dict[str, list[Picture]]:
+    """Pictures by the titles of their sections."""
+    by_auc = sorted(report.features, key=lambda f: -f.auc)
+    by_psi = sorted((f for f in report.features if not f.cumulative), key=lambda f: -f.psi)
+    told = {feature.name: feature for feature in schema.features}
+    return {
+        "Rows and base rate": [_splits(report)],
+        "The most telling features": [
+            _values("AUC of each feature alone on validation", {f.name: f.auc for f in by_auc[:_SHOWN]}, 0.5),
+            _values("Drift of validation against train (PSI)", _psi(by_psi), 0.0),
+        ],
+        "Response rates": [_rates(told[f.name], found, schema) for f in by_auc[:_SMALL]],
+    }
 
 
-def _height(rows: list[Any]) -> float:
-    return 0.8 + 0.25 * len(rows)
+def _psi(features: Sequence[FeatureCheck]) -> dict[str, float]:
+    return {f.name: f.psi for f in features[:_SHOWN]}
 
 
-def _drawn(size: tuple[float, float], draw: Callable[[Figure], None]) -> str:
-    """SVG of a figure, the same bytes for the same data."""
-    figure = Figure(figsize=size, layout="constrained")
-    with matplotlib.rc_context({"svg.hashsalt": "glmix", "font.size": 9}):
-        draw(figure)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    svg = text.getvalue()
-    return re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.S)
+def _splits(report: Report) -> Picture:
+    def draw(figure: Figure) -> None:
+        left, right = figure.subplots(1, 2)
+        for place, split in enumerate(SPLITS):
+            left.bar(split, sum(report.rows[split]), color=color(place))
+            right.bar(split, report.base_rates[split], color=color(place))
+        left.set_ylabel("rows")
+        right.set_ylabel("base rate (weighted)")
+
+    return Picture(drawn("Rows and base rate of each split", draw, 2.4))
 
 
-def _plain(name: str) -> str:
-    """A name as matplotlib shall print it: `$` would begin a formula."""
-    return (name if len(name) <= 40 else f"{name[:39]}…").replace("$", r"\$")
+def _values(title: str, values: dict[str, float], start: float) -> Picture:
+    note = "" if start else "Counts of what was before are left out: they can only grow."
+    return Picture(bars(title, values.items(), start, lambda value: f"{value:.3f}"), title, note=note)
 
 
-def _splits(figure: Figure, report: Report) -> None:
-    left, right = figure.subplots(1, 2)
-    colours = [_COLOURS[s] for s in SPLITS]
-    left.bar(SPLITS, [sum(report.rows[s]) for s in SPLITS], color=colours)
-    left.set_ylabel("rows")
-    right.bar(SPLITS, [report.base_rates[s] for s in SPLITS], color=colours)
-    right.set_ylabel("base rate")
+def _rates(feature: Feature, found: Profile, schema: Schema) -> Picture:
+    """Response rate by value, in train and validation: of numbers as they were before encoding, of terms by name."""
+    counts = [found.histograms[feature.name].of(split) for split in SPLITS[:2]]
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        if isinstance(feature, Numeric):
+            _number_rates(axes, feature, counts, found.edges.get(feature.name, ()))
+        else:
+            _term_rates(axes, counts, _terms(feature, schema, counts[0].shape[1]))
+
+    height = 2.6 if isinstance(feature, Numeric) else 0.7 + 0.28 * min(counts[0].shape[1], _TERMS_SHOWN)
+    return Picture(drawn(f"Response rate by {feature.name}", draw, height), feature.name, SPLITS[:2])
 
 
-def _bars(figure: Figure, values: dict[str, float], start: float) -> None:
-    axes = figure.subplots()
-    names = [_plain(n) for n in values][::-1]
-    widths = np.array(list(values.values()))[::-1] - start
-    axes.barh(range(len(names)), widths, left=start, color=_COLOURS["train"])
-    axes.set_yticks(range(len(names)), names)
-    axes.set_xlim(left=start)
-
-
-def _rates(figure: Figure, names: list[str], found: Profile) -> None:
-    """Response rate over the bins of a feature (values in order, terms by frequency), for train and validation."""
-    grid = figure.subplots(3, 3, squeeze=False)
-    for axes, name in zip(grid.flat, names, strict=False):
-        for split in SPLITS[:2]:
-            counts = found.histograms[name].of(split)
-            places, rates = _grouped(counts)
-            axes.plot(places, rates, marker=".", linewidth=1, color=_COLOURS[split], label=split)
-        axes.set_title(_plain(name), fontsize=9)
-    for axes in grid.flat[len(names) :]:
-        axes.set_visible(False)
-    grid[0][0].legend(fontsize=7)
-
-
-def _grouped(counts: Any) -> tuple[Any, Any]:
-    """Bins put together to at most 20 of about equal rows: their places from 0 to 1, their response rates."""
-    rows = counts.sum(axis=0)
+def _number_rates(axes: Axes, feature: Numeric, counts: Sequence[Counts], edges: Sequence[float]) -> None:
+    """Bins put together to about equally many rows of train, each at the raw value of its upper bound."""
+    rows = counts[0].sum(axis=0)
     place = (np.cumsum(rows) - rows / 2) / max(rows.sum(), 1)
-    group = np.minimum((place * 20).astype(int), 19)
-    total, positive = (np.bincount(group, weights=w, minlength=20) for w in (rows, counts[1]))
-    there = total > 0
-    return (np.arange(20)[there] + 0.5) / 20, positive[there] / total[there]
+    group = np.minimum((place * _BINS).astype(int), _BINS - 1)
+    bounds = np.append(np.asarray(edges, np.float64), edges[-1] if edges else 0.0)
+    upper = np.full(_BINS, -np.inf)
+    np.maximum.at(upper, group, bounds)
+    for series, table in enumerate(counts):
+        total, positive = (np.bincount(group, weights=w, minlength=_BINS) for w in (table.sum(axis=0), table[1]))
+        there = (total > 0) & np.isfinite(upper)
+        x = untransformed(feature, upper[there])
+        axes.plot(x, positive[there] / total[there], "o-", color=color(series), markersize=3)
+    axes.set_xlabel("missing" if feature.transform == "missing" else f"{short(feature.source)}, up to")
+    axes.set_ylabel("response rate")
+
+
+def _term_rates(axes: Axes, counts: Sequence[Counts], names: Sequence[str]) -> None:
+    shown = np.argsort(-counts[0].sum(axis=0), kind="stable")[:_TERMS_SHOWN]
+    shown = shown[counts[0].sum(axis=0)[shown] > 0][::-1]
+    for series, table in enumerate(counts):
+        rates: npt.NDArray[np.float64] = table[1, shown] / np.maximum(table[:, shown].sum(axis=0), 1)
+        axes.barh(np.arange(len(shown)) + 0.2 - 0.4 * series, rates, height=0.38, color=color(series))
+    axes.grid(visible=False, axis="y")
+    axes.set_yticks(range(len(shown)), [short(names[place], 24) for place in shown], color=INK)
+    axes.set_xlabel("response rate of the most frequent")
+
+
+def _terms(feature: Feature, schema: Schema, bins: int) -> list[str]:
+    """Names of the bins of terms: the id 0, the terms, and all beyond the most frequent."""
+    assert not isinstance(feature, Numeric)
+    terms = schema.vocabularies[feature.vocabulary].terms
+    named = [f"bucket {n}" for n in range(1, bins)] if terms is None else list(terms[:TERMS])
+    return ["unseen or missing", *named, *["other"] * bins][:bins]

@@ -16,6 +16,8 @@ def show(report: Report, uri: str, console: Console | None = None) -> None:
     console.print(_table("entities", ENTITY_HEAD, entity_cells(report)))
     for what, count in noticed(report).items():
         console.print(f"{what}: {count:,}", markup=False, highlight=False)
+    for note in report.notes:
+        console.print(note, markup=False, highlight=False)
     for warning in report.warnings:
         console.print(f"[yellow]warning[/yellow]: {warning.replace('[', chr(92) + '[')}", highlight=False)
     console.print(f"dataset {report.digest} at {uri}, report in {DATA_REPORT_HTML}", markup=False, highlight=False)

@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame
 
 from glmix_automl.errors import ConfigError
 from glmix_automl.prepare.recipe import BagFeature, CategoricalFeature, NumericFeature, reserved
+from glmix_automl.prepare.remarks import Remarks
 from glmix_automl.schema import Entity
 
 
@@ -26,6 +27,7 @@ class Rows:
         weight: column of doubles > 0, or None.
         cached: frames persisted for `frame`'s sake; freed when it has been read.
         counts: what the recipe dropped, merged or noticed, name -> rows, for the report.
+        remarks: what was guessed, and what looks wrong, for the report.
     """
 
     frame: DataFrame
@@ -38,6 +40,7 @@ class Rows:
     weight: str | None = None
     cached: tuple[DataFrame, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    remarks: Remarks = field(default_factory=Remarks)
 
     def __post_init__(self) -> None:
         names = [f.column for f in self.features] + [e.name for e in self.entities]

@@ -14,6 +14,9 @@ _RUN_SETTINGS = {
     "spark.sql.execution.arrow.maxBytesPerBatch": "2147483647",
     # The Java machine interprets methods of more bytes, for ever; beyond them Spark makes several.
     "spark.sql.codegen.hugeMethodLimit": "8000",
+    "spark.sql.legacy.parquet.nanosAsLong": "true",  # times as pandas writes them are refused otherwise
+    # `day=007` of a folder's name stays text, as in a CSV file.
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
 }
 

@@ -19,7 +19,7 @@ from pyspark.sql.types import ArrayType, DataType, DoubleType, FloatType, Integr
 from glmix_automl.features import FLOAT32_MAX, as_bag, as_numbers, as_texts
 from glmix_automl.prepare.recipe import BagFeature, CategoricalFeature, ColumnSplit, NumericFeature
 from glmix_automl.prepare.rows import Rows
-from glmix_automl.prepare.tables import column
+from glmix_automl.prepare.tables import column, term_text
 
 BATCH_ROWS = 200_000
 """Rows handed to Python functions at a time: Spark's own batches are small, and vocabularies are hashed per call."""
@@ -96,7 +96,7 @@ def _plain(raw: Column, kind: DataType, place: Staged) -> Column:
         finite = F.abs(number) < float("inf")  # false of NaN, which Spark puts above infinity
         return F.when(finite, F.greatest(F.least(number, F.lit(FLOAT32_MAX)), F.lit(-FLOAT32_MAX)))
     if place.kind == "categorical" and isinstance(kind, StringType | IntegralType):
-        text = raw.cast("string")
+        text = term_text(raw) if isinstance(kind, StringType) else raw.cast("string")
         return F.when(text != "", text)
     if place.kind == "bag" and isinstance(kind, ArrayType) and isinstance(kind.elementType, StringType):
         terms = F.filter(F.coalesce(raw, F.array()), lambda t: t.isNotNull() & (t != ""))

@@ -1,15 +1,15 @@
 """Files where Spark sees them: Hadoop's file system API, so that any URI works that Spark reads."""
 
 import contextlib
-from typing import Any
+import io
+from typing import Any, BinaryIO, cast
 
 from py4j.protocol import Py4JError
 from pyspark.sql import SparkSession
 
 from glmix_automl.errors import DataError
+from glmix_automl.prepare.local_files import listed
 from glmix_automl.spark import translated
-
-_SHOWN = 12
 
 
 def resolve(root: str, path: str) -> str:
@@ -53,6 +53,28 @@ class Storage:
             found = self._files.globStatus(self.path)
         return found is not None and len(found) > 0
 
+    def globbed(self) -> list[Any]:
+        """The Hadoop paths that match the URI read as a glob, in order."""
+        with translated(f"{self.uri}: cannot be listed"):
+            found = self._files.globStatus(self.path)
+        return [status.getPath() for status in found or ()]
+
+    def files(self, uri: str) -> list[str]:
+        """URIs of the file, or of all files below the folder, in order."""
+        with translated(f"{uri}: cannot be listed"):
+            status = self._files.getFileStatus(self._at(uri))
+            if not status.isDirectory():
+                return [str(status.getPath().toString())]
+            found, names = self._files.listFiles(self._at(uri), True), []
+            while found.hasNext():
+                names.append(str(found.next().getPath().toString()))
+        return sorted(names)
+
+    def stream(self) -> io.RawIOBase:
+        """The bytes of the file, from any place of it."""
+        with translated(f"{self.uri}: cannot be read"):
+            return _Stream(self._files.open(self.path), self._files.getFileStatus(self.path).getLen())
+
     def names(self, uri: str = "") -> list[str]:
         """Names in a folder, sorted; empty if it is not there."""
         at = self._at(uri)
@@ -66,8 +88,7 @@ class Storage:
         parent = self.path.getParent()
         if parent is None or not self._files.exists(parent):
             return "there is no such folder"
-        names = self.names(str(parent.toString()))
-        return (", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")) or "nothing"
+        return listed(self.names(str(parent.toString())))
 
     def modified(self, uri: str) -> float:
         """When it was last changed, in seconds since the epoch."""
@@ -116,3 +137,63 @@ class Storage:
 
     def _at(self, uri: str) -> Any:
         return self._jvm.org.apache.hadoop.fs.Path(uri) if uri else self.path
+
+
+class HadoopFiles:
+    """Files at any URI that Spark reads, as `glmix_automl.prepare.files.Files`."""
+
+    def __init__(self, spark: SparkSession) -> None:
+        self._spark = spark
+
+    def expand(self, path: str) -> tuple[list[str], list[str]]:
+        """As `Files.expand`."""
+        storage = Storage(self._spark, path)
+        tops = [storage.path] if storage.exists() else storage.globbed()
+        found: list[str] = []
+        hidden: list[str] = []
+        for top in tops:
+            for file in storage.files(str(top.toString())):
+                inside = file.removeprefix(str(top.toString())).split("/")
+                (hidden if any(name[:1] in ("_", ".") for name in inside) else found).append(file)
+        return found, hidden
+
+    def open(self, file: str) -> BinaryIO:
+        """As `Files.open`."""
+        return cast(BinaryIO, Storage(self._spark, file).stream())
+
+    def neighbours(self, path: str) -> str:
+        """As `Files.neighbours`."""
+        return Storage(self._spark, path).neighbours()
+
+
+class _Stream(io.RawIOBase):
+    """A Hadoop input stream as Python's."""
+
+    def __init__(self, stream: Any, size: int) -> None:
+        self._stream, self._size = stream, size
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return int(self._stream.getPos())
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self.tell(), io.SEEK_END: self._size}[whence]
+        self._stream.seek(start + offset)
+        return start + offset
+
+    def read(self, size: int = -1) -> bytes:
+        left = self._size - self.tell()
+        return bytes(self._stream.readNBytes(left if size < 0 else min(size, left)))
+
+    def readall(self) -> bytes:
+        return self.read()
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+        super().close()

@@ -1,6 +1,5 @@
 """The study on a terminal: tables for the leaderboard, and for what goes on."""
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,26 +8,18 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from glmix_automl.pages.numbers import number, p_value, seconds
 from glmix_automl.reporting.leaderboard import Leaderboard, Row, entry_model
 from glmix_automl.study.history import History
 from glmix_automl.study.settings import Limits
 
-WIDE = 110  # characters that all columns need
+DROPPED = ("steps", "evaluation", "training", "trials", "member", "p", "workers", "validation")
+"""Columns that a narrow terminal goes without, the first of them first; entry and interval are always whole."""
 WINNER_STYLE = "bold green"
 
 
-def seconds(value: float) -> str:
-    """A duration in few characters: 8.2 s, 3 min 20 s, 2 h 05 min."""
-    if value < 60:
-        return f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
 def leaderboard_view(board: Leaderboard, title: str, width: int) -> RenderableType:
-    """The poster's columns and more, the winner first, and what each model is; fewer columns below 110 characters."""
+    """The poster's columns and more, the winner first, and what each model is; as many columns as have room."""
     columns: dict[str, Callable[[Row], str]] = {
         "": lambda row: str(row.place),
         "entry": lambda row: row.entry,
@@ -42,11 +33,13 @@ def leaderboard_view(board: Leaderboard, title: str, width: int) -> RenderableTy
         "member": lambda row: number(row.member_auc, 4),
         "p": lambda row: "" if row.place == 1 else p_value(row.p_value),
     }
-    if width < WIDE:
-        columns = {name: show for name, show in columns.items() if name not in ("steps", "training", "evaluation")}
+    needed = {name: max(len(text) for text in (name, *map(show, board.rows))) + 3 for name, show in columns.items()}
+    for name in DROPPED:
+        if sum(needed[name] for name in columns) + 1 > width:
+            del columns[name]
     table = Table(title=title, box=box.SIMPLE_HEAD, title_style="bold", title_justify="left")
     for name in columns:
-        table.add_column(name, justify="left" if name in ("", "entry") else "right", no_wrap=name != "entry")
+        table.add_column(name, justify="left" if name in ("", "entry") else "right", no_wrap=True)
     for row in board.rows:
         table.add_row(*(Text(show(row)) for show in columns.values()), style=WINNER_STYLE if row.place == 1 else None)
     models = [Text(f"  {row.place}  {row.entry}, trial {row.trial}: {row.model}") for row in board.rows]
@@ -57,18 +50,6 @@ def leaderboard_view(board: Leaderboard, title: str, width: int) -> RenderableTy
 def _test_auc(row: Row) -> str:
     interval = "" if row.test_low is None else f" [{row.test_low:.4f}, {row.test_high:.4f}]"
     return number(row.test_auc, 4) + interval
-
-
-def number(value: float | None, digits: int) -> str:
-    """A number, or a dash where there is none."""
-    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
-
-
-def p_value(value: float | None) -> str:
-    """A p-value without false precision."""
-    if value is None:
-        return "–"
-    return "<0.0001" if value < 1e-4 else f"{value:.2g}" if value < 0.01 else f"{value:.2f}"
 
 
 def status_view(

@@ -1,7 +1,7 @@
 """The leaderboard: for each entry of the race the model it stands for, what it cost and how good it is.
 
 One rule (`entry_model`) says which model that is; the winner among them is the best by validation AUC. Test rows only
-judge what was chosen.
+evaluation what was chosen.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ import pandas as pd
 
 from glmix_automl.ensemble import MIXTURE
 from glmix_automl.layout import LEADERBOARD_CSV, LEADERBOARD_JSON, Folder
-from glmix_automl.reporting.judge import Judge
+from glmix_automl.reporting.evaluation import Evaluation
 from glmix_automl.search.growth.structure import final
 from glmix_automl.search.objectives import pareto_front
 from glmix_automl.study.history import History
@@ -111,7 +111,7 @@ def entry_model(history: History, entry: str) -> tuple[Trial, Result] | None:
     return max(found, key=lambda pair: (pair[1].auc or 0.0, -pair[0].number), default=None)
 
 
-def leaderboard(history: History, judge: Judge) -> Leaderboard:
+def leaderboard(history: History, evaluation: Evaluation) -> Leaderboard:
     """Ranks the entries of a race by what they have found so far.
 
     Raises:
@@ -120,21 +120,21 @@ def leaderboard(history: History, judge: Judge) -> Leaderboard:
     entries = list(dict.fromkeys(trial.strategy for trial in history.trials.values()))
     best = {entry: found for entry in entries if (found := entry_model(history, entry)) is not None}
     order = sorted(best, key=lambda entry: (-(best[entry][1].auc or 0.0), best[entry][0].number))
-    rows = [_row(history, judge, place, best[entry], best[order[0]][0]) for place, entry in enumerate(order, 1)]
+    rows = [_row(history, evaluation, place, best[entry], best[order[0]][0]) for place, entry in enumerate(order, 1)]
     front = pareto_front(np.array([(row.validation_auc, -row.worker_seconds) for row in rows]).reshape(-1, 2))
     rows = [dataclasses.replace(row, on_front=bool(on)) for row, on in zip(rows, front, strict=True)]
     return Leaderboard(tuple(rows), tuple(entry for entry in entries if entry not in best))
 
 
-def _row(history: History, judge: Judge, place: int, found: tuple[Trial, Result], winner: Trial) -> Row:
+def _row(history: History, evaluation: Evaluation, place: int, found: tuple[Trial, Result], winner: Trial) -> Row:
     trial, result = found
     results = [r for n, r in history.results.items() if history.trials[n].strategy == trial.strategy]
-    auc = judge.auc(trial.number)
-    paired = judge.compare(winner.number, trial.number) if trial.number != winner.number else None
+    auc = evaluation.auc(trial.number)
+    paired = evaluation.compare(winner.number, trial.number) if trial.number != winner.number else None
     return Row(
         place=place,
         entry=trial.strategy,
-        model=describe(trial, judge, history),
+        model=describe(trial, evaluation, history),
         trial=trial.number,
         trials=len(results),
         failed=sum(not r.state.scored for r in results),
@@ -146,17 +146,17 @@ def _row(history: History, judge: Judge, place: int, found: tuple[Trial, Result]
         test_auc=_finite(auc.estimate),
         test_low=_finite(auc.low),
         test_high=_finite(auc.high),
-        member_auc=_finite(judge.metric("member_auc", trial.number)),
-        ndcg_at_10=_finite(judge.metric("ndcg_at_10", trial.number)),
-        precision_at_10=_finite(judge.metric("precision_at_10", trial.number)),
+        member_auc=_finite(evaluation.metric("member_auc", trial.number)),
+        ndcg_at_10=_finite(evaluation.metric("ndcg_at_10", trial.number)),
+        precision_at_10=_finite(evaluation.metric("precision_at_10", trial.number)),
         p_value=None if paired is None else _finite(paired.p_value),
         difference=None if paired is None else _finite(paired.difference),
     )
 
 
-def describe(trial: Trial, judge: Judge, history: History) -> str:
+def describe(trial: Trial, evaluation: Evaluation, history: History) -> str:
     """A trial's model in words: the family and its parameters, or the families that a mixture is made of."""
-    members = judge.model(trial.number).members
+    members = evaluation.model(trial.number).members
     if trial.family != MIXTURE and len(members) == 1:
         return f"{trial.family} {parameters(trial.parameters)}".strip()
     families = [history.trials[number].family for number in members]

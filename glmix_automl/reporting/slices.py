@@ -7,7 +7,7 @@ import numpy as np
 
 from glmix_automl.dataset import Dataset
 from glmix_automl.metrics import SliceGain, activity_groups, quantile_groups, slice_gains
-from glmix_automl.reporting.judge import Judge
+from glmix_automl.reporting.evaluation import Evaluation
 from glmix_automl.schema import Categorical, Numeric
 
 FEWEST_ROWS = 100  # of a slice that is shown: below, every interval is wider than any gain
@@ -29,13 +29,18 @@ class Slice:
     value: str
     gain: SliceGain
 
+    @property
+    def sign(self) -> str:
+        """`gain` or `loss`; empty where the interval of the difference holds 0."""
+        return "gain" if self.gain.gain.low > 0 else "loss" if self.gain.gain.high < 0 else ""
 
-def slices(judge: Judge, baseline: int, winner: int) -> list[Slice]:
+
+def slices(evaluation: Evaluation, baseline: int, winner: int) -> list[Slice]:
     """Every slice with enough rows of both classes, the largest gain of the winner first, the largest loss last."""
-    first, second = judge.scores(baseline), judge.scores(winner)
+    first, second = evaluation.scores(baseline), evaluation.scores(winner)
     found = []
-    for subject, groups, names in _groupings(judge.dataset, judge.split):
-        gains = slice_gains(judge.labels, first, second, groups, judge.weights, judge.members)
+    for subject, groups, names in _groupings(evaluation.dataset, evaluation.split):
+        gains = slice_gains(evaluation.labels, first, second, groups, evaluation.weights, evaluation.members)
         found += [Slice(subject, _name(names, gain.group), gain) for gain in gains if _worth(gain)]
     return sorted(found, key=lambda one: -one.gain.gain.difference)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from glmix_automl import config
 from glmix_automl import schema as names
+from glmix_automl.dataset.block import Block
 from glmix_automl.dataset.builder import BlockBuilder
 from glmix_automl.ensemble import Ensemble
 from glmix_automl.errors import DataError
@@ -64,12 +65,15 @@ class Model:
             features = features.append_column(name, pa.array(np.full(count, value, np.float32)))
         builder = BlockBuilder(self.schema, count)
         builder.fill(0, features, "rows to score")
-        block = builder.build(np.arange(count), {})
-        if not count:
+        return self.score_block(builder.build(np.arange(count), {}))
+
+    def score_block(self, block: Block) -> NDArray[np.float32]:
+        """Log-odds of rows that are features already, float32 [rows], their offsets not included."""
+        if not len(block):
             return np.empty(0, np.float32)
         forms = {coordinate.form for coordinate in self._coordinates}
         rows = {form: in_form(block, form) for form in forms}
-        return self._ensemble.score(lambda k: self._coordinates[k].score(rows[self._coordinates[k].form]), count)
+        return self._ensemble.score(lambda k: self._coordinates[k].score(rows[self._coordinates[k].form]), len(block))
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """`probability` and `log_odds` of each raw row, on the frame's index.

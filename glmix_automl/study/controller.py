@@ -199,6 +199,7 @@ class Controller:
 
     def progress(self, progress: Progress) -> bool:
         """Takes in a point of a running trial's curve; returns whether the trial should stop."""
+        progress = _finite_point(progress)
         with self._turn:
             if progress.number not in self.history.trials or progress.number in self.history.results:
                 return False  # a late word of a trial that is over
@@ -239,9 +240,13 @@ def _outcome(trial: Trial, future: "Future[Result]", now: float) -> Result:
 def _finite(result: Result) -> Result:
     """JSON knows no NaN: metrics, losses and points of the curve that are none lose their value."""
     metrics = {name: float(value) for name, value in result.metrics.items() if math.isfinite(value)}
-    curve = tuple(dataclasses.replace(p, auc=_number(p.auc), loss=_number(p.loss)) for p in result.curve)
+    curve = tuple(map(_finite_point, result.curve))
     auc, loss = _number(result.auc), _number(result.loss)
     return dataclasses.replace(result, auc=auc, loss=loss, metrics=metrics, curve=curve)
+
+
+def _finite_point(point: Progress) -> Progress:
+    return dataclasses.replace(point, auc=_number(point.auc), loss=_number(point.loss))
 
 
 def _number(value: float | None) -> float | None:

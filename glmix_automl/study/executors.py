@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glmix_automl.dataset import Dataset
-from glmix_automl.study.settings import SearchSettings, Workers
+from glmix_automl.study.folder import StudyRecord
+from glmix_automl.study.settings import Workers
 from glmix_automl.trial import Progress
 from glmix_automl.workers.executor import Executor
 from glmix_automl.workers.task_spec import TaskSpec
@@ -22,13 +23,13 @@ STREAM_SHARE = 0.75  # of what is left: the rest is for the tensors of the block
 LOGS = "logs"  # in the study's folder: what the workers print
 
 
-def evaluator(settings: SearchSettings, dataset: Dataset) -> TaskSpec:
-    """How a worker makes its task.
+def evaluator(record: StudyRecord, dataset: Dataset) -> TaskSpec:
+    """How a worker makes its task, on the dataset that the study began with and no other.
 
     Raises:
         DataError: the memory the workers may use is too little even for a stream of the dataset.
     """
-    workers = settings.workers
+    settings, workers = record.settings, record.settings.workers
     arguments = {
         "dataset": settings.dataset,
         "study": settings.study,
@@ -37,6 +38,8 @@ def evaluator(settings: SearchSettings, dataset: Dataset) -> TaskSpec:
         "trial_seconds": workers.trial_seconds,
         "averaging": workers.averaging,
         "block_rows": block_rows(workers, dataset),
+        "digest": record.digest,
+        "fingerprints": record.fingerprints,
     }
     return TaskSpec(EVALUATOR, arguments)
 
@@ -71,7 +74,8 @@ def _local(workers: Workers, spec: TaskSpec, folder: Path, on_progress: Callable
         workers.ranks,
         threads=workers.threads,
         on_progress=on_progress,
-        policy=_rules(workers),
+        policy=_policy(workers),
+        memory_bytes=_memory(workers),
         logs=folder / LOGS,
     )
 
@@ -79,7 +83,7 @@ def _local(workers: Workers, spec: TaskSpec, folder: Path, on_progress: Callable
 def _in_process(workers: Workers, spec: TaskSpec, folder: Path, on_progress: Callable[[Progress], None]) -> Executor:
     from glmix_automl.workers.in_process import InProcessExecutor
 
-    return InProcessExecutor(spec.make, workers.slots, on_progress=on_progress, time_limit=workers.trial_seconds)
+    return InProcessExecutor(spec.make, on_progress=on_progress, time_limit=workers.trial_seconds)
 
 
 def _spark(workers: Workers, spec: TaskSpec, folder: Path, on_progress: Callable[[Progress], None]) -> Executor:
@@ -95,11 +99,16 @@ def _spark(workers: Workers, spec: TaskSpec, folder: Path, on_progress: Callable
         workers.ranks,
         threads=workers.threads,
         on_progress=on_progress,
-        policy=_rules(workers),
+        policy=_policy(workers),
+        memory_bytes=_memory(workers),
     )
 
 
-def _rules(workers: Workers) -> "TrialPolicy":
+def _memory(workers: Workers) -> int | None:
+    return None if workers.memory_limit_mb is None else int(workers.memory_limit_mb * 1e6)
+
+
+def _policy(workers: Workers) -> "TrialPolicy":
     from glmix_automl.workers.pool import TrialPolicy
 
     return TrialPolicy(time_limit=workers.trial_seconds, attempts=workers.attempts)

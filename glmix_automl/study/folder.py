@@ -1,5 +1,6 @@
 """The folder of a study: what it was told to do, on what data, and where its journal and artefacts lie."""
 
+import json
 import uuid
 from pathlib import Path
 from typing import Literal
@@ -7,11 +8,14 @@ from typing import Literal
 import pydantic
 
 from glmix_automl import layout
-from glmix_automl.config import Config, load
-from glmix_automl.errors import StudyError
+from glmix_automl.config import Config, parse
+from glmix_automl.dataset import Dataset
+from glmix_automl.dataset.fingerprint import confirm
+from glmix_automl.errors import ConfigError, StudyError
 from glmix_automl.layout import Folder
 from glmix_automl.study import history, lock
 from glmix_automl.study.history import History
+from glmix_automl.study.seal import seal, unseal
 from glmix_automl.study.settings import SearchSettings
 from glmix_automl.version import VERSION
 
@@ -25,6 +29,8 @@ class StudyRecord(Config):
     package: str = VERSION
     digest: str
     """Of the dataset."""
+    fingerprints: dict[str, str] = {}
+    """Of its splits as they lay there, rows in order; none in studies of before these were kept."""
     dataset_name: str
     settings: SearchSettings
 
@@ -46,7 +52,7 @@ class StudyFolder:
 
     @property
     def record(self) -> StudyRecord:
-        """What the study was told.
+        """What the study was told. Where the folder lies now is where the study is: it may have been moved or copied.
 
         Raises:
             StudyError: there is no study here, or one of another version.
@@ -55,14 +61,38 @@ class StudyFolder:
             raise StudyError(
                 f"{self.path}: no study here (it has no {layout.STUDY}); begin one with glmix-automl search"
             )
+        path = self.path / layout.STUDY
         try:
-            return load(self.path / layout.STUDY, StudyRecord)
-        except pydantic.ValidationError as error:
-            raise StudyError(f"{self.path / layout.STUDY}: cannot be read: {error}") from error
+            text, _ = unseal(path.read_bytes())
+            found = parse(json.loads(text), StudyRecord, str(path))
+        except OSError as error:
+            raise StudyError(f"{path}: cannot be read: {error.strerror}") from error
+        except (ConfigError, ValueError, TypeError) as error:
+            told = str(error).removeprefix(f"{path}: ")
+            raise StudyError(
+                f"{path}: {told}; it is damaged, or of another version than this ({VERSION}): restore it, or go on "
+                "with the version that began the study"
+            ) from error
+        return found.model_copy(update={"settings": found.settings.model_copy(update={"study": str(self.path)})})
+
+    def open_dataset(self, *splits: str) -> Dataset:
+        """The dataset of the study, checked to be the one that it began with.
+
+        Args:
+            splits: those to be looked at; all if none is named.
+
+        Raises:
+            DataError: it is gone, cannot be read, or is another one now.
+            StudyError: as `record`.
+        """
+        record = self.record
+        dataset = Dataset.open(record.settings.dataset)
+        confirm(dataset, record.digest, record.fingerprints, splits or None)
+        return dataset
 
     def write(self, record: StudyRecord) -> None:
         """Writes `study.json`, whole or not at all."""
-        self.files.write(layout.STUDY, record.model_dump_json(indent=1))
+        self.files.write(layout.STUDY, seal(record.model_dump_json(indent=1).encode()))
 
     def history(self) -> History:
         """What has happened so far; empty if the study was begun and has no journal yet."""
@@ -75,16 +105,11 @@ class StudyFolder:
 
 
 def resumable(old: StudyRecord, new: StudyRecord, path: Path) -> None:
-    """Checks that a study may go on with other settings: its race, seed and dataset are what its journal is about.
+    """Checks that a study may go on with other settings: its race and seed are what its journal is about.
 
     Raises:
         StudyError: one of them differs: which.
     """
-    if old.digest != new.digest:
-        raise StudyError(
-            f"{path}: the study is about another dataset (digest {old.digest[:12]}, now {new.digest[:12]}); "
-            "begin a new study"
-        )
     for name in ("seed", "race"):
         before, now = getattr(old.settings, name), getattr(new.settings, name)
         if before != now:

@@ -9,7 +9,8 @@ Each line is one event with the time `at` of the place where trials run (seconds
     end       the controller left, and why
 
 Asks are written before they are submitted and results before they are told, so a controller that dies at any moment
-loses nothing that had finished. A last line that was torn by its death is cut off by the next one. One wait for the
+loses nothing that had finished. A last line that was torn by its death is cut off by the next one; each line ends with
+a checksum (`crc`), and one that does not fit ends the reading with its number. One wait for the
 disk before anything leaves the controller covers all that led to it: a result, and the ask that follows from it.
 """
 
@@ -22,8 +23,18 @@ from types import TracebackType
 from typing import Any, TypeAlias
 
 from glmix_automl.errors import StudyError
+from glmix_automl.study.seal import seal, unseal
+from glmix_automl.trial import Progress, Result, Trial
 
 Event: TypeAlias = dict[str, Any]
+
+_KEYS = {
+    "session": ("pid", "host"),
+    "ask": ("entry", "n", "trials"),
+    "progress": ("progress",),
+    "result": ("result",),
+    "end": ("reason",),
+}
 
 
 class Journal:
@@ -55,7 +66,7 @@ class Journal:
         Raises:
             StudyError: the disk is full or the file cannot be written.
         """
-        line = json.dumps(event, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        line = seal(json.dumps(event, separators=(",", ":"), allow_nan=False).encode() + b"\n")
         try:
             written = os.write(self._file, line)
             while written < len(line):
@@ -101,7 +112,7 @@ def read(path: Path, start: int = 0) -> Iterator[Event]:
     """The events from byte `start` on, a torn last line left out; may be read while it is written.
 
     Raises:
-        StudyError: there is no journal, or a line before the last is torn.
+        StudyError: there is no journal, or a line of it is damaged: which.
     """
     for event, _ in lines(path, start):
         yield event
@@ -109,27 +120,54 @@ def read(path: Path, start: int = 0) -> Iterator[Event]:
 
 def lines(path: Path, start: int = 0) -> Iterator[tuple[Event, int]]:
     """As `read`, each event with the length of its line in bytes."""
+    sealed, done = False, start
     try:
         with path.open("rb") as file:
             file.seek(start)
-            torn: bytes | None = None
             for line in file:
-                if torn is not None:
-                    raise StudyError(f"{path}: a line before the last is not an event: {torn[:80]!r}; mend by hand")
-                event = _event(line)
-                if event is None:
-                    torn = line
-                else:
-                    yield event, len(line)
+                if not line.endswith(b"\n"):
+                    return  # torn by the death of who wrote it, or not written to its end yet
+                try:
+                    event, has_seal = _event(line)
+                    if sealed and not has_seal:
+                        raise ValueError("it has no checksum, as those before it have")
+                except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+                    raise _damage(path, done, line, error) from error
+                sealed, done = has_seal, done + len(line)
+                yield event, len(line)
     except OSError as error:
         raise StudyError(f"{path}: the journal cannot be read: {error.strerror}; is this a study?") from error
 
 
-def _event(line: bytes) -> Event | None:
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) and "event" in event else None
+def _damage(path: Path, offset: int, line: bytes, error: Exception) -> StudyError:
+    with path.open("rb") as file:
+        number = file.read(offset).count(b"\n") + 1
+    return StudyError(
+        f"{path}: line {number} is damaged ({type(error).__name__}: {error}): {line[:60]!r}; restore the journal, or "
+        "cut it before that line to lose only what came after"
+    )
+
+
+def _event(line: bytes) -> tuple[Event, bool]:
+    text, has_seal = unseal(line)
+    event = json.loads(text)
+    if not has_seal:
+        _look_through(event)
+    return event, has_seal
+
+
+def _look_through(event: Event) -> None:
+    """Checks, where no checksum does, that an event has what its readers take from it."""
+    kind = event["event"]
+    if unknown := set(event) - {"event", "at"} - set(_KEYS[kind]):
+        raise ValueError(f"an event {kind!r} has no {min(unknown)!r}")
+    float(event["at"])
+    if kind == "ask":
+        for record in event["trials"]:
+            Trial.from_json(record)
+    elif kind == "progress":
+        Progress(**event["progress"])
+    elif kind == "result":
+        Result.from_json(event["result"])
+    elif kind == "end":
+        str(event["reason"])

@@ -9,6 +9,7 @@ from typing import Any
 
 from glmix_automl.config import parse, pick
 from glmix_automl.dataset import Dataset
+from glmix_automl.dataset.fingerprint import confirm, fingerprints
 from glmix_automl.errors import ConfigError, StudyError
 from glmix_automl.layout import SCHEMA
 from glmix_automl.search import STRATEGIES
@@ -70,7 +71,10 @@ class Session:
 
     def _begin(self) -> None:
         record = StudyRecord(
-            digest=self.dataset.digest, dataset_name=self.dataset.manifest.name, settings=self.settings
+            digest=self.dataset.digest,
+            fingerprints=fingerprints(self.dataset),
+            dataset_name=self.dataset.manifest.name,
+            settings=self.settings,
         )
         if self.folder.begun:
             if not self._resume:
@@ -79,11 +83,13 @@ class Session:
                     f"{self.settings.study}) or name another folder"
                 )
             begun = self.folder.record
+            confirm(self.dataset, begun.digest, begun.fingerprints)
             resumable(begun, record, self.folder.path)
             record = record.model_copy(update={"id": begun.id})
         # Beside the weights that a later study may begin from, when the dataset is gone.
         self.folder.files.write(SCHEMA, self.dataset.schema.model_dump_json(indent=1))
         self.folder.write(record)
+        self._record = record
 
     def interrupt(self) -> None:
         """Makes `run` return soon; the study can be resumed. To be called from anywhere, signal handlers too."""
@@ -121,7 +127,7 @@ class Session:
                 executor.stop(progress.number)
 
         executor = make(
-            self.settings.workers, executors.evaluator(self.settings, self.dataset), self.folder.path, on_progress
+            self.settings.workers, executors.evaluator(self._record, self.dataset), self.folder.path, on_progress
         )
         try:
             yield executor

@@ -5,6 +5,7 @@ from typing import Any, Literal
 import pydantic
 
 from glmix_automl.config import Config
+from glmix_automl.workers.submission import DEFAULT_POLICY
 
 
 class Workers(Config):
@@ -27,8 +28,26 @@ class Workers(Config):
     memory_mb: float | None = pydantic.Field(default=None, gt=0)
     """Memory of each process for rows: a dataset that needs more streams from disk at each pass, in blocks with
     read-ahead; none: everything is resident."""
-    attempts: int = pydantic.Field(default=2, ge=1)
+    memory_limit_mb: float | None = pydantic.Field(default=None, gt=0)
+    """Resident memory at which a worker's process is ended, before the machine runs out of it and ends some other; its
+    trial is tried again, and then fails as out of memory; none: whatever there is."""
+    attempts: int = pydantic.Field(default=DEFAULT_POLICY.attempts, ge=1)
     """How often a trial is started before a lost worker makes it a failed one."""
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _one_slot_in_process(cls, told: Any) -> Any:
+        alone = isinstance(told, dict) and told.get("place") == "in_process" and "slots" not in told
+        return {**told, "slots": 1} if alone else told
+
+    @pydantic.model_validator(mode="after")
+    def _one_after_the_other(self) -> "Workers":
+        if self.place == "in_process" and (self.slots, self.ranks, self.memory_limit_mb) != (1, 1, None):
+            raise ValueError(
+                "in_process carries out one trial after the other in the controller: leave out slots, ranks and "
+                "memory_limit_mb, or choose place local"
+            )
+        return self
 
 
 class Limits(Config):

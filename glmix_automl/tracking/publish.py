@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from glmix_automl.layout import LEADERBOARD_CSV, LEADERBOARD_JSON, REPORT
-from glmix_automl.reporting.display import number, seconds
+from glmix_automl.pages.numbers import number, seconds
 from glmix_automl.reporting.leaderboard import Leaderboard, Row
 from glmix_automl.reporting.report import CHARTS, trial_rows
 from glmix_automl.study.folder import StudyFolder

@@ -3,12 +3,14 @@
 import math
 import time
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from glmix_automl.dataset import Dataset
+from glmix_automl.dataset.fingerprint import confirm
 from glmix_automl.layout import TRIALS, Folder
 from glmix_automl.models import check, family_of
 from glmix_automl.models.checkpoint import save_coordinate
@@ -35,6 +37,8 @@ class Evaluator:
         trial_seconds: float | None = None,
         averaging: str = "synchronous",
         block_rows: int | None = None,
+        digest: str | None = None,
+        fingerprints: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Opens the dataset and reads this rank's share of every split.
 
@@ -47,12 +51,15 @@ class Evaluator:
             averaging: `synchronous` or `anytime`, between the ranks of a world.
             block_rows: for data larger than memory: rows of a block streamed from disk at each pass, instead of
                 everything resident; None keeps all splits in memory.
+            digest, fingerprints: of the dataset that the study began with; None takes what there is.
 
         Raises:
-            DataError: the dataset cannot be read.
+            DataError: the dataset cannot be read, or is not the one that the study began with.
         """
         _use_threads(threads)
         self._dataset, self._study = Dataset.open(dataset), Folder(study)
+        if digest is not None:  # a worker that takes a lost one's place must not train on what lies there by then
+            confirm(self._dataset, digest, fingerprints)
         self._seed, self._block_rows, self._threads = seed, block_rows, threads
         self._seconds = math.inf if trial_seconds is None else trial_seconds
         self._averaging = averaging

@@ -1,6 +1,5 @@
 """The splits of a dataset as trials need them: this rank's rows resident, labels and cached scores in dataset order."""
 
-import io
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from glmix_automl.dataset import Block, Dataset
-from glmix_automl.ensemble import Ensemble, Floats, read_scores
+from glmix_automl.ensemble import Ensemble, Floats, pack_scores, read_scores
 from glmix_automl.layout import SCORES, TRIALS, Folder
 from glmix_automl.models.coordinate import Coordinate, Form
 from glmix_automl.models.mixture import CachedScores, Targets
@@ -182,9 +181,7 @@ class Splits:
             DataError: the place cannot be written.
         """
         if self._collective.rank == 0:
-            content = io.BytesIO()
-            np.save(content, np.asarray(scores, np.float32), allow_pickle=False)
-            self.study.write(f"{TRIALS}/{number}/{SCORES.format(split=split)}", content.getvalue())
+            self.study.write(f"{TRIALS}/{number}/{SCORES.format(split=split)}", pack_scores(scores))
 
     @property
     def names(self) -> tuple[str, ...]:

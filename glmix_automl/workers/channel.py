@@ -13,6 +13,7 @@ import secrets
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 from glmix_automl.workers import protocol
@@ -20,7 +21,10 @@ from glmix_automl.workers.protocol import Message, ProtocolError
 
 log = logging.getLogger(__name__)
 
-HANDSHAKE_SECONDS = 20.0
+HANDSHAKE_SECONDS = 20.0  # for the whole of it
+STRANGERS = 256  # connections that have not proven that they know the secret; more wait at the door
+PATIENCE_SECONDS = 2.0  # after which the oldest of so many strangers makes room
+RETRY_SECONDS = 0.05  # between attempts to accept, when there is no room or no descriptor
 SEND_SECONDS = 30  # a peer that reads nothing for so long is lost
 MAX_BYTES = 256 << 20
 _NONCE = 32
@@ -39,14 +43,16 @@ class Channel:
 
         Raises:
             ChannelError: the other end does not know the secret.
-            OSError: the connection broke, or the other end was silent for too long.
+            OSError: the connection broke, or the handshake took too long.
         """
         self._socket = connection
         self._lock = threading.Lock()
         self._sent = self._received = 0
         self._mine, self._theirs = (b"server", b"client") if server else (b"client", b"server")
+        self._deadline: float | None = time.monotonic() + HANDSHAKE_SECONDS
         connection.settimeout(HANDSHAKE_SECONDS)
         self._key = self._shake_hands(secret)
+        self._deadline = None
         connection.settimeout(None)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_SECONDS, 0))
 
@@ -117,6 +123,8 @@ class Channel:
     def _exactly(self, size: int) -> bytes:
         parts = bytearray()
         while len(parts) < size:
+            if self._deadline is not None:  # A byte now and then does not buy more time
+                self._socket.settimeout(max(self._deadline - time.monotonic(), 1e-3))
             part = self._socket.recv(min(size - len(parts), 1 << 20))
             if not part:
                 raise EOFError("closed by the other end")
@@ -141,7 +149,11 @@ def connect(host: str, port: int, secret: bytes) -> Channel:
 
 
 class Listener:
-    """Accepts channels; each is served by a thread of its own, which ends with the channel."""
+    """Accepts channels; each is served by a thread of its own, which ends with the channel.
+
+    Connections from whoever does not know the secret can cost no more than a bounded number of descriptors and threads
+    for a bounded time, and never end the listening.
+    """
 
     def __init__(self, host: str, secret: bytes, serve: Callable[[Channel], None]) -> None:
         """Listens at once, on a free port.
@@ -155,21 +167,56 @@ class Listener:
         self.port: int = self._socket.getsockname()[1]
         self._secret = secret
         self._serve = serve
+        self._closed = False
+        self._lock = threading.Lock()
+        self._strangers: dict[socket.socket, float] = {}  # since when, the oldest first
         threading.Thread(target=self._accept, name="glmix-listener", daemon=True).start()
 
     def close(self) -> None:
         """Accepts no more; open channels stay."""
+        self._closed = True
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)  # Wakes `accept`
         self._socket.close()
 
     def _accept(self) -> None:
-        while True:
+        while not self._closed:
+            if len(self._strangers) >= STRANGERS and not self._turn_out():
+                time.sleep(RETRY_SECONDS)
+                continue
             try:
                 connection, _ = self._socket.accept()
-            except OSError:
-                return
+                self._greet(connection)
+            except (OSError, RuntimeError) as error:  # No descriptor or no thread is free, or the other end is gone
+                if not self._closed:
+                    log.debug("connection not accepted reason=%s", error)
+                    self._turn_out()
+                    time.sleep(RETRY_SECONDS)
+
+    def _greet(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._strangers[connection] = time.monotonic()
+        try:
             threading.Thread(target=self._welcome, args=(connection,), name="glmix-channel", daemon=True).start()
+        except RuntimeError:
+            self._forget(connection)
+            connection.close()
+            raise
+
+    def _turn_out(self) -> bool:
+        """Ends the handshake of the stranger that has been here longest, unless all of them have just come."""
+        with self._lock:
+            oldest = next(iter(self._strangers.items()), None)
+            if oldest is None or time.monotonic() - oldest[1] < PATIENCE_SECONDS:
+                return False
+            del self._strangers[oldest[0]]
+        with contextlib.suppress(OSError):
+            oldest[0].shutdown(socket.SHUT_RDWR)  # Its thread closes it
+        return True
+
+    def _forget(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._strangers.pop(connection, None)
 
     def _welcome(self, connection: socket.socket) -> None:
         try:
@@ -178,6 +225,8 @@ class Listener:
         except (OSError, EOFError, ChannelError):
             connection.close()
             return
+        finally:
+            self._forget(connection)
         try:
             self._serve(channel)
         except (ChannelError, ProtocolError, EOFError) as error:  # Whoever speaks so is treated as gone

@@ -23,7 +23,7 @@ class Launcher(Protocol):
         ...
 
     def dismiss(self) -> None:
-        """The worker is given up: nothing will be started there again."""
+        """Nothing will be started there again."""
         ...
 
 
@@ -34,7 +34,7 @@ class WorkerState(enum.Enum):
     FREE = "free"  # can be put in a world
     PLACED = "placed"  # in a world, whole or breaking up
     DYING = "dying"  # its end is known, the cause not yet
-    GONE = "gone"  # given up or left
+    GONE = "gone"  # left with its machine
 
 
 @dataclass(eq=False)
@@ -49,6 +49,7 @@ class WorkerHandle:
         resident_bytes: when last heard of.
         heard: when that was, on the monotonic clock.
         failures: starts that failed in a row.
+        hopeless: whether the last of them leaves little hope for the next.
         alive: whether it has a process whose end was not told yet.
         kill_reason: why the pool killed it, if it did.
     """
@@ -64,6 +65,7 @@ class WorkerHandle:
     resident_bytes: int = 0
     heard: float = 0.0
     failures: int = 0
+    hopeless: bool = False
     alive: bool = False
     kill_reason: str = ""
 

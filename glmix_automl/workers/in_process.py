@@ -1,5 +1,6 @@
 """Trials on threads of this process: for tests and debugging; a breakpoint in the task works."""
 
+import logging
 import queue
 import threading
 import time
@@ -11,6 +12,9 @@ from dataclasses import replace
 
 from glmix_automl.trial import Progress, Result, Trial
 from glmix_automl.workers.executor import SlotState, Task, WorkerStatus
+from glmix_automl.workers.fault import DISK_SECONDS, is_disk_full
+
+log = logging.getLogger(__name__)
 
 
 class InProcessExecutor:
@@ -41,7 +45,8 @@ class InProcessExecutor:
         self._time_limit = time_limit
         self._queue: queue.SimpleQueue[tuple[Trial, Future[Result]] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._closed = self._halted = False
+        self._closed = False
+        self._halted = threading.Event()
         self._stops: set[int] = set()
         self._status = [WorkerStatus(f"thread-{n}", SlotState.IDLE, None, time.time()) for n in range(slots)]
         self._threads = [
@@ -90,7 +95,8 @@ class InProcessExecutor:
                     self._cancel_queued()
                 for _ in self._threads:
                     self._queue.put(None)
-        self._halted |= not wait
+        if not wait:
+            self._halted.set()
         for thread in self._threads:
             thread.join()
 
@@ -131,14 +137,25 @@ class InProcessExecutor:
             if self._on_progress is not None:
                 self._on_progress(progress)
             late = self._time_limit is not None and time.time() - started > self._time_limit
-            return self._halted or late or progress.number in self._stops
+            return self._halted.is_set() or late or progress.number in self._stops
 
-        try:
-            result = task(trial, report)
-            if not isinstance(result, Result) or result.number != trial.number:
-                raise TypeError(f"the task returned {result!r} for trial {trial.number}; expected its Result")
-        except Exception:
-            result = Result.failure(trial.number, traceback.format_exc())
+        attempts = 1
+        while True:
+            try:
+                result = _checked(task(trial, report), trial)
+            except Exception as error:
+                if is_disk_full(error) and not self._halted.wait(DISK_SECONDS):
+                    log.exception("the disk is full: make room; the trial is begun again number=%s", trial.number)
+                    attempts += 1
+                    continue
+                result = Result.failure(trial.number, traceback.format_exc())
+            break
         ended = time.time()
         costs = replace(result.costs, worker_seconds=ended - started)
-        return replace(result, started=started, ended=ended, worker=worker, attempts=1, costs=costs)
+        return replace(result, started=started, ended=ended, worker=worker, attempts=attempts, costs=costs)
+
+
+def _checked(result: object, trial: Trial) -> Result:
+    if not isinstance(result, Result) or result.number != trial.number:
+        raise TypeError(f"the task returned {result!r} for trial {trial.number}; expected its Result")
+    return result

@@ -19,6 +19,7 @@ from glmix_automl.trial import Progress, Result, Trial
 from glmix_automl.workers.channel import Channel, Listener
 from glmix_automl.workers.event_loop import EventLoop
 from glmix_automl.workers.executor import SlotState, WorkerStatus
+from glmix_automl.workers.fault import DISK_SECONDS, Fault
 from glmix_automl.workers.handle import WorkerHandle, WorkerState, World
 from glmix_automl.workers.process import ProcessExit
 from glmix_automl.workers.protocol import (
@@ -32,7 +33,7 @@ from glmix_automl.workers.protocol import (
     TrialProgress,
     TrialRaised,
 )
-from glmix_automl.workers.submission import DEFAULT_POLICY, Submission, TrialPolicy
+from glmix_automl.workers.submission import DEFAULT_POLICY, ScoringCosts, Submission, TrialPolicy
 from glmix_automl.workers.supervisor import Supervisor
 from glmix_automl.workers.worlds import RendezvousAddress
 
@@ -82,17 +83,20 @@ class WorkerPool:
         self._lock = threading.Lock()  # for what `submit` must know at once
         self._closed = False
         self._finishing = False
+        self._paused = False  # the disk is full
+        self._full_since: float | None = None  # on the monotonic clock
+        self._scoring = ScoringCosts(policy)
         self._closing = False
         self._failure: PoolError | None = None
         self._ended = threading.Event()
         self.secret = secrets.token_bytes(32)
         self.loop = EventLoop(f"glmix-{name}", self._crashed)
-        self.supervisor = Supervisor(self.loop, self, ranks, rendezvous)
+        self.supervisor = Supervisor(self.loop, self, ranks, rendezvous, policy.outage_seconds)
         self._listener = Listener(rendezvous.listen, self.secret, self._serve)
         self.port = self._listener.port
         atexit.register(self.shutdown, wait=False, cancel_futures=True)
-        if policy.start_seconds is not None:
-            self.loop.post(self.loop.later, policy.start_seconds, self._nobody_came, policy.start_seconds)
+        if policy.outage_seconds is not None:
+            self.loop.post(self.loop.later, policy.outage_seconds, self._fail_if_empty, policy.outage_seconds)
 
     # The executor
 
@@ -184,7 +188,10 @@ class WorkerPool:
                 self._show(progress)
             case StackTrace(text=text):
                 submission.stack += f"rank {worker.rank} was at:\n{text}"
-            case TrialRaised(peer_lost=False, error=error):
+            case TrialRaised(fault=Fault.DISK, error=error):
+                del self._running[world]
+                self._on_full_disk(submission, error)
+            case TrialRaised(fault=Fault.TRIAL, error=error):
                 where = f"rank {worker.rank} of {self.ranks}: " if self.ranks > 1 else ""
                 del self._running[world]
                 self._complete(submission, world, Result.failure(submission.trial.number, where + error))
@@ -198,18 +205,45 @@ class WorkerPool:
         submission = self._running.pop(world, None)
         if submission is None:
             return
-        lost = (time.time() - submission.started) * self.ranks
-        if submission.attempts < self.policy.attempts and not self._closing:
+        if submission.attempts - submission.excused < self.policy.attempts and not self._closing:
             log.warning(
                 "trial lost number=%s attempt=%s reason=%s", submission.trial.number, submission.attempts, reason
             )
-            submission.lost_seconds += lost
-            submission.result, submission.stack = None, ""
-            self._queue.appendleft(submission)
-            self._give()
+            self._take_back(submission)
         else:
             error = f"its worker was lost {submission.attempts} times, the last time: {reason}"
             self._complete(submission, world, Result.failure(submission.trial.number, error))
+
+    def _on_full_disk(self, submission: Submission, error: str) -> None:
+        """Has the trial tried again when there may be room; meanwhile no trial is begun."""
+        log.error(
+            "the disk is full: make room; trials are begun again every %g s number=%s reason=%s",
+            DISK_SECONDS,
+            submission.trial.number,
+            error.strip().splitlines()[-1],
+        )
+        submission.excused += 1
+        now = time.monotonic()
+        self._full_since = now if self._full_since is None else self._full_since
+        if self.policy.outage_seconds is not None and now - self._full_since >= self.policy.outage_seconds:
+            self._queue.appendleft(submission)
+            self.on_failure(PoolError(f"the disk is full; make room, then resume the study: {error}"))
+            return
+        if not self._paused:
+            self._paused = True
+            self.loop.later(DISK_SECONDS, self._end_pause)
+        self._take_back(submission)
+
+    def _end_pause(self) -> None:
+        self._paused = False
+        self._give()
+
+    def _take_back(self, submission: Submission) -> None:
+        """Queues a trial that was begun and did not end, before all others."""
+        submission.lost_seconds += (time.time() - submission.started) * self.ranks
+        submission.result, submission.stack = None, ""
+        self._queue.appendleft(submission)
+        self._give()
 
     def on_failure(self, error: PoolError) -> None:
         """Ends everything: no worker can start."""
@@ -237,7 +271,7 @@ class WorkerPool:
 
     def _give(self) -> None:
         """Gives queued trials to idle worlds."""
-        while self._queue and self._idle:
+        while self._queue and self._idle and not self._paused:
             submission = self._queue.popleft()
             if submission.attempts or submission.future.set_running_or_notify_cancel():
                 self._start(submission, self._idle.pop(0))
@@ -268,11 +302,12 @@ class WorkerPool:
             for worker in world.workers:
                 worker.send(SendStackTrace())
             self._stop(submission.trial.number)
-            self.loop.later(self.policy.grace_seconds, self._hung, submission, world, attempt)
+            grace = self._scoring.grace(submission.trial)
+            self.loop.later(grace, self._end_hung, submission, world, attempt, grace)
 
-    def _hung(self, submission: Submission, world: World, attempt: int) -> None:
+    def _end_hung(self, submission: Submission, world: World, attempt: int, grace: float) -> None:
         if self._running.get(world) is submission and submission.attempts == attempt:
-            limit = f"{self.policy.time_limit:g} s and {self.policy.grace_seconds:g} s more"
+            limit = f"{self.policy.time_limit:g} s and {grace:g} s more"
             error = (
                 f"hung: it did not stop when asked to at its time limit, and was ended ({limit}); {submission.stack}"
             )
@@ -281,6 +316,9 @@ class WorkerPool:
             self.supervisor.kill(world, "its trial hung")
 
     def _complete(self, submission: Submission, world: World, result: Result) -> None:
+        self._scoring.add(submission.trial, result)
+        if result.state.scored:
+            self._full_since = None
         submission.complete(result, self._world_name(world), self.ranks)
 
     def _show(self, progress: Progress) -> None:
@@ -316,7 +354,7 @@ class WorkerPool:
         """A worker's process has ended; from any thread."""
         self.loop.post(self.supervisor.on_exit, name, incarnation, end)
 
-    def _nobody_came(self, seconds: float) -> None:
+    def _fail_if_empty(self, seconds: float) -> None:
         if not self.supervisor.workers:
             self.on_failure(
                 PoolError(f"no worker registered within {seconds:g} s: are there free cores on the cluster?")

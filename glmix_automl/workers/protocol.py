@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeAlias, get_args
 import pydantic
 
 from glmix_automl.trial import Progress, Result, Trial
+from glmix_automl.workers.fault import Fault
 
 VERSION = 1
 """Raised whenever a message changes, so that two versions of the package never misread each other."""
@@ -99,10 +100,10 @@ class Imported(_Message):
 
 @dataclass(frozen=True)
 class StartFailed(_Message):
-    """It could not import or make its task; `peer_lost`: only because another rank of its world was lost."""
+    """It could not import or make its task."""
 
     error: str
-    peer_lost: bool
+    fault: Fault
 
 
 @dataclass(frozen=True)
@@ -127,11 +128,11 @@ class TrialDone(_Message):
 
 @dataclass(frozen=True)
 class TrialRaised(_Message):
-    """The trial raised on this rank; `peer_lost`: only because another rank of its world was lost."""
+    """The trial raised on this rank."""
 
     number: int
     error: str
-    peer_lost: bool
+    fault: Fault
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from glmix_automl.workers import exit_reason
 from glmix_automl.workers.channel import Channel
 from glmix_automl.workers.event_loop import EventLoop
 from glmix_automl.workers.executor import SlotState
+from glmix_automl.workers.fault import Fault
 from glmix_automl.workers.handle import Launcher, WorkerHandle, WorkerState, World
 from glmix_automl.workers.process import ProcessExit
 from glmix_automl.workers.protocol import (
@@ -28,7 +29,8 @@ from glmix_automl.workers.worlds import RendezvousAddress, WorldObserver, Worlds
 
 log = logging.getLogger(__name__)
 
-FAILED_STARTS = 3  # in a row, after which a worker is given up
+BACK_OFF_SECONDS = 1.0  # after the first failed start of a worker, doubled after each further one
+MOST_BACK_OFF_SECONDS = 120.0
 EXIT_SECONDS = 30.0  # from the end of a channel to the end of its process
 SILENCE_SECONDS = 120.0  # without a heartbeat, after which a process counts as hung
 START_SECONDS = 600.0  # for a process to import what it needs
@@ -37,12 +39,21 @@ START_SECONDS = 600.0  # for a process to import what it needs
 class Supervisor:
     """The workers of a pool."""
 
-    def __init__(self, loop: EventLoop, observer: WorldObserver, ranks: int, rendezvous: RendezvousAddress) -> None:
+    def __init__(
+        self,
+        loop: EventLoop,
+        observer: WorldObserver,
+        ranks: int,
+        rendezvous: RendezvousAddress,
+        outage_seconds: float | None,
+    ) -> None:
         self._loop = loop
         self._observer = observer
         self.workers: dict[str, WorkerHandle] = {}
         self.worlds = Worlds(loop, observer, ranks, rendezvous, self.workers, self._kill)
         self.proven = False  # some rank has made its task
+        self._patience = outage_seconds
+        self._outage: float | None = None  # since when no worker could start, on the monotonic clock
         self._closing = False
         loop.post(self._listen_for_silence)
 
@@ -81,9 +92,8 @@ class Supervisor:
         worker.enter(WorkerState.STARTING)
         self._drop_process(worker, whole_reason if end.tail else reason)
         if early and not worker.kill_reason:
-            self._start_failed(worker, whole_reason)
-        else:
-            self._start(worker)
+            self._count_failure(worker, whole_reason)
+        self._start_again(worker)
 
     # What workers say
 
@@ -122,7 +132,8 @@ class Supervisor:
                 pass  # Its world was dissolved and it has answered already
             case WorldFormed() | TrialDone() | TrialRaised():
                 if isinstance(message, WorldFormed):
-                    worker.failures, self.proven = 0, True
+                    worker.failures, worker.hopeless = 0, False
+                    self.proven, self._outage = True, None
                 self.worlds.on_answer(worker, worker.world, message)
             case _ if worker.world.state is SlotState.BUSY:
                 self._observer.on_message(worker.world, worker, message)
@@ -178,7 +189,8 @@ class Supervisor:
             worker.launcher.start(worker.incarnation)
             worker.alive = True
         except OSError as error:
-            self._start_failed(worker, f"its process cannot be started: {error}")
+            self._count_failure(worker, f"its process cannot be started: {error}")
+            self._start_again(worker)
 
     def _kill_overdue(self, worker: WorkerHandle, incarnation: int) -> None:
         if worker.incarnation == incarnation and worker.state is WorkerState.STARTING:
@@ -206,31 +218,37 @@ class Supervisor:
     def _on_start_failed(self, worker: WorkerHandle, message: StartFailed) -> None:
         """A rank could not import or make its task, or lost its peers in trying."""
         self.worlds.remove(worker, message.error)
-        if message.peer_lost:
+        if message.fault is Fault.PEER:
             self.worlds.release(worker)
             return
         self._kill(worker, f"it cannot make its task\n{message.error}")
-        self._start_failed(worker, worker.kill_reason, certain=True)
+        self._count_failure(worker, worker.kill_reason, certain=message.fault is Fault.TRIAL)
 
-    def _start_failed(self, worker: WorkerHandle, reason: str, certain: bool = False) -> None:
-        """Counts a failed start. Before any rank has made its task the cause is likely the same everywhere."""
+    def _count_failure(self, worker: WorkerHandle, reason: str, certain: bool = False) -> None:
+        """Counts a failed start, and gives up when no worker at all can start: before one of them has ever made its
+        task at once, for the cause is likely the same everywhere; later after an outage of some minutes.
+        """
         worker.failures += 1
-        if self._closing:
+        worker.hopeless = certain or worker.failures > 1
+        log.warning("worker cannot start worker=%s failures=%s reason=%s", worker.name, worker.failures, reason)
+        now = time.monotonic()
+        if self._closing or not all(other.hopeless for other in self.workers.values()):
+            self._outage = None
             return
-        if not self.proven and (certain or worker.failures >= 2):
-            self._observer.on_failure(PoolError(f"worker {worker.name} cannot start: {reason}"))
-        elif worker.failures >= FAILED_STARTS:
-            self._give_up(worker, reason)
-        elif not certain:
-            self._loop.later(worker.failures, self._start, worker)
+        self._outage = now if self._outage is None else self._outage
+        patience = self._patience if self.proven else 0.0
+        if patience is not None and now - self._outage >= patience:
+            self._observer.on_failure(
+                PoolError(f"no worker can start; the last to be tried, worker {worker.name}, cannot start: {reason}")
+            )
 
-    def _give_up(self, worker: WorkerHandle, reason: str) -> None:
-        log.warning("worker given up worker=%s failures=%s", worker.name, worker.failures)
-        worker.enter(WorkerState.GONE)
-        worker.launcher.kill()
-        worker.launcher.dismiss()
-        if all(other.state is WorkerState.GONE for other in self.workers.values()):
-            self._observer.on_failure(PoolError(f"no worker is left; the last, {worker.name}, cannot start: {reason}"))
+    def _start_again(self, worker: WorkerHandle) -> None:
+        """At once after a death at work; after failed starts later and later, for as long as others work."""
+        if worker.failures:
+            seconds = min(BACK_OFF_SECONDS * 2 ** (worker.failures - 1), MOST_BACK_OFF_SECONDS)
+            self._loop.later(seconds, self._start, worker)
+        else:
+            self._start(worker)
 
     def _listen_for_silence(self) -> None:
         for worker in self.workers.values():

@@ -19,9 +19,10 @@ from typing import Any
 import psutil
 
 from glmix_automl.trial import Progress, Result, Trial
-from glmix_automl.workers import channel, collective, protocol
+from glmix_automl.workers import channel, protocol
 from glmix_automl.workers.channel import Channel
 from glmix_automl.workers.executor import Task
+from glmix_automl.workers.fault import Fault, find_fault
 from glmix_automl.workers.protocol import (
     FormWorld,
     Heartbeat,
@@ -83,7 +84,7 @@ class Worker:
             if getattr(self._spec.resolve(), "needs_world", True):
                 import horovod.tensorflow  # noqa: F401
         except BaseException:
-            self._link.send(StartFailed(traceback.format_exc(), peer_lost=False))
+            self._link.send(StartFailed(traceback.format_exc(), Fault.TRIAL))
         else:
             self._link.send(Imported())
         while True:
@@ -112,7 +113,7 @@ class Worker:
             self._rank, self._size = command.rank, command.size
         except BaseException as error:
             self._leave()
-            self._link.send(StartFailed(traceback.format_exc(), collective.is_lost(error)))
+            self._link.send(StartFailed(traceback.format_exc(), find_fault(error, command.size)))
         else:
             self._link.send(WorldFormed())
 
@@ -126,8 +127,7 @@ class Worker:
         except BaseException as error:
             if self._size > 1:
                 self._leave()
-            peer_lost = self._size > 1 and collective.is_lost(error)
-            self._link.send(TrialRaised(trial.number, _describe(error), peer_lost))
+            self._link.send(TrialRaised(trial.number, _describe(error), find_fault(error, self._size)))
         self._stops.discard(trial.number)
 
     def _report(self, progress: Progress) -> bool:

@@ -12,6 +12,7 @@ from glmix_automl.errors import PoolError
 from glmix_automl.trial import Trial
 from glmix_automl.workers.event_loop import EventLoop
 from glmix_automl.workers.executor import SlotState
+from glmix_automl.workers.fault import Fault
 from glmix_automl.workers.handle import WorkerHandle, WorkerState, World
 from glmix_automl.workers.protocol import FormWorld, Message, RunTrial, TrialDone, TrialRaised, WorldFormed
 from glmix_automl.workers.world import Rendezvous
@@ -144,7 +145,7 @@ class Worlds:
 
     def _on_rank_raised(self, world: World, message: TrialRaised) -> None:
         """A rank left the world with an error. If it is only that another was lost, that one's word is awaited."""
-        if not message.peer_lost or not world.waiting:
+        if message.fault is not Fault.PEER or not world.waiting:
             self.dissolve(world, message.error)
         else:
             self._loop.later(ANSWER_SECONDS, self._kill_silent, world)

@@ -32,7 +32,7 @@ def test_the_study_finds_the_same_in_every_place(
 ) -> None:
     configuration = tmp_path / "search.yaml"
     settings: dict[str, object] = {"dataset": finished[0].settings.dataset, "study": str(tmp_path / "study")}
-    settings |= {"workers": {"place": place, "slots": 2}}
+    settings |= {"workers": {"place": place} | ({} if place == "in_process" else {"slots": 2})}
     configuration.write_text(yaml.safe_dump(CONFIGURATION | settings))
     if master is None:
         done = command("search", str(configuration))

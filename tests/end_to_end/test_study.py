@@ -73,9 +73,9 @@ def test_the_report_needs_no_network(finished: tuple[Study, str]) -> None:
     page = (finished[0].folder.path / "report.html").read_text()
     parser = _Addresses()
     parser.feed(page)
-    assert parser.found == []
+    assert not [address for address in parser.found if not address.startswith("#")], "within drawings only"
     assert "@import" not in page
-    assert "url(" not in page
+    assert "url(" not in page.replace("url(#", "")
     assert parser.tags.count("svg") >= 3
     assert "no such family" in page
 

@@ -12,8 +12,6 @@ from glmix_automl.errors import DataError
 from glmix_automl.prepare.recipe import BagFeature, CategoricalFeature, Checks, Fractions, NumericFeature
 from glmix_automl.schema import Entity
 
-NOON = datetime.datetime(2020, 1, 1, 12, tzinfo=datetime.timezone.utc)
-
 pytestmark = pytest.mark.spark
 
 
@@ -76,25 +74,6 @@ def test_ids_read_alike_in_spark_and_in_arrow(run_settings: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "value", "rule"),
-    [
-        ("bigint", 1_577_880_000, {}), ("bigint", 1_577_880_000_000, {}), ("double", 1_577_880_000.0, {}),
-        ("string", "1577880000", {}), ("string", "2020-01-01T12:00:00Z", {}),
-        ("string", "2020-01-01 14:00:00+02:00", {}),
-        ("string", "2020-01-01 12:00:00", {}), ("string", "01/01/2020 12h", {"format": "dd/MM/yyyy HH'h'"}),
-        ("bigint", 1_577_880_000_000_000_000, {}), ("timestamp", NOON, {}),
-        ("bigint", 1_577_880_000_000, {"unit": "milliseconds"}),
-    ],
-)  # fmt: skip
-def test_times_are_read_in_many_forms(run_settings: Any, kind: str, value: Any, rule: dict[str, str]) -> None:
-    from glmix_automl.prepare.events import TimeRule, time_column
-
-    frame = run_settings.createDataFrame([(value,), (None,)], f"`at` {kind}")
-    read = frame.select(time_column(frame, TimeRule(column="at", **rule), "here")).collect()
-    assert [row[0] for row in read] == [1_577_880_000_000_000, None]
-
-
-@pytest.mark.parametrize(
     ("kind", "values", "rule", "labels"),
     [
         ("boolean", [True, False, None], {}, [1, 0, None]),
@@ -115,7 +94,8 @@ def test_labels(
 
 
 def test_tables_are_read_in_every_format(run_settings: Any, tmp_path: Path) -> None:
-    from glmix_automl.prepare.tables import Table, read
+    from glmix_automl.prepare.recipe import Table
+    from glmix_automl.prepare.tables import read
 
     (tmp_path / "latin.txt").write_bytes("1|Amélie|x\n2|NA|y\n".encode("latin-1"))
     table = Table(

@@ -16,7 +16,7 @@ from glmix_automl.workers.executor import Executor, Reporter
 from glmix_automl.workers.task_spec import TaskSpec
 from tests.study.places import Threads
 
-SECONDS = float(sys.argv[3]) if len(sys.argv) > 3 else 0.0
+SECONDS = float(sys.argv[3]) if __name__ == "__main__" and len(sys.argv) > 3 else 0.0
 SPACE = {"x": {"type": "float", "low": 0.0, "high": 1.0}, "y": {"choice": ["a", "b", "c"]}}
 
 

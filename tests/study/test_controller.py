@@ -220,6 +220,20 @@ def test_a_watcher_stops_trials_and_sees_the_same_again_on_replay(tmp_path: Path
     assert again.seen == watcher.seen
 
 
+def unsure(trial: Trial, report: Reporter) -> Result:
+    """Reports no number; its watcher is told so, and the journal holds none."""
+    stopped = report(Progress(trial.number, 1.0, 1, 0.01, float("nan"), float("inf")))
+    return Result(trial.number, State.STOPPED if stopped else State.FINISHED, 0.7)
+
+
+def test_progress_that_is_no_number_ends_no_trial_and_is_replayed(tmp_path: Path) -> None:
+    watcher, again = Median(1, 2), Median(1, 2)
+    done = race(tmp_path / "j", [Entry("median", watcher)], unsure).history
+    assert [result.state for _, result in sorted(done.results.items())] == [State.FINISHED, State.STOPPED]
+    race(tmp_path / "j", [Entry("median", again)], unsure)
+    assert again.seen == watcher.seen == [(0, 1), (1, 1)]
+
+
 def test_an_interrupted_study_returns_soon_and_keeps_its_trials_out(tmp_path: Path) -> None:
     with Journal(tmp_path / "j", sync=False) as file:
         controller = Controller(file, {"hill": Entry("hill", Hill(9))})

@@ -3,11 +3,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from glmix_automl.errors import StudyError
-from glmix_automl.study import journal
+from glmix_automl.study import history, journal
 from glmix_automl.study.journal import Journal
+from glmix_automl.trial import Result, State, Trial
 
 
 def event(number: int) -> journal.Event:
@@ -23,7 +25,7 @@ def test_what_was_appended_is_read_back_in_order(tmp_path: Path) -> None:
     assert list(journal.read(tmp_path / "j")) == [event(number) for number in range(5)]
 
 
-@pytest.mark.parametrize("torn", [b"{", b'{"event":"end"', b'{"event":"end","at":1.0}', b"\x00\x00\x00\n", b"[1]\n"])
+@pytest.mark.parametrize("torn", [b"{", b'{"event":"end"', b'{"event":"end","at":1.0}', b"\x00\x00\x00"])
 def test_a_torn_last_line_is_left_out_and_cut_off(tmp_path: Path, torn: bytes) -> None:
     path = tmp_path / "j"
     with Journal(path) as file:
@@ -47,13 +49,68 @@ def test_every_cut_of_a_journal_is_a_journal(tmp_path: Path) -> None:
         assert len(list(journal.read(path))) == whole[:length].count(b"\n")
 
 
-def test_a_line_torn_in_the_middle_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b'{"eve\n',
+        b"[1]\n",
+        b"\x00\xff\n",
+        b'{"event":"end","at":"noon","reason":""}\n',
+        b'{"event":"ask","at":1.0,"entry":"a","n":1,"trials":[{"number":0}]}\n',
+        b'{"event":"result","at":1.0,"result":{"number":0,"state":"finished","auc":null,"curve":[],"costs":{}}}\n',
+        b'{"event":"end","at":1.0,"reason":"x","crc":"00000000"}\n',
+    ],
+)
+def test_a_damaged_line_is_refused_with_its_number(tmp_path: Path, damaged: bytes) -> None:
     path = tmp_path / "j"
-    path.write_text('{"event":"end","at":1}\n{"eve\n' + json.dumps(event(1)) + "\n")
-    with pytest.raises(StudyError, match="a line before the last"):
+    path.write_bytes(b'{"event":"end","at":1,"reason":""}\n' + damaged + json.dumps(event(1)).encode() + b"\n")
+    with pytest.raises(StudyError, match=r"j: line 2 is damaged"):
         list(journal.read(path))
-    with pytest.raises(StudyError, match="a line before the last"):
+    with pytest.raises(StudyError, match=r"j: line 2 is damaged"):
         Journal(path)
+
+
+def told(path: Path) -> list[journal.Event]:
+    """All events, as a study takes them in."""
+    events = list(journal.read(path))
+    history.replay(events)
+    return events
+
+
+def test_a_bit_that_turned_is_refused_or_harmless(tmp_path: Path) -> None:
+    """Harmless: everything is told as it was, or all but the last line, whose end looks torn."""
+    path = tmp_path / "j"
+    with Journal(path, sync=False) as file:
+        file.append({"event": "session", "at": 1.0, "pid": 1, "host": "here"})
+        for number in range(6):
+            trial = Trial(number, "hill", "toy", {"x": 0.125 * number})
+            file.append({"event": "ask", "at": 1.0, "entry": "hill", "n": 1, "trials": [trial.to_json()]})
+            result = Result(number, State.FINISHED, 0.75 + number / 64, 0.5)
+            file.append({"event": "result", "at": 2.0, "result": result.to_json()})
+    whole, events = path.read_bytes(), told(path)
+    draw = np.random.default_rng(4)
+    refused = 0
+    for bit in [int(each) for each in draw.choice(8 * len(whole), 300, replace=False)] + [8 * len(whole) - 8]:
+        content = bytearray(whole)
+        content[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(content)
+        try:
+            assert told(path) in (events, events[:-1])
+        except StudyError as error:
+            assert f"{path}: line" in str(error)  # noqa: PT017
+            refused += 1
+    assert refused > 250
+
+
+def test_a_journal_of_before_there_were_checksums_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    path.write_text("".join(json.dumps(event(number)) + "\n" for number in range(3)))
+    with Journal(path) as file:
+        file.append(event(3))
+    assert list(journal.read(path)) == [event(number) for number in range(4)]
+    path.write_bytes(path.read_bytes() + json.dumps(event(4)).encode() + b"\n")
+    with pytest.raises(StudyError, match=r"line 5 is damaged .*no checksum"):
+        list(journal.read(path))
 
 
 def test_reading_may_begin_where_it_ended(tmp_path: Path) -> None:

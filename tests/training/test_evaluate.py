@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from sklearn.linear_model import LogisticRegression
 
 from glmix_automl import metrics
 from glmix_automl.dataset import Block, Dataset
+from glmix_automl.dataset.fingerprint import fingerprints
 from glmix_automl.ensemble import Ensemble
 from glmix_automl.errors import DataError, TrialError
 from glmix_automl.schema import Schema
 from glmix_automl.training.evaluate import Evaluator
 from glmix_automl.trial import MixtureFit, Progress, Result, State, Trial
+from tests.dataset.test_fingerprint import reorder
 
 FAST = {"batch_size": 64, "learning_rate": 0.02}
 SMALL = {**FAST, "depth": 1, "width": 8, "embedding_width": 4, "bag_width": 4}
@@ -228,3 +231,15 @@ def test_streamed_blocks_train_as_well_as_resident_rows(dataset: str, study: str
     assert adam[0].loss == pytest.approx(adam[1].loss, abs=0.02)
     assert adam[0].costs.rows == pytest.approx(6 * 1500, rel=0.1)
     assert adam[1].state is State.FINISHED
+
+
+def test_a_worker_trains_on_no_other_dataset_than_the_study_began_with(
+    dataset: str, study: str, tmp_path: Path
+) -> None:
+    shutil.copytree(dataset, tmp_path / "dataset")
+    begun = Dataset.open(str(tmp_path / "dataset"))
+    known = {"digest": begun.digest, "fingerprints": fingerprints(begun)}
+    Evaluator(str(tmp_path / "dataset"), study, **known)  # type: ignore[arg-type]
+    reorder(tmp_path / "dataset")
+    with pytest.raises(DataError, match="split test is not what it was when the study began"):
+        Evaluator(str(tmp_path / "dataset"), study, **known)  # type: ignore[arg-type]

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from glmix_automl import seeds
-from glmix_automl.trial import Progress, Result, State, Trial
+from glmix_automl.errors import DataError
+from glmix_automl.trial import Costs, Progress, Result, State, Trial
 from glmix_automl.workers import averaging, collective
 from glmix_automl.workers.executor import Reporter
 
@@ -20,13 +21,17 @@ class Light:
     Args:
         fail: text of the error raised at construction, if any.
         marks: folder in which it leaves a file named after its process id.
+        failures: folder of files of which every construction removes one, and fails.
     """
 
     needs_world = False
 
-    def __init__(self, fail: str = "", marks: str = "") -> None:
+    def __init__(self, fail: str = "", marks: str = "", failures: str = "") -> None:
         if fail:
             raise FileNotFoundError(fail)
+        if failures and (left := sorted(Path(failures).iterdir())):
+            left[0].unlink()
+            raise FileNotFoundError("what the task reads is not there at the moment")
         if marks:
             (Path(marks) / str(os.getpid())).touch()
         self.calls = 0
@@ -37,9 +42,11 @@ class Light:
         metrics = getattr(self, f"_{what}")(trial, report) or {}
         return self._result(trial, **metrics)
 
-    def _result(self, trial: Trial, state: State = State.FINISHED, **metrics: float) -> Result:
+    def _result(
+        self, trial: Trial, state: State = State.FINISHED, costs: Costs | None = None, **metrics: float
+    ) -> Result:
         known = {"pid": os.getpid(), "calls": self.calls, "rank": collective.current().rank}
-        return Result(trial.number, state, auc=0.5, loss=0.7, metrics={**known, **metrics})
+        return Result(trial.number, state, auc=0.5, loss=0.7, metrics={**known, **metrics}, costs=costs or Costs())
 
     def _nothing(self, trial: Trial, report: Reporter) -> None:
         pass
@@ -79,6 +86,22 @@ class Light:
 
     def _die(self, trial: Trial, report: Reporter) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
+
+    def _score_for(self, trial: Trial, report: Reporter) -> dict[str, Any]:
+        """Reports until it is asked to stop, then scores for some seconds."""
+        self._patient(trial, report)
+        seconds = float(trial.parameters["seconds"])  # type: ignore[arg-type]
+        time.sleep(seconds)
+        return {"state": State.STOPPED, "costs": Costs(eval_seconds=seconds)}
+
+    def _write(self, trial: Trial, report: Reporter) -> None:
+        """Writes a file; where `full` exists, to a device on which no room is left."""
+        full = Path(str(trial.parameters["full"]))
+        try:
+            with Path("/dev/full" if full.exists() else full.with_suffix(".out")).open("w") as file:
+                file.write("scores")
+        except OSError as error:
+            raise DataError(f"{full}: cannot be written") from error
 
     def _patient(self, trial: Trial, report: Reporter) -> dict[str, Any]:
         """Reports until it is asked to stop."""

@@ -1,12 +1,18 @@
 """The channel: who may speak, and what is heard."""
 
+import contextlib
 import queue
 import socket
 import struct
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from glmix_automl.workers import channel, protocol
@@ -14,6 +20,7 @@ from glmix_automl.workers.channel import Channel, ChannelError, Listener, connec
 from glmix_automl.workers.protocol import Quit, StackTrace, StopTrial
 
 SECRET = b"of this study"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Server:
@@ -108,3 +115,65 @@ def test_the_end_of_the_other_side_is_noticed() -> None:
     first.send(StopTrial(1))
     first.close()
     assert list(server) == [StopTrial(1)]
+
+
+def test_a_handshake_has_one_deadline_however_its_bytes_trickle(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel, "HANDSHAKE_SECONDS", 0.5)
+    with socket.create_connection(("127.0.0.1", server.port), 5) as stranger:
+        began = time.monotonic()
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() < began + 5:
+                stranger.sendall(b"x")
+                time.sleep(0.1)
+        assert time.monotonic() - began < 4, "the server closes"
+
+
+def test_three_hundred_half_open_connections_keep_nobody_out_and_hold_few_descriptors(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel, "STRANGERS", 32)
+    monkeypatch.setattr(channel, "PATIENCE_SECONDS", 0.02)
+    before = psutil.Process().num_fds()
+    strangers = [socket.create_connection(("127.0.0.1", server.port), 20) for _ in range(300)]
+    link = connect("127.0.0.1", server.port, SECRET)
+    link.send(StopTrial(1))
+    assert link.receive() == StopTrial(1)
+    assert psutil.Process().num_fds() - before <= 300 + 32 + 8
+    link.close()
+    for stranger in strangers:
+        stranger.close()
+
+
+FEW_DESCRIPTORS = """
+import resource, sys, threading
+from glmix_automl.workers.channel import Listener
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+def serve(link):
+    for message in link:
+        link.send(message)
+listener = Listener("127.0.0.1", b"of this study", serve)
+print(listener.port, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_burst_beyond_the_limit_of_descriptors_does_not_end_the_listening() -> None:
+    command = [sys.executable, "-c", FEW_DESCRIPTORS]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        early = connect("127.0.0.1", port, SECRET)
+        strangers = [socket.create_connection(("127.0.0.1", port), 20) for _ in range(100)]
+        time.sleep(0.2)
+        assert psutil.Process(process.pid).num_fds() == 40, "the burst takes every descriptor there is"
+        late = connect("127.0.0.1", port, SECRET)
+        for link in (early, late):
+            link.send(StopTrial(1))
+            assert link.receive() == StopTrial(1)
+            link.close()
+        for stranger in strangers:
+            stranger.close()
+        process.communicate("")

@@ -90,6 +90,80 @@ def test_a_worker_above_its_memory_limit_ends_itself_and_the_trial_says_so(tmp_p
         assert "more than its limit" in error
 
 
+def test_a_trial_at_its_limit_has_as_long_to_score_as_scoring_was_seen_to_take(pool: WorkerPool) -> None:
+    def late(number: int, family: str, seconds: float) -> State:
+        parameters = {"do": "score_for", "seconds": seconds}
+        return pool.submit(Trial(number, "local", family, parameters)).result(LONG).state
+
+    assert late(80, "slow", 0.6) is State.STOPPED, "of a family not seen before: as long again as the limit"
+    assert late(81, "slow", 1.2) is State.STOPPED, "a family that was seen to need it"
+    assert late(82, "quick", 0.0) is State.STOPPED
+    assert late(83, "quick", 30.0) is State.FAILED, "a family that was seen not to need it"
+
+
+def test_a_full_disk_is_waited_out_and_counts_against_no_trial(pool: WorkerPool, tmp_path: Path) -> None:
+    full = tmp_path / "full"
+    full.touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("glmix_automl.workers.pool.DISK_SECONDS", 0.1)
+        futures = [pool.submit(trial(n, do="write", full=str(full))) for n in (90, 91, 92)]
+        end = time.monotonic() + LONG
+        while max((submission.excused for submission in [*pool._queue]), default=0) < 3:
+            assert time.monotonic() < end, "no trial is tried again"
+            time.sleep(0.01)
+        assert not any(future.done() for future in futures)
+        full.unlink()
+        results = [future.result(LONG) for future in futures]
+    assert {result.state for result in results} == {State.FINISHED}
+    assert max(result.attempts for result in results) > 2, "more than a trial may lose workers"
+    assert max(result.costs.worker_seconds for result in results) > 0
+
+
+def test_a_disk_that_stays_full_ends_the_pool_with_its_trials_open(tmp_path: Path) -> None:
+    policy = TrialPolicy(outage_seconds=0.2)
+    with pytest.MonkeyPatch.context() as patch, local_pool(TaskSpec(LIGHT), 1, policy=policy, logs=tmp_path) as pool:
+        patch.setattr("glmix_automl.workers.pool.DISK_SECONDS", 0.1)
+        (tmp_path / "full").touch()
+        futures = [pool.submit(trial(n, do="write", full=str(tmp_path / "full"))) for n in (1, 2)]
+        for future in futures:
+            with pytest.raises(PoolError, match="disk is full; make room"):
+                future.result(LONG)
+
+
+@pytest.mark.slow
+def test_a_worker_that_cannot_start_is_tried_again_later_and_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("glmix_automl.workers.supervisor.BACK_OFF_SECONDS", 0.05)
+    failures = tmp_path / "failures"
+    failures.mkdir()
+    spec = TaskSpec(LIGHT, {"failures": str(failures)})
+    with local_pool(spec, 1, logs=tmp_path / "logs", policy=TrialPolicy(attempts=9, outage_seconds=LONG)) as pool:
+        assert pool.submit(trial(1)).result(LONG).state is State.FINISHED
+        for n in range(4):
+            (failures / str(n)).touch()
+        result = pool.submit(trial(2, do="die_once", mark=str(tmp_path / "mark"))).result(LONG)
+        assert (result.state, result.attempts) == (State.FINISHED, 2)
+        assert not list(failures.iterdir())
+
+
+def test_the_pool_ends_when_no_worker_could_start_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("glmix_automl.workers.supervisor.BACK_OFF_SECONDS", 0.05)
+    failures = tmp_path / "failures"
+    failures.mkdir()
+    spec = TaskSpec(LIGHT, {"failures": str(failures)})
+    with local_pool(spec, 2, logs=tmp_path / "logs") as pool:
+        assert pool.submit(trial(1)).result(LONG).state is State.FINISHED
+        monkeypatch.setattr(pool.supervisor, "_patience", 0.5)
+        for n in range(100):
+            (failures / str(n)).touch()
+        futures = [pool.submit(trial(n, do="die")) for n in (2, 3)]
+        futures += [pool.submit(trial(n)) for n in (4, 5)]
+        for future in futures[2:]:
+            with pytest.raises(PoolError, match=r"no worker can start(.|\n)*not there at the moment"):
+                future.result(LONG)
+
+
 @pytest.mark.parametrize(
     ("spec", "cause"),
     [

@@ -8,6 +8,7 @@ import pytest
 
 from glmix_automl.trial import Progress, Result, State, Trial
 from glmix_automl.workers import protocol
+from glmix_automl.workers.fault import Fault
 from glmix_automl.workers.protocol import Message, ProtocolError, decode, encode
 
 POINT = Progress(3, 0.5, 7, 1.5, auc=0.6)
@@ -18,7 +19,8 @@ FIELDS = {
     "settings": protocol.WorkerSettings("host", 1, "secret", "worker", {"name": "a.B", "arguments": {"n": [1]}}),
     **dict.fromkeys(("name", "error", "text", "address", "machine", "tail"), "two\nlines é"),
     **dict.fromkeys(("incarnation", "parent", "resident_bytes", "number", "rank", "size", "port", "code"), 7),
-    **dict.fromkeys(("peer_lost", "oom"), True),
+    "oom": True,
+    "fault": Fault.DISK,
 }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from glmix_automl.trial import Progress, Result, State, Trial
@@ -129,3 +130,13 @@ def test_a_whole_world_killed_from_outside_is_formed_anew(pairs: Site) -> None:
     assert (undisturbed.state, undisturbed.attempts) == (State.FINISHED, 1)
     assert result.costs.worker_seconds > (result.ended - result.started) * 2, "the lost attempt is paid for too"
     pairs.until(lambda: pairs.pool.slots == 2 and pairs.whole())
+
+
+def test_a_local_world_listens_on_loopback_only(pairs: Site) -> None:
+    pairs.until(pairs.whole)
+    future = pairs.submit(do="sum_for", seconds=1.0)
+    pairs.until(lambda: "busy" in [s.state for s in pairs.pool.status()])
+    sockets = [c for pid in (os.getpid(), *pairs.pids()) for c in psutil.Process(pid).net_connections("inet")]
+    assert {c.laddr.ip for c in sockets if c.status == psutil.CONN_LISTEN} == {"127.0.0.1"}
+
+    assert future.result(LONG).state is State.FINISHED

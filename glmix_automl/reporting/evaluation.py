@@ -16,8 +16,8 @@ from glmix_automl.study.history import History
 KEPT = 8  # score vectors kept in memory
 
 
-class Judge:
-    """Judges the models of a study on one split. Rows of a member are not independent, so every interval and test
+class Evaluation:
+    """The models of a study on one split. Rows of a member are not independent, so every interval and test
     takes members as clusters where the dataset has them.
     """
 

@@ -1,0 +1,145 @@
+"""Drawings by matplotlib as inline SVG, in the page's own colours: light and dark are one drawing.
+
+matplotlib writes colours as numbers; those below stand for CSS variables of the page and are replaced by them. An
+artist's words on hover are its `gid`, begun with `TIP`.
+"""
+
+import io
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import matplotlib
+from markupsafe import Markup, escape
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+SERIES = ("#2f6fdb", "#d9730d", "#0f8f6a", "#b8418f", "#7453cf", "#86700a")
+INK, QUIET, RULE, CARD = "#1d1f23", "#6b7078", "#e4e5e7", "#fefefe"
+TIP = "tip:"
+NARROW, WIDE = 5.4, 12.0  # inches: half of the page, all of it
+
+_VARIABLES = {color: f"var(--series-{place})" for place, color in enumerate(SERIES)} | {
+    INK: "var(--ink)",
+    QUIET: "var(--quiet)",
+    RULE: "var(--rule)",
+    CARD: "var(--card)",
+}
+_STYLE = {
+    "svg.hashsalt": "glmix",
+    "svg.fonttype": "none",  # text stays text: small, searchable, in the page's font
+    "text.parse_math": False,
+    "font.size": 10,
+    "font.family": "sans-serif",
+    "text.color": INK,
+    "axes.labelcolor": QUIET,
+    "axes.edgecolor": QUIET,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.8,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.transparent": True,
+    "lines.linewidth": 1.8,
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under heads; the columns named in `words` are text and stand left, the rest right."""
+
+    heads: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    words: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawing with what stands around it.
+
+    Attributes:
+        svg: the drawing.
+        title: over it, where a section has several.
+        legend: names of its series, in the order of their colours.
+        table: its figures.
+        note: how to read it.
+        wide: as wide as the page; else two stand side by side where there is room.
+    """
+
+    svg: Markup
+    title: str = ""
+    legend: Sequence[str] = ()
+    table: Table | None = None
+    note: str = ""
+    wide: bool = False
+
+
+def color(place: int) -> str:
+    """Colour of the series at a place."""
+    return SERIES[place % len(SERIES)]
+
+
+def tip(words: str) -> str:
+    """The `gid` that makes words appear on hover."""
+    return TIP + words
+
+
+def short(name: str, most: int = 40) -> str:
+    """A name that fits beside an axis."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
+def drawn(label: str, draw: Callable[[Figure], None], height: float, width: float = NARROW) -> Markup:
+    """A figure as an SVG element, the same bytes for the same data.
+
+    Args:
+        label: what it shows, read aloud.
+        draw: draws on the figure given.
+        height: inches; a unit of the SVG is a point, 72 of them an inch.
+        width: inches.
+    """
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        draw(figure)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    svg = text.getvalue()
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.S)
+    svg = re.sub(r"#[0-9a-f]{6}", lambda found: _VARIABLES.get(found[0], found[0]), svg)
+    svg = re.sub(rf'<g id="{TIP}([^"]*)">', r"<g><title>\1</title>", svg)
+    head = f'<svg viewBox="0 0 {72 * width:g} {72 * height:g}" role="img" aria-label="{escape(label)}"'
+    # Under a head of ours: without a size of its own, and with a name.
+    return Markup(re.sub(r"<svg[^>]*>", lambda _: f'{head} xmlns:xlink="http://www.w3.org/1999/xlink">', svg, count=1))
+
+
+def log_axis(axes: Axes) -> None:
+    """Makes the horizontal axis logarithmic, its ticks plain numbers."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
+
+
+def bars(label: str, values: Iterable[tuple[str, float]], start: float, words: Callable[[float], str]) -> Markup:
+    """Named bars from the top down, each with its value in words, on all of which `start` is the left end."""
+    pairs = list(values)[::-1]
+
+    def draw(figure: Figure) -> None:
+        axes: Axes = figure.subplots()
+        axes.grid(visible=False, axis="y")
+        for place, (name, value) in enumerate(pairs):
+            bar = axes.barh(place, value - start, left=start, color=SERIES[0], height=0.65)[0]
+            bar.set_gid(tip(f"{name}: {words(value)}"))
+            axes.annotate(
+                words(value), (max(value, start), place), (5, 0), textcoords="offset points", va="center", color=QUIET
+            )
+        axes.set_yticks(range(len(pairs)), [short(name) for name, _ in pairs], color=INK)
+        axes.margins(x=0.16, y=0.01)
+        axes.set_xlim(left=min([start, *(value for _, value in pairs)]))
+
+    return drawn(label, draw, 0.7 + 0.26 * len(pairs))

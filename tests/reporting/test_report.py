@@ -1,0 +1,86 @@
+"""The report: whole in itself, safe to open, and about the models that the leaderboard names."""
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from glmix_automl.dataset.block import Block
+from glmix_automl.layout import Folder
+from glmix_automl.reporting import report
+from glmix_automl.reporting.evaluation import Evaluation
+from glmix_automl.reporting.leaderboard import leaderboard
+from glmix_automl.reporting.permutation import permutation_importance
+from glmix_automl.reporting.slices import slices
+from tests.reporting.conftest import PLAIN, Told
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append(tag)
+        assert not [name for name, _ in attrs if name.startswith("on") or name in ("src", "href", "xlink:href")] or (
+            tag == "use"  # of a marker within the drawing
+        )
+
+
+@pytest.fixture(scope="module")
+def evaluation(told: Told) -> Evaluation:
+    return Evaluation(told.dataset, told.folder.files, told.history)
+
+
+def test_names_from_a_study_run_no_script_and_no_formula(told: Told, evaluation: Evaluation, tmp_path: Path) -> None:
+    board = leaderboard(told.history, evaluation)
+    board.write(Folder(str(tmp_path)))
+    found = permutation_importance(_first_numeric, told.dataset, 0)
+    report.write(Folder(str(tmp_path)), "<b>mine", told.record, told.history, board, evaluation, found)
+    pages = [tmp_path / "report.html", *sorted((tmp_path / "charts").iterdir())]
+    assert len(pages) >= 7
+    for path in pages:
+        page, tags = path.read_text(), _Tags()
+        tags.feed(page)
+        assert "script" not in tags.found
+        assert "b" not in tags.found or path.name == "report.html"
+        assert "svg" in tags.found
+        assert "http" not in page.replace("http://www.w3.org/", "")
+        assert "prefers-color-scheme: dark" in page
+        assert 'name="viewport"' in page
+    assert "&lt;script&gt;alert(1)" in pages[0].read_text()
+    cells = pd.read_csv(tmp_path / "leaderboard.csv").entry
+    assert f"'{PLAIN}" in set(cells)
+    assert not cells.str.startswith(("=", "+", "-", "@")).any()
+    assert PLAIN in {row["entry"] for row in json.loads((tmp_path / "leaderboard.json").read_text())["rows"]}
+
+
+def _first_numeric(block: Block) -> np.ndarray:
+    """A model that knows one column."""
+    return block.numerics[:, 0]
+
+
+def test_importance_is_what_a_model_loses_without_a_column(told: Told) -> None:
+    found = permutation_importance(_first_numeric, told.dataset, 0)
+    first = told.dataset.schema.numerics[0].source
+    assert found.rows == told.dataset.rows("validation")
+    assert list(found.losses) == list(dict.fromkeys(f.source for f in told.dataset.schema.features))
+    others = {loss for source, loss in found.losses.items() if source != first}
+    assert others == {0.0}
+    assert found.losses[first] > 0.01
+    assert permutation_importance(_first_numeric, told.dataset, 0) == found
+
+
+def test_only_what_is_sure_is_coloured(evaluation: Evaluation, told: Told) -> None:
+    board = leaderboard(told.history, evaluation)
+    found = slices(evaluation, board.rows[1].trial, board.rows[0].trial)
+    assert len(found) > 10
+    for one in found:
+        gain = one.gain.gain
+        assert one.sign == ("gain" if gain.low > 0 else "loss" if gain.high < 0 else "")
+    assert [one.gain.gain.difference for one in found] == sorted((o.gain.gain.difference for o in found), reverse=True)
+    rows = sum(one.gain.rows for one in found if one.subject == "n0")
+    assert rows == told.dataset.rows("test")

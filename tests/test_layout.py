@@ -1,0 +1,34 @@
+"""Files are there whole or not at all."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from glmix_automl.errors import DataError
+from glmix_automl.layout import Folder
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 256 KB, where one can be made."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if made.returncode:
+        pytest.skip("a small disk can be mounted by root only")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_write_to_a_full_disk_says_so_and_leaves_nothing(small_disk: Path) -> None:
+    folder = Folder(str(small_disk))
+    folder.write("a/kept.bin", b"old")
+    with pytest.raises(DataError, match=r"kept.bin: cannot be written: the disk is full"):
+        folder.write("a/kept.bin", bytes(1 << 20))
+    assert [path.name for path in (small_disk / "a").iterdir()] == ["kept.bin"]
+    assert folder.read("a/kept.bin") == b"old"
+    folder.write("a/other.bin", bytes(128 << 10))
