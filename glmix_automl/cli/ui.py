@@ -13,7 +13,7 @@ from glmix_automl.cli.live import console_for
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.tracking.names import run_page, runs_page
 from glmix_automl.tracking.store import default_artifacts, default_uri
-from glmix_automl.tracking.tracker import logged
+from glmix_automl.tracking.tracker import read_cursor
 
 END_SECONDS = 10.0  # for the server to end when asked, before it is killed
 
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _addresses(folder: StudyFolder, server: str) -> Iterator[str]:
     """Where the study's own run and its trials are shown, once something is logged."""
-    cursor = logged(folder)
+    cursor = read_cursor(folder)
     if cursor is not None and cursor.parent is not None and cursor.experiment_id is not None:
         yield f"the study:  {run_page(server, cursor.experiment_id, cursor.parent)}"
         yield f"its trials: {runs_page(server, cursor.experiment_id)}"

@@ -95,7 +95,7 @@ def short(name: str, most: int = 40) -> str:
     return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
-def drawn(label: str, draw: Callable[[Figure], None], height: float, width: float = NARROW) -> Markup:
+def draw_svg(label: str, draw: Callable[[Figure], None], height: float, width: float = NARROW) -> Markup:
     """A figure as an SVG element, the same bytes for the same data.
 
     Args:
@@ -142,4 +142,4 @@ def bars(label: str, values: Iterable[tuple[str, float]], start: float, words: C
         axes.margins(x=0.16, y=0.01)
         axes.set_xlim(left=min([start, *(value for _, value in pairs)]))
 
-    return drawn(label, draw, 0.7 + 0.26 * len(pairs))
+    return draw_svg(label, draw, 0.7 + 0.26 * len(pairs))

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from glmix_automl.features.encode import untransformed
-from glmix_automl.pages.drawing import INK, Picture, bars, color, drawn, short
+from glmix_automl.pages.drawing import INK, Picture, bars, color, draw_svg, short
 from glmix_automl.prepare.checks import FeatureCheck, Report
 from glmix_automl.prepare.profile import TERMS, Counts, Profile
 from glmix_automl.schema import SPLITS, Feature, Numeric, Schema
@@ -47,7 +47,7 @@ def _splits(report: Report) -> Picture:
         left.set_ylabel("rows")
         right.set_ylabel("base rate (weighted)")
 
-    return Picture(drawn("Rows and base rate of each split", draw, 2.4))
+    return Picture(draw_svg("Rows and base rate of each split", draw, 2.4))
 
 
 def _values(title: str, values: dict[str, float], start: float) -> Picture:
@@ -67,7 +67,7 @@ def _rates(feature: Feature, found: Profile, schema: Schema) -> Picture:
             _term_rates(axes, counts, _terms(feature, schema, counts[0].shape[1]))
 
     height = 2.6 if isinstance(feature, Numeric) else 0.7 + 0.28 * min(counts[0].shape[1], _TERMS_SHOWN)
-    return Picture(drawn(f"Response rate by {feature.name}", draw, height), feature.name, SPLITS[:2])
+    return Picture(draw_svg(f"Response rate by {feature.name}", draw, height), feature.name, SPLITS[:2])
 
 
 def _number_rates(axes: Axes, feature: Numeric, counts: Sequence[Counts], edges: Sequence[float]) -> None:

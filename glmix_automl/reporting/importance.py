@@ -15,7 +15,7 @@ FEWEST_TRIALS = 10
 TREES = 200
 
 
-def varied(trials: Sequence[Trial]) -> list[str]:
+def varying(trials: Sequence[Trial]) -> list[str]:
     """Parameters that differ between trials, in the order in which they first appear."""
     names = dict.fromkeys(name for trial in trials for name in trial.parameters)
     return [name for name in names if len({str(trial.parameters.get(name)) for trial in trials}) > 1]
@@ -23,7 +23,7 @@ def varied(trials: Sequence[Trial]) -> list[str]:
 
 def importance(pairs: Sequence[tuple[Trial, Result]]) -> dict[str, float]:
     """Share of each varied parameter, the largest first; they sum to 1. Empty with fewer than ten scored trials."""
-    names = varied([trial for trial, _ in pairs])
+    names = varying([trial for trial, _ in pairs])
     aucs = np.array([result.auc for _, result in pairs], float)
     if len(pairs) < FEWEST_TRIALS or not names or np.ptp(aucs) == 0:
         return {}

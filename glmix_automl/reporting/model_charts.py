@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from glmix_automl import metrics
-from glmix_automl.pages.drawing import INK, QUIET, WIDE, Picture, Table, bars, color, drawn, short, tip
+from glmix_automl.pages.drawing import INK, QUIET, WIDE, Picture, Table, bars, color, draw_svg, short, tip
 from glmix_automl.reporting.evaluation import Evaluation
 from glmix_automl.reporting.race_charts import entries
 from glmix_automl.search.growth.structure import Grown, structure
@@ -26,7 +26,9 @@ def grown_models(history: History) -> list[Picture]:
     for place, entry in enumerate(entries(history)):
         found = structure(history.trials, history.results, entry)
         if found.members:
-            svg = drawn("Members of the grown model in order of entry", _Towers(found.members, color(place)), 4.2, WIDE)
+            svg = draw_svg(
+                "Members of the grown model in order of entry", _Towers(found.members, color(place)), 4.2, WIDE
+            )
             pictures.append(Picture(svg, entry, table=_members(found.members), wide=True))
     return pictures
 
@@ -95,7 +97,7 @@ def _roc(evaluation: Evaluation, models: Mapping[str, int]) -> Picture:
         axes.set_xlabel("share of negatives above the threshold")
         axes.set_ylabel("share of positives above it")
 
-    svg = drawn("ROC curves", draw, 3.8)
+    svg = draw_svg("ROC curves", draw, 3.8)
     return Picture(svg, "ROC", list(models), note=f"Rows of the {evaluation.split} split.")
 
 
@@ -126,7 +128,7 @@ def _reliability(evaluation: Evaluation, models: Mapping[str, int]) -> Picture:
         axes.set_ylabel("share of positives")
 
     note = "Ten bins of equally many rows with 95 % intervals (Wilson); on the dotted line probabilities are right."
-    return Picture(drawn("Reliability curves", draw, 3.8), "Reliability", list(models), note=note)
+    return Picture(draw_svg("Reliability curves", draw, 3.8), "Reliability", list(models), note=note)
 
 
 def feature_importance(losses: Mapping[str, float], rows: int) -> list[Picture]:

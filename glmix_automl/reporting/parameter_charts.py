@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from glmix_automl.ensemble import MIXTURE
-from glmix_automl.pages.drawing import INK, QUIET, RULE, WIDE, Picture, bars, color, drawn, short, tip
-from glmix_automl.reporting.importance import importance, varied
+from glmix_automl.pages.drawing import INK, QUIET, RULE, WIDE, Picture, bars, color, draw_svg, short, tip
+from glmix_automl.reporting.importance import importance, varying
 from glmix_automl.reporting.leaderboard import parameters
 from glmix_automl.reporting.race_charts import entries
 from glmix_automl.study.history import History
@@ -35,7 +35,7 @@ def parallel_coordinates(history: History) -> list[Picture]:
     pictures = []
     for family in _families(history):
         pairs = [pair for pair in history.scored() if pair[0].family == family]
-        names = varied([trial for trial, _ in pairs])
+        names = varying([trial for trial, _ in pairs])
         if len(pairs) >= FEWEST_TRIALS and names:
             svg = _parallel(pairs, names, entries(history))
             pictures.append(Picture(svg, family, entries(history), wide=True))
@@ -76,7 +76,7 @@ def _parallel(pairs: Sequence[tuple[Trial, Result]], names: Sequence[str], order
         axes.set_xlim(-0.1, len(names) + 0.35)
         axes.set_ylim(-0.05, 1.15)
 
-    return drawn("Parameters of every trial and its AUC", draw, 4.2, max(WIDE, AXIS_INCHES * (len(names) + 1)))
+    return draw_svg("Parameters of every trial and its AUC", draw, 4.2, max(WIDE, AXIS_INCHES * (len(names) + 1)))
 
 
 class _Axis:

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from glmix_automl.pages.drawing import INK, QUIET, WIDE, Picture, Table, color, drawn, log_axis, short, tip
+from glmix_automl.pages.drawing import INK, QUIET, WIDE, Picture, Table, color, draw_svg, log_axis, short, tip
 from glmix_automl.reporting.evaluation import Evaluation
 from glmix_automl.search.objectives import pareto_front
 from glmix_automl.study.history import History
@@ -48,7 +48,7 @@ def auc_against_cost(history: History) -> list[Picture]:
 
     note = "Bands: 95 % interval of the best model's validation AUC. The best of many is flattered by the choice; the "
     note += "test column above is not."
-    svg = drawn("Best validation AUC of each entry against worker-seconds", draw, 3.2)
+    svg = draw_svg("Best validation AUC of each entry against worker-seconds", draw, 3.2)
     return [Picture(svg, legend=entries(history), note=note)]
 
 
@@ -98,7 +98,7 @@ def front(history: History, evaluation: Evaluation) -> list[Picture]:
         axes.set_ylabel("validation AUC")
 
     note = "The line: models that no other beats for as little (Pareto front)."
-    return [Picture(drawn("Validation AUC of each model against its cost", draw, 3.2), legend=order, note=note)]
+    return [Picture(draw_svg("Validation AUC of each model against its cost", draw, 3.2), legend=order, note=note)]
 
 
 def _price(history: History, evaluation: Evaluation, trial: Trial) -> float:
@@ -137,7 +137,7 @@ def _rung_areas(seconds: np.ndarray, used: Mapping[int, np.ndarray]) -> Markup:
         axes.set_xlabel("seconds since the study's first trial began")
         axes.set_ylabel("worker-seconds used, rung upon rung")
 
-    return drawn("Worker-seconds used by each rung over time", draw, 3.2, WIDE)
+    return draw_svg("Worker-seconds used by each rung over time", draw, 3.2, WIDE)
 
 
 def _rung_table(
@@ -184,7 +184,7 @@ def worker_timeline(history: History) -> list[Picture]:
         axes.set_xlim(0, (last - first) * 1.05)
         axes.set_xlabel("seconds since the first trial began")
 
-    svg = drawn("What each worker did when", draw, 0.8 + 0.4 * len(workers), WIDE)
+    svg = draw_svg("What each worker did when", draw, 0.8 + 0.4 * len(workers), WIDE)
     return [Picture(svg, legend=entries(history), wide=True)]
 
 

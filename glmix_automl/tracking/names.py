@@ -17,11 +17,15 @@ def fit(name: str) -> str:
     return f"{found[: NAME_CHARACTERS - len(digits) - 1]}-{digits}"
 
 
+# Else a new browser shows the pages of MLflow 3 for generative AI.
+_TRAINING = "workflowType=machine_learning"
+
+
 def run_page(server: str, experiment: str, run: str) -> str:
     """Where MLflow's UI shows a run."""
-    return f"{server.rstrip('/')}/#/experiments/{experiment}/runs/{run}"
+    return f"{server.rstrip('/')}/#/experiments/{experiment}/runs/{run}?{_TRAINING}"
 
 
 def runs_page(server: str, experiment: str) -> str:
     """Where it shows the runs of an experiment, with columns chosen."""
-    return f"{server.rstrip('/')}/#/experiments/{experiment}/runs?viewStateShareKey={VIEW}"
+    return f"{server.rstrip('/')}/#/experiments/{experiment}/runs?{_TRAINING}&viewStateShareKey={VIEW}"

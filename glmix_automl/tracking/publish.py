@@ -82,17 +82,17 @@ def _log_metrics(client: MlflowClient, parent: str, history: History, board: Lea
     at = round(history.sessions[-1][1] * 1000) if history.sessions else 0
     found = {"worker_seconds": history.spent, "trials": float(len(history.results))}
     if board.winner is not None:
-        found |= {"validation_auc": board.winner.validation_auc, **_judged(board.winner)}
+        found |= {"validation_auc": board.winner.validation_auc, **_test_metrics(board.winner)}
     client.log_batch(parent, [Metric(name, value, at, 0) for name, value in found.items()], synchronous=True)
     run = client.get_run(parent)
     for row in board.rows:
         condition = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}' and tags.`{TRIAL_TAG}` = '{row.trial}'"
         for child in client.search_runs([run.info.experiment_id], condition, max_results=1):
-            metrics = [Metric(name, value, at, 0) for name, value in _judged(row).items()]
+            metrics = [Metric(name, value, at, 0) for name, value in _test_metrics(row).items()]
             client.log_batch(child.info.run_id, metrics, synchronous=True)
 
 
-def _judged(row: Row) -> dict[str, float]:
+def _test_metrics(row: Row) -> dict[str, float]:
     """The metrics of test rows that are defined."""
     names = ("test_auc", "member_auc", "ndcg_at_10", "precision_at_10")
     return {f"test_{name.removeprefix('test_')}": v for name in names if (v := getattr(row, name)) is not None}

@@ -82,7 +82,7 @@ class Tracker:
         return self._cursor.parent
 
     def _saved_cursor(self) -> Cursor:
-        saved = logged(self._folder)
+        saved = read_cursor(self._folder)
         if saved is not None and (saved.uri, saved.experiment) == (self.uri, self._experiment):
             return saved
         return Cursor(uri=self.uri, experiment=self._experiment)  # runs are found again by their tags
@@ -174,7 +174,7 @@ class Tracker:
         self._folder.files.write(CURSOR, self._cursor.model_dump_json())
 
 
-def logged(folder: StudyFolder) -> Cursor | None:
+def read_cursor(folder: StudyFolder) -> Cursor | None:
     """How far a study is logged; None where nothing is, or the file that says so is damaged."""
     try:
         return load(folder.path / CURSOR, Cursor)

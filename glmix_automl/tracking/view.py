@@ -179,7 +179,7 @@ def _saved_view() -> dict[str, str]:
     """The tag that keeps a view of the list of runs, as the UI's button to share one writes it: what matters at a
     glance in columns, the best first.
     """
-    columns = ["attributes.`Duration`", "attributes.`Dataset`", "tags.`strategy`", "tags.`family`"]
+    columns = ["tags.`strategy`", "tags.`family`"]
     columns += [f"metrics.`{name}`" for name in ("validation_auc", "test_auc", "worker_seconds", BEST)]
     state = {
         "selectedColumns": columns,
