@@ -56,7 +56,7 @@ def _ship(context: SparkContext) -> None:
         return
     archive = Path(tempfile.mkdtemp(prefix="glmix-automl-")) / "glmix_automl.zip"
     with zipfile.ZipFile(archive, "w") as file:
-        for path in sorted(PACKAGE.rglob("*.py")):
+        for path in sorted(path for suffix in ("py", "html") for path in PACKAGE.rglob(f"*.{suffix}")):
             file.write(path, path.relative_to(PACKAGE.parent))
     context.addPyFile(str(archive))
 

@@ -83,6 +83,9 @@ def _number_rates(axes: Axes, feature: Numeric, counts: Sequence[Counts], edges:
         there = (total > 0) & np.isfinite(upper)
         x = untransformed(feature, upper[there])
         axes.plot(x, positive[there] / total[there], "o-", color=color(series), markersize=3)
+    if feature.transform == "log":
+        axes.set_xscale("symlog", linthresh=1)
+        axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("missing" if feature.transform == "missing" else f"{short(feature.source)}, up to")
     axes.set_ylabel("response rate")
 

@@ -47,7 +47,7 @@ def test_the_page_names_terms_gives_numbers_as_they_were_and_escapes_all() -> No
     assert "look &amp; see" in text
     drawn = re.findall(r"<text[^>]*>([^<]*)</text>", text)
     assert {"Rome $x$", "&lt;i&gt;Oslo", "unseen or missing"} <= set(drawn)
-    assert {"0", "5000"} <= set(drawn) or {"2000", "4000"} <= set(drawn), "prices, not their scaled logarithms"
+    assert "1000" in drawn, "prices, not their scaled logarithms"
     assert "prefers-color-scheme: dark" in text
 
 
