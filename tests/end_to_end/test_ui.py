@@ -25,7 +25,7 @@ from glmix_automl.tracking.tracker import read_cursor
 
 pytestmark = [pytest.mark.slow, pytest.mark.horovod, pytest.mark.timeout(600)]
 
-ASSISTANT = 360  # pixels at the right that MLflow gives to its assistant in a new browser
+ASSISTANT = 465  # pixels at the right that MLflow gives to its assistant in a new browser
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +94,6 @@ def test_the_run_of_a_study_shows_what_it_came_to(
     assert f"{winner.trial:04d} growth mixture" in words
     assert "Datasets made (" in words
     assert f"{winner.validation_auc:.5f}" in words, "the leaderboard as its description"
-    charts = see(browser, ui[0].replace("?", "/model-metrics?"), tmp_path / "curves.png")
-    assert "best_validation_auc" in charts
 
 
 def test_the_trials_are_a_list_with_what_matters_in_columns(
@@ -108,8 +106,7 @@ def test_the_trials_are_a_list_with_what_matters_in_columns(
     assert f"{best:.4f}"[:6] in words
     assert "Training runs" in words or "Runs" in words
     compared = see(browser, ui[1].replace("&", "&compareRunsMode=CHART&"), tmp_path / "strategies.png")
-    assert "validation_auc" in compared
-    assert "worker_seconds" in compared
+    assert "best_validation_auc by entry (3)" in compared
 
 
 def test_the_winning_model_can_be_registered_and_seen(
