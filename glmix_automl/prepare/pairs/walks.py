@@ -1,0 +1,90 @@
+"""Columns from walks of three steps: l - x - z - r, through nodes that left and right need not have in common."""
+
+import numpy as np
+
+from glmix_automl.prepare.pairs.adjacency import Adjacency, Nodes, Numbers, by_left, compiled
+
+WALKS = (
+    "walk_2",
+    "paths_3",
+    "allocation_3",
+    "allocation_3_scaled",
+    "l3",
+    "l3_scaled",
+)
+
+
+def walks(network: Adjacency, left: Nodes, right: Nodes, cap: int | None = None) -> dict[str, Numbers]:
+    """`WALKS` of pairs [pairs].
+
+    Over the paths left - x - z - right: `paths_3` their number; `allocation_3` the sum of 1 / (d(x) d(z)), what of a
+    unit shared out evenly at each of x and z arrives (resource allocation, taken one step on); `l3` the sum of
+    1 / sqrt(d(x) d(z)) (Kovacs et al., 2019); `_scaled` divided by sqrt(d(left) d(right)). `walk_2` is the geometric
+    mean of the probabilities that two random steps from one end arrive at the other.
+
+    A left end costs the neighbours of its neighbours, once for all its pairs; a pair its right end's neighbours.
+
+    Args:
+        network: the remaining one.
+        left: [pairs] node numbers.
+        right: [pairs] likewise.
+        cap: most neighbours of x and z; nodes with more are not walked through.
+    """
+    degrees = network.degrees.astype(np.float64)
+    sums = np.zeros((len(left), 4))
+    order, heads = by_left(left)
+    most = network.nodes if cap is None else cap
+    _three_steps(network.starts, network.others, left, right, order, heads, most, sums)
+    both = np.sqrt(np.maximum(degrees[left] * degrees[right], 1.0))
+    return {
+        "walk_2": sums[:, 3] / both,
+        "paths_3": sums[:, 0],
+        "allocation_3": sums[:, 1],
+        "allocation_3_scaled": sums[:, 1] / both,
+        "l3": sums[:, 2],
+        "l3_scaled": sums[:, 2] / both,
+    }
+
+
+@compiled
+def _three_steps(starts, others, left, right, order, heads, most, sums):  # type: ignore[no-untyped-def]
+    """Fills sums [pairs, 4]: three-step paths, allocation, l3, and two-step allocation."""
+    nodes = len(starts) - 1
+    arrived = np.zeros((nodes, 3))  # from the group's left end, over two steps
+    near = np.zeros(nodes, np.bool_)
+    touched = np.empty(nodes, np.int32)
+    for group in range(len(heads) - 1):
+        one = left[order[heads[group]]]
+        count = 0
+        for first in range(starts[one], starts[one + 1]):
+            x = others[first]
+            near[x] = True
+            degree = starts[x + 1] - starts[x]
+            if degree > most:
+                continue
+            share, root = 1.0 / degree, 1.0 / np.sqrt(degree)
+            for second in range(starts[x], starts[x + 1]):
+                z = others[second]
+                if arrived[z, 0] == 0.0:
+                    touched[count] = z
+                    count += 1
+                arrived[z, 0] += 1.0
+                arrived[z, 1] += share
+                arrived[z, 2] += root
+        for at in range(heads[group], heads[group + 1]):
+            pair = order[at]
+            for last in range(starts[right[pair]], starts[right[pair] + 1]):
+                z = others[last]
+                degree = starts[z + 1] - starts[z]
+                if near[z]:
+                    sums[pair, 3] += 1.0 / degree
+                if arrived[z, 0] != 0.0 and degree <= most:
+                    sums[pair, 0] += arrived[z, 0]
+                    sums[pair, 1] += arrived[z, 1] / degree
+                    sums[pair, 2] += arrived[z, 2] / np.sqrt(degree)
+        for i in range(count):
+            arrived[touched[i], 0] = 0.0
+            arrived[touched[i], 1] = 0.0
+            arrived[touched[i], 2] = 0.0
+        for first in range(starts[one], starts[one + 1]):
+            near[others[first]] = False
