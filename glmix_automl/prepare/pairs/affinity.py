@@ -44,7 +44,8 @@ def table(network: Adjacency, bags: Bags, directed: bool) -> tuple[Table, Nodes]
 
 def affinity(fitted: tuple[Table, Nodes], bags: Bags, name: str, left: Nodes, right: Nodes) -> dict[str, Numbers]:
     """The mean [pairs] over pairs of a term of the left end and one of the right of what the table says; 0 where either
-    has none."""
+    has none.
+    """
     return {affinity_name(name): np.asarray(_mean(fitted[0], bags.starts, fitted[1][bags.codes], left, right))}
 
 

@@ -112,7 +112,8 @@ def turned(left: Nodes, right: Nodes, keys: Keys, seed: int) -> tuple[Nodes, Nod
 
 def most_wanted(wanted: Wanted, keys: Keys, per_member: int, negatives: int, seed: int) -> Wanted:
     """The hidden links that become positives, at most per_member // (1 + negatives) of a member, chosen by hash; in
-    order of member, then hash."""
+    order of member, then hash.
+    """
     drawn = draws(_choice(seed), keys[wanted.left], keys[wanted.right])
     ordered = wanted.take(np.lexsort((wanted.right, drawn, wanted.left)))
     heads = np.flatnonzero(np.diff(ordered.left, prepend=-1))
@@ -129,8 +130,8 @@ def examples(
     negatives: int,
     directed: bool,
     seed: int,
-) -> tuple[Examples, int]:
-    """(the examples of the positives' members, how many other candidates these members have).
+) -> Examples:
+    """The examples of the positives' members.
 
     A member without hidden links has no examples, so how many a member has tells nothing about a label. Each negative
     goes with one of its member's positives and takes over its fold and time; so both classes are split alike, and a
@@ -148,7 +149,7 @@ def examples(
         seed: of the choices.
     """
     if not len(positives):
-        return Examples(positives, np.empty(0, np.int8), np.empty(0)), 0
+        return Examples(positives, np.empty(0, np.int8), np.empty(0))
     heads = np.append(np.flatnonzero(np.diff(positives.left, prepend=-1)), len(positives))
     place, right, rank, count = _others(
         (network.starts, network.others, network.ways),
@@ -164,7 +165,7 @@ def examples(
     label = np.repeat(np.array([1, 0], np.int8), [len(positives), len(chosen)])
     weight = np.concatenate([np.ones(len(positives)), count[group] / np.maximum(taken, 1)])
     order = np.lexsort((both[1], both[0]))
-    return Examples(Wanted(*(column[order] for column in both)), label[order], weight[order]), int(count.sum())
+    return Examples(Wanted(*(column[order] for column in both)), label[order], weight[order])
 
 
 def _turn(seed: int) -> np.uint64:
@@ -195,7 +196,8 @@ def _show(starts, hands, left, right):  # type: ignore[no-untyped-def]
 @compiled
 def _others(network, hidden, dealt, keys, left, heads, negatives, directed, turn, choice):  # type: ignore[no-untyped-def]
     """Of each member (group of `left`), the candidates of least hash: (a place of the member in `left`, candidate, rank
-    by hash), and how many candidates each member has."""
+    by hash), and how many candidates each member has.
+    """
     starts, others, ways = network
     hidden_starts, hidden_others, hidden_ways = hidden
     in_starts, in_hands, hand_starts, holding = dealt

@@ -43,7 +43,8 @@ def profiles(network: Adjacency, bags: Bags, name: str, left: Nodes, right: Node
 
 def shares(network: Adjacency, bags: Bags, name: str, left: Nodes, right: Nodes) -> dict[str, Numbers]:
     """Shares [pairs] of the left end's neighbours that are of the right end's category, and the other way round; 0
-    where the category is missing or there are no neighbours."""
+    where the category is missing or there are no neighbours.
+    """
     codes = np.full(network.nodes, -1, np.int32)
     codes[np.diff(bags.starts) > 0] = bags.codes
     ways = ((left, right), (right, left))

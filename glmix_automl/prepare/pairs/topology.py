@@ -1,4 +1,4 @@
-"""Columns from the surroundings: how closely each end's neighbours, and the common ones, are linked among themselves."""
+"""Columns from the surroundings: how closely each end's neighbours, and the common ones, are linked to each other."""
 
 import numpy as np
 
@@ -18,7 +18,8 @@ LOOKED_AT = 64
 
 def surroundings(network: Adjacency) -> Numbers:
     """[nodes, 2]: the clustering of each node (linked pairs of its neighbours, as a share of all; Watts and Strogatz,
-    1998) and the mean degree of its neighbours; 0 without."""
+    1998) and the mean degree of its neighbours; 0 without.
+    """
     degrees = network.degrees
     pairs = np.maximum(degrees * (degrees - 1) / 2, 1)
     before = np.concatenate([[0], np.cumsum(degrees[network.others])])
@@ -47,7 +48,8 @@ def topology(network: Adjacency, around: Numbers, left: Nodes, right: Nodes) -> 
 @compiled
 def _triangles(starts, others):  # type: ignore[no-untyped-def]
     """[nodes] triangles that each node is in. Each is found once, from its corner of least degree: every node then
-    looks at no more than sqrt(2 links) of its neighbours."""
+    looks at no more than sqrt(2 links) of its neighbours.
+    """
     nodes = len(starts) - 1
     out = np.zeros(nodes, np.int64)
     forth = np.zeros(nodes + 1, np.int64)

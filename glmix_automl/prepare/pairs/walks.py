@@ -12,6 +12,7 @@ WALKS = (
     "l3",
     "l3_scaled",
 )
+_MILLION = 1e6
 
 
 def walks(network: Adjacency, left: Nodes, right: Nodes, cap: int | None = None) -> dict[str, Numbers]:
@@ -20,7 +21,8 @@ def walks(network: Adjacency, left: Nodes, right: Nodes, cap: int | None = None)
     Over the paths left - x - z - right: `paths_3` their number; `allocation_3` the sum of 1 / (d(x) d(z)), what of a
     unit shared out evenly at each of x and z arrives (resource allocation, taken one step on); `l3` the sum of
     1 / sqrt(d(x) d(z)) (Kovacs et al., 2019); `_scaled` divided by sqrt(d(left) d(right)). `walk_2` is the geometric
-    mean of the probabilities that two random steps from one end arrive at the other.
+    mean of the probabilities that two random steps from one end arrive at the other. All but counts and `l3` are in
+    millionths, so that their logarithms spread.
 
     A left end costs the neighbours of its neighbours, once for all its pairs; a pair its right end's neighbours.
 
@@ -37,12 +39,12 @@ def walks(network: Adjacency, left: Nodes, right: Nodes, cap: int | None = None)
     _three_steps(network.starts, network.others, left, right, order, heads, most, sums)
     both = np.sqrt(np.maximum(degrees[left] * degrees[right], 1.0))
     return {
-        "walk_2": sums[:, 3] / both,
+        "walk_2": _MILLION * sums[:, 3] / both,
         "paths_3": sums[:, 0],
-        "allocation_3": sums[:, 1],
-        "allocation_3_scaled": sums[:, 1] / both,
+        "allocation_3": _MILLION * sums[:, 1],
+        "allocation_3_scaled": _MILLION * sums[:, 1] / both,
         "l3": sums[:, 2],
-        "l3_scaled": sums[:, 2] / both,
+        "l3_scaled": _MILLION * sums[:, 2] / both,
     }
 
 
