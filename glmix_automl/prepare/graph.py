@@ -112,7 +112,9 @@ def rows(spark: SparkSession, recipe: Graph) -> Rows:
     )
 
 
-def read(spark: SparkSession, recipe: Graph, counts: dict[str, int], remarks: Remarks) -> tuple[Links, tuple[Attribute, ...]]:
+def read(
+    spark: SparkSession, recipe: Graph, counts: dict[str, int], remarks: Remarks
+) -> tuple[Links, tuple[Attribute, ...]]:
     """The recipe's links and the attributes of their nodes, in memory.
 
     Raises:

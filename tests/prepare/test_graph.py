@@ -17,6 +17,7 @@ from glmix_automl.prepare.pairs import links as of_links
 from glmix_automl.prepare.pairs.describe import Network, describe
 from glmix_automl.prepare.pairs.two_steps import DIRECTED, STRUCTURE
 from glmix_automl.prepare.recipe import Fractions
+from glmix_automl.prepare.remarks import Remarks
 
 pytestmark = pytest.mark.spark
 NODES = 60
@@ -80,7 +81,7 @@ def frame(spark: Any, settings: graph.Graph) -> pd.DataFrame:
 
 def hidden_links(spark: Any, settings: graph.Graph) -> set[tuple[int, int]]:
     """Which links the recipe hides."""
-    links, _ = graph.read(spark, settings, {})
+    links, _ = graph.read(spark, settings, {}, Remarks())
     fold = of_links.hidden(
         links, settings.hidden.share, settings.hidden.fractions, settings.hidden.by == "time", settings.seed
     )
@@ -162,7 +163,7 @@ def test_no_feature_sees_a_hidden_link(spark: Any, tmp_path: Path) -> None:
     # The same pairs, described by the function that scoring uses from a file that never had the hidden links.
     write(tmp_path / "left", [link for link in links if link[:2] not in hidden])
     seen = recipe(tmp_path / "left")
-    left, attributes = graph.read(spark, seen, {})
+    left, attributes = graph.read(spark, seen, {}, Remarks())
     remaining = Network.of(left.adjacency(), left.keys, attributes, seen.columns, False, seen.seed)
     number = {node: place for place, node in enumerate(left.ids.to_pylist())}
     ends = [whole[end].map(number).to_numpy(np.int32) for end in ("left", "right")]

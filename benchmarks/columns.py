@@ -1,0 +1,164 @@
+"""What each group of columns is worth and costs: test AUC on numerics with each group alone, each left out, and all.
+
+    python benchmarks/columns.py conf/prepare/github-social.yaml --set root=PATH
+    python benchmarks/columns.py conf/prepare/generated-pymk.yaml --set root=PATH
+    python benchmarks/columns.py --growth 100000 1000000
+
+Models are scikit-learn's logistic regression and LightGBM, fitted on the training rows and judged on the test rows;
+differences are to the rows above (`none` for a group alone, `all` for one left out), with DeLong's paired 95 %
+intervals, members kept together. Per-member AUC is the mean over members with both classes. Seconds are of this process
+(a thread): a group's preparation and columns, alone, less those of no group. `--growth` generates networks of so many
+links instead, and prints what making the rows of each costs with all groups, and the exponent in links.
+"""
+
+import argparse
+import math
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from lightgbm import LGBMClassifier
+from sklearn.linear_model import LogisticRegression
+
+from glmix_automl.metrics import auc, delong_test, member_auc
+from glmix_automl.prepare import graph, pipeline
+from glmix_automl.prepare.pairs.describe import Columns, Network, declared, describe
+from glmix_automl.prepare.pairs.example_rows import LABEL, SPLIT, ExampleRows
+from glmix_automl.prepare.recipe import NumericFeature
+from glmix_automl.prepare.remarks import Remarks
+from glmix_automl.prepare.run_settings import run_settings
+from glmix_automl.spark import session
+
+GROUPS = ("walks", "projection", "neighbours", "affinity", "topology")
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("conf", nargs="?")
+    parser.add_argument("--set", action="append", default=[], dest="overrides")
+    parser.add_argument("--growth", type=int, nargs="+", default=[])
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    if options.growth:
+        growth(sorted(options.growth))
+    if options.conf:
+        compare(options.conf, options.overrides)
+
+
+def examples(conf: str, overrides: list[str]) -> tuple[graph.Graph, ExampleRows, dict[str, int], float]:
+    """A recipe's example rows, and processor seconds of all but reading."""
+    recipe: Any = pipeline.load(conf, overrides)
+    if not isinstance(recipe, graph.Graph):
+        sys.exit(f"{conf}: groups of columns of recipe {recipe.recipe!r} are not measured here")
+    spark, counts = session("columns"), {}
+    with run_settings(spark):
+        links, attributes = graph.read(spark, recipe, counts, Remarks())
+    begun = time.process_time()
+    made = graph.example_rows(links, attributes, recipe, counts)
+    return recipe, made, counts, time.process_time() - begun
+
+
+def compare(conf: str, overrides: list[str]) -> None:
+    recipe, made, counts, _ = examples(conf, overrides)
+    for name, count in counts.items():
+        print(f"{name}: {count:,}")
+    rows = pa.concat_tables(made.rows(*span) for span in made.spans(4))
+    labels = rows[LABEL].to_numpy()
+    members = rows["left"].combine_chunks().dictionary_encode().indices.to_numpy()
+    folds = rows[SPLIT].to_numpy(zero_copy_only=False)
+    train, test = (np.flatnonzero(folds == fold) for fold in ("train", "test"))
+    print(f"{len(rows):,} rows, {len(train):,} of train, {len(test):,} of test")
+    seconds = {group: spent(made, rows, {group}) for group in ("", *GROUPS)}
+    none, every = frozenset[str](), frozenset(GROUPS)
+    wanted = [none, *(frozenset({g}) for g in GROUPS), every, *(every - {g} for g in GROUPS)]
+    found: dict[frozenset[str], tuple[np.ndarray, ...]] = {}
+    print(f"{'groups':>16} | {'logistic':>8} {'difference':>24} {'members':>7} | {'LightGBM':>8} {'difference':>24}"
+          f" {'members':>7} | seconds")  # fmt: skip
+    for groups in wanted:
+        X = numerics(recipe, rows, groups, train)
+        found[groups] = tuple(m.fit(X[train], labels[train]).predict_proba(X[test])[:, 1] for m in models())
+        against = every if len(groups) == len(GROUPS) - 1 else none
+        cells = []
+        for scores, other in zip(found[groups], found.get(against, ()), strict=False):
+            test_of = delong_test(labels[test], other, scores, clusters=members[test])
+            gap = f"{test_of.difference:+.4f} [{test_of.low:+.4f}, {test_of.high:+.4f}]" if groups != against else ""
+            inside = member_auc(labels[test], scores, members[test])
+            cells.append(f"{auc(labels[test], scores):8.4f} {gap:>24} {inside:7.4f}")
+        print(f"{named(groups):>16} | {' | '.join(cells)} | {cost(groups, seconds)}", flush=True)
+
+
+def named(groups: frozenset[str]) -> str:
+    if len(groups) == len(GROUPS) - 1:
+        return f"no {next(g for g in GROUPS if g not in groups)}"
+    return "all" if len(groups) == len(GROUPS) else "".join(groups) or "none"
+
+
+def cost(groups: frozenset[str], seconds: dict[str, float]) -> str:
+    if len(groups) == 1:
+        return f"{seconds[next(iter(groups))] - seconds['']:7.2f}"
+    return f"{seconds['']:7.2f}" if not groups else ""
+
+
+def models() -> tuple[Any, Any]:
+    tree = LGBMClassifier(n_estimators=200, learning_rate=0.05, verbose=-1, n_jobs=1, deterministic=True, seed=0)
+    return LogisticRegression(max_iter=300), tree
+
+
+def switched(groups: frozenset[str] | set[str]) -> Columns:
+    return Columns.model_validate({g: g in groups for g in GROUPS})
+
+
+def numerics(recipe: graph.Graph, rows: pa.Table, groups: frozenset[str], train: np.ndarray) -> np.ndarray:
+    """[rows, columns] the numerics of the groups, after their transform standardised on train, 0 where missing."""
+    features = declared(tuple(f for t in recipe.nodes for f in t.features), switched(groups), recipe.edges.directed)
+    columns = []
+    for feature in features:
+        if isinstance(feature, NumericFeature):
+            raw = rows[feature.source].cast(pa.float64()).to_numpy(zero_copy_only=False)
+            curved = np.sign(raw) * np.log1p(np.abs(raw)) if feature.transform == "log" else raw
+            part = curved[train]
+            columns.append(np.nan_to_num((curved - np.nanmean(part)) / max(np.nanstd(part), 1e-12)))
+    return np.stack(columns, axis=1)
+
+
+def spent(made: ExampleRows, rows: pa.Table, groups: set[str]) -> float:
+    """Processor seconds of what the groups need of the network and of the pairs' columns."""
+    number = dict(zip(made.ids.to_pylist(), range(len(made.ids)), strict=True))
+    left, right = (np.array([number[i] for i in rows[end].to_pylist()], np.int32) for end in ("left", "right"))
+    of, every = made.network, 1 << 30
+    for turn in range(2):  # the first one compiles
+        begun = time.process_time()
+        network = Network.of(of.links, made.keys, of.attributes, switched(groups), of.directed, made.seed)
+        describe(network, left[: every if turn else 100], right[: every if turn else 100])
+    return time.process_time() - begun
+
+
+def growth(sizes: list[int]) -> None:
+    from glmix_automl.cli import main as command
+
+    first: tuple[int, float] | None = None
+    print(f"{'links':>12} {'pairs':>10} {'cpu s':>8} {'us/link':>8} exponent")
+    for links in [sizes[0], *sizes]:  # the smallest twice: the first time compiles
+        with tempfile.TemporaryDirectory() as folder:
+            command(["generate", "pymk", "--rows", str(links), "--output", folder])
+            conf = str(ROOT / "conf" / "prepare" / "generated-pymk.yaml")
+            _, made, _, spent = examples(conf, [f"root={folder}"])
+            begun, pairs = time.process_time(), 0
+            for span in made.spans(4):
+                pairs += len(made.rows(*span))
+            spent += time.process_time() - begun
+        exponent = (
+            f"{math.log(spent / first[1]) / math.log(links / first[0]):8.3f}" if first and links > first[0] else ""
+        )
+        print(f"{links:>12,} {pairs:>10,} {spent:>8.1f} {1e6 * spent / links:>8.1f} {exponent}", flush=True)
+        first = (links, spent) if links == sizes[0] else first
+
+
+if __name__ == "__main__":
+    main()
