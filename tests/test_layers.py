@@ -43,7 +43,7 @@ HOMES = {
     "mlflow": {"tracking", "serving", "cli"},
     "matplotlib": {"pages", "prepare/report", "reporting"},
     "lightgbm": {"training/boosting"},
-    "numba": {"models", "training"},
+    "numba": {"models", "training", "prepare/pairs"},
     "pandas": {"reporting", "tracking", "serving", "prepare", "generate", "api"},
 }
 MODULES = sorted(
