@@ -28,7 +28,7 @@ from glmix_automl.prepare.pairs.candidates import Hands, Wanted
 from glmix_automl.prepare.pairs.describe import Columns, Network, declared
 from glmix_automl.prepare.pairs.example_rows import LABEL, SPLIT, TIME, UID, WEIGHT, ExampleRows
 from glmix_automl.prepare.pairs.links import Links, attributes_of, check_ends, hidden, links_of
-from glmix_automl.prepare.recipe import ColumnSplit, Fractions, Recipe
+from glmix_automl.prepare.recipe import ColumnSplit, Fractions, Recipe, clashes, named
 from glmix_automl.prepare.remarks import Remarks
 from glmix_automl.prepare.rows import Rows
 from glmix_automl.schema import Entity
@@ -82,6 +82,10 @@ class Graph(Recipe):
             raise ValueError("links can be hidden by time only with `edges.timestamp`; or use `hidden: {by: random}`")
         if self.split.column != SPLIT:
             raise ValueError("a graph recipe splits its hidden links: set `hidden.by` and `hidden.fractions` instead")
+        of_nodes = tuple(feature for table in self.nodes for feature in table.features)
+        made = declared(of_nodes, self.columns, self.edges.directed)
+        if found := clashes([("edges", "left"), ("edges", "right")], named("features", made)):
+            raise ValueError("; ".join(found))
         return self
 
 

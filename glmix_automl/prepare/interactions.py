@@ -18,7 +18,7 @@ from glmix_automl.errors import ConfigError, DataError
 from glmix_automl.prepare import history
 from glmix_automl.prepare.events import LabelRule, fingerprint, id_column, label_column, weight_column
 from glmix_automl.prepare.history import ITEM, LABEL, MEMBER, TIME, UID, History, with_history
-from glmix_automl.prepare.recipe import ColumnSplit, Declared, NumericFeature, Recipe, Table, TimeSplit
+from glmix_automl.prepare.recipe import ColumnSplit, Declared, NumericFeature, Recipe, Table, TimeSplit, clashes, named
 from glmix_automl.prepare.remarks import Found, Remarks, joined
 from glmix_automl.prepare.rows import Rows
 from glmix_automl.prepare.tables import column, read, require
@@ -77,6 +77,19 @@ class Interactions(Recipe):
             raise ValueError("history.attributes are columns of the `items` table, which is not given")
         return self
 
+    @pydantic.model_validator(mode="after")
+    def _columns_apart(self) -> "Interactions":
+        events = self.interactions
+        columns = named("interactions.features", events.features)
+        columns += named("members.features", self.members.features) if self.members else []
+        columns += named("items.features", self.items.features) if self.items else []
+        if self.past is not None:
+            columns += [("history", name) for key in self.past.keys for name in history.names(key)]
+        entities = [("interactions.member", events.member), ("interactions.item", events.item)]
+        if found := clashes(entities, columns) + _shared_sources(self):
+            raise ValueError("; ".join(found))
+        return self
+
     @property
     def past(self) -> History | None:
         """The history to compute, none without times."""
@@ -89,9 +102,7 @@ def rows(spark: SparkSession, recipe: Interactions) -> Rows:
     Raises:
         DataError: a file or column is missing, a label without a rule, ids of members or items that are not unique, too
             many rows that lack an id, a label, a time or a weight, duplicate uids.
-        ConfigError: features of two tables have the same source.
     """
-    _distinct_sources(recipe)
     events = recipe.interactions
     where = f"interactions table {events.table.path}"
     remarks = Remarks()
@@ -251,12 +262,8 @@ def _table(
     return frame
 
 
-def _distinct_sources(recipe: Interactions) -> None:
-    """Refuses columns of one name in two tables: a row to be scored has one column of a name.
-
-    Raises:
-        ConfigError: which column, and the remedy.
-    """
+def _shared_sources(recipe: Interactions) -> list[str]:
+    """Columns of one name in two tables, and the remedy: a row to be scored has one column of a name."""
     places = {"interactions": _event_columns(recipe)}
     for name, table in (("members", recipe.members), ("items", recipe.items)):
         if table is not None:
@@ -264,12 +271,12 @@ def _distinct_sources(recipe: Interactions) -> None:
     if recipe.past is not None:
         places.setdefault("items", []).extend(a.column for a in recipe.past.attributes)
         places["history"] = [n for key in recipe.past.keys for n in history.names(key)]
-    for (one, columns), (other, others) in combinations(places.items(), 2):
-        if shared := sorted(set(columns) & set(others)):
-            raise ConfigError(
-                f"{one} and {other} both have a column {shared[0]!r}: rename one of them in its table, for example "
-                f"`rename: {{{shared[0]}: {other}_{shared[0]}}}`"
-            )
+    return [
+        f"{one} and {other} both have a column {shared!r}: rename one of them in its table, for example "
+        f"`rename: {{{shared}: {other}_{shared}}}`"
+        for (one, columns), (other, others) in combinations(places.items(), 2)
+        for shared in sorted(set(columns) & set(others))
+    ]
 
 
 def _features(recipe: Interactions) -> tuple[Declared, ...]:

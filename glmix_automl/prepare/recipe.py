@@ -1,5 +1,6 @@
 """What a recipe says in YAML, the parts that every recipe has: features, split, sampling, output."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -241,3 +242,44 @@ class Recipe(Config):
 def reserved(names: list[str]) -> list[str]:
     """Those of `names` that the dataset keeps for its fixed columns."""
     return sorted(set(names) & set(FIXED))
+
+
+def named(place: str, features: Sequence[NumericFeature | CategoricalFeature | BagFeature]) -> list[tuple[str, str]]:
+    """The dataset's columns that features make, each with the key of the recipe it comes from."""
+    return [
+        (f"{place}.{number}", column)
+        for number, feature in enumerate(features)
+        for column in (
+            feature.column,
+            *([f"{feature.column}.values"] if isinstance(feature, BagFeature) and feature.weighted else []),
+            *([f"{feature.column}_missing"] if getattr(feature, "missing", "") == "always" else []),
+        )
+    ]
+
+
+def clashes(entities: Sequence[tuple[str, str]], columns: Sequence[tuple[str, str]]) -> list[str]:
+    """What cannot be among the dataset's columns, each with its remedy: reserved names, and names that are taken.
+
+    Args:
+        entities: key of the recipe and raw column, whose name the dataset keeps.
+        columns: as `named` gives them.
+    """
+    found = [
+        f"{key}: the dataset keeps the name {name!r} for itself; rename the column in its table: "
+        f"`rename: {{{name}: {name}_id}}`"
+        for key, name in entities
+        if name in FIXED
+    ]
+    found += [
+        f"{key}: the dataset keeps the name {name!r} for itself: give the feature another `name`"
+        for key, name in columns
+        if name in FIXED
+    ]
+    keys: dict[str, list[str]] = {}
+    for key, name in (*entities, *columns):
+        keys.setdefault(name, []).append(key)
+    return found + [
+        f"two columns of the dataset are named {name!r} ({', '.join(places)}): give one of them another `name`"
+        for name, places in keys.items()
+        if len(places) > 1 and name not in FIXED
+    ]
