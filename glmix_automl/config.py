@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_args
+from typing import Any, TypeVar, get_args
 
 import pydantic
 import yaml

@@ -12,6 +12,7 @@ from glmix_automl.errors import GlmixError
 
 COMMANDS = {
     "generate": "write raw tables with a known truth",
+    "init": "write a recipe and a search file from a look at raw tables",
     "prepare": "turn raw tables into a dataset on Spark",
     "search": "race the strategies of a configuration on a dataset",
     "resume": "go on with an interrupted study",

@@ -10,8 +10,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("conf", metavar="CONF", help="the recipe, a YAML file (see docs/data.md and conf/prepare/)")
     add_overrides(parser, "set a key of the recipe, dotted: --set root=/data --set split.fractions.test=0.2")
     parser.add_argument("--overwrite", action="store_true", help="replace the dataset at the output, atomically")
-    parser.add_argument("--check", action="store_true", help="only check the recipe: no data is read, Spark not started")
-    parser.add_argument("--explain", action="store_true", help="then show ten rows, raw and encoded, feature by feature")
+    parser.add_argument(
+        "--check", action="store_true", help="only check the recipe: no data is read, Spark not started"
+    )
+    parser.add_argument(
+        "--explain", action="store_true", help="then show ten rows, raw and encoded, feature by feature"
+    )
     parser.add_argument("--master", help="Spark master (default: all cores of this machine; spark-submit sets its own)")
     parser.add_argument("--driver-memory", metavar="SIZE", help="of the local Spark process (default 4g)")
 
@@ -22,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
 
     recipe = load(options.conf, options.overrides)
     if options.check:
-        print(f"{options.conf}: a valid recipe `{recipe.recipe}`, to be written to {recipe.output}")  # noqa: T201
+        print(f"{options.conf}: a valid recipe `{recipe.recipe}`, to be written to {recipe.output}")
         return 0
     from glmix_automl.prepare.report import read_report
     from glmix_automl.prepare.report_console import show
@@ -31,4 +35,8 @@ def run(options: argparse.Namespace) -> int:
     spark = session(f"prepare {recipe.name}", options.master, options.driver_memory)
     prepare(spark, recipe, options.overwrite)
     show(read_report(spark, recipe.output), recipe.output)
+    if options.explain:
+        from glmix_automl.prepare.explain import explain, raw_rows
+
+        explain(*raw_rows(spark, recipe))
     return 0

@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from glmix_automl.config import Config
-from glmix_automl.errors import ConfigError, DataError
+from glmix_automl.errors import DataError
 from glmix_automl.prepare import history
 from glmix_automl.prepare.events import LabelRule, fingerprint, id_column, label_column, weight_column
 from glmix_automl.prepare.history import ITEM, LABEL, MEMBER, TIME, UID, History, with_history

@@ -59,7 +59,8 @@ def read_local(table: Table, root: str, what: str, remarks: Remarks | None = Non
         parts = [part for alike in found.parts for part in _parts(table, alike, uri)]
         frame = pa.concat_tables(parts, promote_options="permissive")
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{where}: {error}") from error
+        remedy = "; set `encoding`, latin-1 perhaps" if "UTF8" in str(error) else ""
+        raise DataError(f"{where}: {error}{remedy}") from error
     frame = _nulled(frame, table.nulls)
     for old, new in table.rename.items():
         lack([old], frame.column_names, where)

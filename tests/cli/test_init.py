@@ -1,0 +1,180 @@
+"""`glmix-automl init`: from tables to a recipe without writing YAML; what the tables do not say is asked for."""
+
+import csv
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from glmix_automl.cli import main
+from glmix_automl.layout import LEADERBOARD_CSV
+from glmix_automl.prepare.graph import Graph
+from glmix_automl.prepare.interactions import Interactions
+from glmix_automl.prepare.pipeline import load
+from glmix_automl.prepare.recipe import BagFeature, CategoricalFeature, RandomSplit, TimeSplit
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(path: Path, head: list[str], rows: list[list[Any]], separator: str = ",") -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, delimiter=separator).writerows([head, *rows] if head else rows)
+
+
+def shop(folder: Path, separator: str = ";") -> None:
+    """A shop's export: visits with a rating in words and a date, customers, products; every id is a number from 1."""
+    random = np.random.default_rng(0)
+    visits = [
+        [
+            n,
+            1 + int(random.integers(80)),
+            1 + int(random.integers(50)),
+            ["no", "bought"][n % 3 == 0],
+            20_240_101 + n % 28,
+        ]
+        for n in range(900)
+    ]
+    write(folder / "visits.csv", ["visit_id", "customer", "product", "outcome", "day"], visits, separator)
+    customers = [[c, 18 + c % 50, ["N", "S", "W"][c % 3], f"Name {c}", "x"] for c in range(1, 81)]
+    write(folder / "customers.csv", ["nr", "age", "region", "name", "same"], customers, separator)
+    products = [[p, p * p * 10, ["N", "S"][p % 2], "|".join(["a", "b", "c"][: 1 + p % 3])] for p in range(1, 51)]
+    write(folder / "products.csv", ["nr", "price", "region", "label"], products, separator)
+
+
+def init(*words: str) -> int:
+    return main(["init", *words, "--overwrite"])
+
+
+def test_three_files_become_a_recipe(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shop(folder)
+    names = ["visits.csv", "customers.csv", "products.csv", "--name", "shop"]
+    assert init(*names) == 2
+    assert (
+        "which column of visits.csv is the response? Add --target COLUMN; its columns: visit_id"
+        in capsys.readouterr().err
+    )
+    assert init(*names, "--target", "outcome") == 2
+    assert (
+        "which value of 'outcome' is a positive response? Add --positive VALUE; it has bought, no"
+        in capsys.readouterr().err
+    )
+    assert init(*names, "--target", "outcome", "--positive", "bought") == 0
+    recipe = load("shop.yaml")
+    assert isinstance(recipe, Interactions)
+    assert recipe.members is not None
+    assert recipe.items is not None
+    events = recipe.interactions
+    assert (events.member, events.item, events.uid, events.table.separator) == ("customer", "product", "visit_id", ";")
+    assert (events.label.column, events.label.positive) == ("outcome", ("bought",))
+    assert events.timestamp is not None
+    assert events.timestamp.column == "day"
+    assert isinstance(recipe.split, TimeSplit)
+    assert {f.source: f.kind for f in recipe.members.features} == {"age": "numeric", "region": "categorical"}
+    assert {f.source: f.kind for f in recipe.items.features} == {
+        "price": "numeric", "item_region": "categorical", "label_id": "bag",
+    }  # fmt: skip
+    tags = recipe.items.features[2]
+    assert isinstance(tags, BagFeature)
+    assert tags.separator == "|"
+    region = recipe.members.features[1]
+    assert isinstance(region, CategoricalFeature)
+    assert region.vocabulary == "region"
+    text = Path("shop.yaml").read_text()
+    assert "# name is left out: nearly every row has a text of its own (80 different texts)" in text
+    assert "# same is left out: one value only" in text
+    from glmix_automl import config
+    from glmix_automl.study.settings import SearchSettings
+
+    assert config.load("shop-search.yaml", SearchSettings).dataset == "shop-dataset"
+
+
+def test_without_a_time_the_split_is_random_and_nothing_is_overwritten(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(folder / "likes.csv", ["user", "film", "liked"], LIKES)
+    assert init("likes.csv", "--name", "likes") == 0
+    recipe = load("likes.yaml")
+    assert isinstance(recipe, Interactions)
+    assert isinstance(recipe.split, RandomSplit)
+    assert main(["init", "likes.csv", "--name", "likes"]) == 2
+    assert "likes.yaml, likes-search.yaml: there already" in capsys.readouterr().err
+    write(folder / "bare.csv", [], LIKES)
+    assert init("bare.csv") == 2
+    assert (
+        "which column of bare.csv names the member? Add --member COLUMN; its columns: c1 (30 whole"
+        in capsys.readouterr().err
+    )
+    assert init("bare.csv", "--member", "c1", "--item", "c2", "--name", "bare") == 0
+    assert load("bare.yaml").interactions.table.columns == ("c1", "c2", "c3")  # type: ignore[attr-defined]
+
+
+def test_two_columns_of_one_kind_of_ids_are_a_network(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    random = np.random.default_rng(0)
+    links = [[int(a), int(b)] for a, b in random.integers(0, 60, (300, 2)) if a != b]
+    (folder / "links.txt").write_text("# a network\n# from\tto\n" + "".join(f"{a}\t{b}\n" for a, b in links))
+    with gzip.open("groups.json.gz", "wt") as file:
+        json.dump({str(n): [n % 5, 7] for n in range(60)}, file)
+    write(folder / "nodes.csv", ["node", "team", "label"], [[n, n % 4, n / 7] for n in range(60)])
+    assert init("links.txt", "groups.json.gz", "nodes.csv", "--name", "net") == 0
+    recipe = load("net.yaml")
+    assert isinstance(recipe, Graph)
+    assert (recipe.edges.source, recipe.edges.target) == ("c1", "c2")
+    assert (recipe.edges.table.comment, recipe.edges.table.separator) == ("#", "\t")
+    assert [table.lists for table in recipe.nodes] == ["attributes", None]
+    assert {f.source: f.kind for f in recipe.nodes[1].features} == {"team": "categorical", "label": "numeric"}
+    write(folder / "strangers.csv", ["who", "age"], [[f"x{n}", n + 900] for n in range(60)])
+    assert init("links.txt", "strangers.csv", "--target", "c2") == 2
+    assert "strangers.csv: no column with an id of its own in every row" in capsys.readouterr().err
+
+
+LIKES: list[list[Any]] = [[u, 1000 + (u * f) % 37, (u + f) % 2] for u in range(30) for f in range(9)]
+RACE = ["--set", "limits.seconds=60", "--set", "race.bayes.trials=2", "--set", "race.adanet.candidates=2"]
+
+
+@pytest.mark.spark
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_files_of_a_shop_get_to_a_leaderboard(folder: Path, spark: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    shop(folder, separator=",")
+    assert (
+        init(
+            "visits.csv", "customers.csv", "products.csv", "--target", "outcome", "--positive", "bought", "--name", "s"
+        )
+        == 0
+    )
+    assert main(["prepare", "s.yaml", "--explain"]) == 0
+    assert "yyyyMMdd" in capsys.readouterr().out
+    assert main(["search", "s-search.yaml", *RACE]) == 0
+    assert "adanet" in capsys.readouterr().out
+
+
+def ml_100k(data: Path) -> list[str]:
+    return [*(str(data / "ml-100k" / name) for name in ("u.data", "u.user", "u.item")), "--target", "c3"]
+
+
+def github(data: Path) -> list[str]:
+    return [str(data / "github-social" / name) for name in ("edges.csv.gz", "features.json.gz", "target.csv.gz")]
+
+
+@pytest.mark.real_data
+@pytest.mark.spark
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("tables", [ml_100k, github])
+def test_public_data_gets_to_a_leaderboard(
+    folder: Path, spark: Any, real_data: Path, tables: Callable[[Path], list[str]]
+) -> None:
+    assert init(*tables(real_data), "--name", "public") == 0
+    assert main(["prepare", "public.yaml"]) == 0
+    assert main(["search", "public-search.yaml", *RACE]) == 0
+    board = list(csv.DictReader((folder / "public-study" / LEADERBOARD_CSV).open()))
+    assert {row["entry"] for row in board} == {"logistic regression", "bayes", "adanet"}
+    assert all(float(row["validation_auc"]) > 0.7 for row in board)
