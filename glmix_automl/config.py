@@ -116,19 +116,6 @@ def _models(annotation: Any) -> list[type[pydantic.BaseModel]]:
     return [model for argument in get_args(annotation) for model in _models(argument)]
 
 
-def _keys(kind: Any, way: Sequence[Any]) -> list[str]:
-    """The keys that are known at a place of a configuration; those of all members of a union."""
-    kinds = [kind]
-    while kinds and not any(isinstance(k, type) and issubclass(k, Config) for k in kinds):
-        kinds = [argument for k in kinds for argument in get_args(k)]
-    models = [k for k in kinds if isinstance(k, type) and issubclass(k, Config)]
-    if not way:
-        return list(dict.fromkeys(name for model in models for name in model.model_fields))
-    nested = [m.model_fields[way[0]].annotation for m in models if way[0] in m.model_fields]
-    # A number is a place in a list, another word the tag of a union: neither is a field.
-    return [key for k in nested or ([kind] if models else []) for key in _keys(k, way[1:])]
-
-
 def _lay_over(content: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:

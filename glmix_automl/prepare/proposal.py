@@ -44,8 +44,8 @@ def _interactions(roles: Interactions, positive: str | None) -> Iterator[str]:
     rename = _clashes(events, names & set(FIXED))
     yield "interactions:"
     yield from _table(events, "  ", rename)
-    for role, column in (("member", roles.member.column), ("item", roles.item.column)):
-        yield f"  {role}: {_text(rename.get(column, column))}  # {events.column(column).told()}"
+    for what, column in (("member", roles.member.column), ("item", roles.item.column)):
+        yield f"  {what}: {_text(rename.get(column, column))}  # {events.column(column).told()}"
     yield f"  label: {_label(events.column(roles.label), positive)}"
     if roles.time is not None:
         yield f"  timestamp: {{column: {_text(roles.time)}}}  # its unit is told from most values, see the data report"

@@ -192,7 +192,7 @@ def _label(events: Surveyed, asked: Asked) -> str:
 def _entities(events: Surveyed, others: list[Surveyed], asked: Asked, label: str) -> tuple[Role, Role]:
     """Member and item: named by the person, or by their tables, or by their columns' names."""
     able = [c for c in events.columns if c.kind in ("number", "text") and c.name != label and not c.unique]
-    roles = {}
+    roles: dict[str, Role] = {}
     for column, table, key in _lookups(able, others):
         roles.setdefault(column.name, Role(column.name, table, key))
     names = [c.name for c in able]

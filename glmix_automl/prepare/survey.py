@@ -207,7 +207,7 @@ def _separator(lines: list[str]) -> tuple[str, bool]:
     best, quoted, most = ",", True, (0.0, 0)
     for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
         for mark in _SEPARATORS:
-            fields = Counter(len(row) for row in csv.reader(lines, delimiter=mark, quoting=quoting))  # type: ignore[arg-type]
+            fields = Counter(len(row) for row in csv.reader(lines, delimiter=mark, quoting=quoting))
             width, count = max(fields.items(), key=lambda pair: pair[1], default=(1, 0))
             score = (count / max(len(lines), 1), width) if width > 1 else (0.0, 0)
             if score[0] > most[0] + 1e-9 or (score[0] == most[0] and score[1] > most[1]):
