@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
+from glmix_automl.check import check
 from glmix_automl.config import load, parse
 from glmix_automl.dataset import Dataset
 from glmix_automl.ensemble import Ensemble
@@ -111,6 +112,8 @@ class Study:
         Raises:
             ConfigError, DataError, StudyError, PoolError: what is wrong, and what to do.
         """
+        if not self.folder.begun:
+            check(self.settings)
         with (
             Session(self.settings, resume) as session,
             tracked(session.folder, session.settings, session.dataset.manifest.name),

@@ -14,7 +14,7 @@ ROWS = [
     {"generate", "prepare", "dataset", "workers", "search"},
     {"models", "study"},
     {"training", "reporting"},
-    {"tracking"},
+    {"tracking", "check"},
     {"serving"},
     {"api"},
     {"cli"},

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.live import Live
 
 from glmix_automl.api import Study
+from glmix_automl.check import check
 from glmix_automl.layout import REPORT
 from glmix_automl.reporting.display import headline, leaderboard_view, status_view
 from glmix_automl.study import controller as control
@@ -34,6 +35,8 @@ def work(study: Study, resume: bool) -> int:
     Ctrl-C and SIGTERM interrupt the study, which can be resumed; a second one ends the process at once.
     """
     console = console_for()
+    if not study.folder.begun:
+        check(study.settings)
     with (
         Session(study.settings, resume) as session,
         tracked(session.folder, session.settings, session.dataset.manifest.name),

@@ -14,6 +14,8 @@ from glmix_automl.trial import Trial, Value
 
 Share = Annotated[float, pydantic.Field(gt=0, le=1)]
 """A part of something, above 0 and at most 1."""
+Epochs = Annotated[float, pydantic.Field(ge=1e-3, le=1e6)]
+"""Passes over the training rows."""
 BUDGET_DIGITS = 6
 """Digits after the point that a budget keeps: enough for steps, few enough that 9 / 3 / 3 is 1."""
 
@@ -25,7 +27,7 @@ class Work(Config):
     """Model family that carries the trials out; or leave it out and let the space have a parameter `family`."""
     parameters: dict[str, Value] = pydantic.Field(default_factory=dict)
     """Parameters that stay fixed, by name."""
-    epochs: float = pydantic.Field(default=1.0, gt=0)
+    epochs: Epochs = 1.0
     """Budget of a trial in passes over its training rows; where the strategy uses several budgets, the largest."""
     fraction: Share = 1.0
     """Share of the training entities a trial sees; where the strategy uses several shares, the largest."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pydantic
 
 from glmix_automl.config import Config
-from glmix_automl.search.entry import Share, Work, draft
+from glmix_automl.search.entry import Epochs, Share, Work, draft
 from glmix_automl.trial import Result, Trial, Value
 
 
@@ -16,7 +16,7 @@ class FixedTrial(Config):
     """Model family."""
     parameters: dict[str, Value] = pydantic.Field(default_factory=dict)
     """Hyperparameters, laid over those of the entry."""
-    epochs: float | None = pydantic.Field(default=None, gt=0)
+    epochs: Epochs | None = None
     """Budget in passes over the training rows."""
     fraction: Share | None = None
     """Share of the training entities."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -10,7 +11,7 @@ from typing import Any
 from glmix_automl.config import parse, pick
 from glmix_automl.dataset import Dataset
 from glmix_automl.dataset.fingerprint import confirm, fingerprints
-from glmix_automl.errors import ConfigError, StudyError
+from glmix_automl.errors import ConfigError, DataError, StudyError
 from glmix_automl.layout import SCHEMA
 from glmix_automl.search import STRATEGIES
 from glmix_automl.search.ordered import Ordered
@@ -29,6 +30,8 @@ from glmix_automl.workers.executor import Executor
 
 STATUS = "status.json"  # in the study's folder: what its workers do, rewritten every second while a controller works
 STATUS_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
 
 Observer = Callable[[Controller, Executor], None]
 
@@ -141,15 +144,26 @@ class _Watch:
     def __init__(self, folder: StudyFolder, observe: Observer | None) -> None:
         self.executor: Executor | None = None
         self._folder, self._observe, self._next = folder, observe, 0.0
+        self._failed = False
 
     def __call__(self, controller: Controller) -> None:
         if self.executor is None:
             return
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + STATUS_SECONDS
-            self._folder.files.write(STATUS, json.dumps(status(controller, self.executor)))
+            self._write(json.dumps(status(controller, self.executor)))
         if self._observe is not None:
             self._observe(controller, self.executor)
+
+    def _write(self, text: str) -> None:
+        """The file is a mere view: a disk that takes no more of it must not end the study."""
+        try:
+            self._folder.files.write(STATUS, text)
+            self._failed = False
+        except DataError as error:
+            if not self._failed:
+                log.warning("status is not shown reason=%s", error)
+            self._failed = True
 
 
 def status(controller: Controller, executor: Executor) -> dict[str, Any]:

@@ -120,6 +120,15 @@ class SearchSettings(Config):
     limits: Limits = Limits()
     tracking: Tracking = Tracking()
 
+    @pydantic.field_validator("study")
+    @classmethod
+    def _local(cls, study: str) -> str:
+        if "://" in study or study.startswith("file:"):
+            raise ValueError(
+                "a study lies on the controller's own disk, where its journal can grow; name a local folder"
+            )
+        return study
+
     @pydantic.model_validator(mode="after")
     def _known_baseline(self) -> "SearchSettings":
         if self.baseline is not None and self.baseline not in self.race:

@@ -35,6 +35,13 @@ def written(folder: Path, **settings: object) -> str:
         ({"race": {"a": {"strategy": "magic"}}}, "no strategy 'magic'; there are", 2),
         ({"race": {"a": {"strategy": "grid", "family": "logistic", "space": {}, "reso": 1}}}, "unknown key 'reso'", 2),
         ({"race": {}}, "race", 2),
+        ({"race": {"a": {"strategy": "grd"}}}, "no strategy 'grd'; did you mean 'grid'?", 2),
+        ({"worker": {}}, "unknown key 'worker'; did you mean 'workers'?", 2),
+        ({"workers": {"slot": 2}}, "unknown key 'workers.slot'; did you mean 'slots'?", 2),
+        ({"race": {"a": {"strategy": "fixed", "family": "logistik"}}}, "'logistik'; did you mean 'logistic'?", 2),
+        ({"race": {"a": {"strategy": "fixed", "family": "logistic", "epochs": 1e-9}}}, "epochs", 2),
+        ({"race": {"a": {"strategy": "fixed", "family": "logistic", "epochs": float("inf")}}}, "epochs", 2),
+        ({"study": "s3://bucket/study"}, "on the controller's own disk", 2),
         ({"baseline": "none"}, "baseline 'none' is no entry of the race", 2),
         ({"limits": {"seconds": -1}}, "limits.seconds", 2),
         ({"dataset": "nowhere"}, "there is no such folder", 1),
@@ -49,6 +56,37 @@ def test_bad_configurations_are_named(
     assert words in told
     assert "Traceback" not in told
     assert not (tmp_path / "study").exists()
+
+
+def test_a_search_is_looked_through_without_dataset_or_workers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = {"width": {"type": "int", "low": -1, "high": 64}}
+    race = {
+        "a": {"strategy": "random", "family": "subnetwork", "trials": 1, "space": space},
+        "b": {"strategy": "fixed", "family": "subnetwork", "parameters": {"widht": 8}},
+        "c": {"strategy": "adanet", "generator": {"kind": "pool", "candidates": [{"family": "tres"}]}},
+        "d": {"strategy": "random", "family": "logistic", "trials": 5, "space": {"l2": {"choice": [0, 1]}}},
+    }
+    assert main(["search", written(tmp_path, race=race), "--check"]) == 2
+    told = capsys.readouterr().err
+    assert "race.a: " in told
+    assert "width" in told
+    assert "race.b: " in told
+    assert "'widht'; did you mean 'width'?" in told
+    assert "race.c: unknown family 'tres'; did you mean 'trees'?" in told
+    assert "race.d" not in told
+    assert main(["search", written(tmp_path), "--check"]) == 0
+    assert "nothing wrong in 1 entries" in capsys.readouterr().out
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_study_all_of_whose_trials_failed_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_dataset(tmp_path / "dataset", rows=60)
+    race = {"a": {"strategy": "fixed", "family": "mixture"}}
+    workers, tracking = {"place": "in_process", "slots": 1}, {"enabled": False}
+    assert main(["search", written(tmp_path, race=race, workers=workers, tracking=tracking)]) == 1
+    assert "no trial left a model, of 1 that ended" in capsys.readouterr().err
 
 
 def test_resuming_another_race_or_what_is_no_study_is_refused(

@@ -38,7 +38,7 @@ CONFIGURATION = {
                 ],
             },
         },
-        "broken": {"strategy": "fixed", "family": "no such family"},
+        "broken": {"strategy": "fixed", "family": "mixture"},
     },
 }
 

@@ -1,0 +1,74 @@
+"""A search looked through before anything starts: every entry of its race, and what its trials would be.
+
+Without dataset, Spark or workers. A wrong parameter would otherwise pass the check of the race and fail trial by trial.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from glmix_automl import models
+from glmix_automl.config import parse, pick
+from glmix_automl.ensemble import MIXTURE
+from glmix_automl.errors import ConfigError, TrialError
+from glmix_automl.search import STRATEGIES
+from glmix_automl.search.entry import SpaceWork
+from glmix_automl.study.plans import with_plans
+from glmix_automl.study.session import race
+from glmix_automl.study.settings import EntrySettings, SearchSettings
+
+FIRST = 64
+"""Trials of each entry that are looked at: all of a fixed list or a small grid, the first of others."""
+
+_Tried = tuple[str, Mapping[str, Any]]
+
+
+def check(settings: SearchSettings) -> None:
+    """Checks strategies, their options, and families and parameters of their trials.
+
+    Raises:
+        ConfigError: everything that is wrong, a line each.
+    """
+    problems: dict[str, None] = {}
+    for name, entry in settings.race.items():
+        without = entry.model_copy(update={"prior": []}) if "prior" in entry.options else entry  # read with the dataset
+        alone = settings.model_copy(update={"race": {name: without}, "baseline": None})
+        try:
+            found = list(_tried(name, with_plans(alone, None)))
+        except ConfigError as error:
+            problems |= dict.fromkeys(str(error).splitlines())
+            continue
+        told = (_problem(family, parameters) for family, parameters in found)
+        problems |= dict.fromkeys(f"race.{name}: {problem}" for problem in told if problem is not None)
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _tried(name: str, settings: SearchSettings) -> Iterator[_Tried]:
+    """Families and parameters of an entry's first trials, and at the ends of its space."""
+    (entry,) = race(settings).values()
+    for trial in entry.strategy.ask(FIRST):
+        yield trial.family, trial.parameters
+    yield from _ends(name, settings.race[name])
+
+
+def _ends(name: str, entry: EntrySettings) -> Iterator[_Tried]:
+    options = parse(entry.options, pick(STRATEGIES, entry.strategy, "no strategy").options, f"race.{name}")
+    if not isinstance(options, SpaceWork):
+        return
+    for point in options.space.from_unit(np.outer([0.0, 1.0], np.ones(len(options.space.names)))):
+        parameters = {**options.parameters, **point}
+        family = str(parameters.pop("family")) if options.family is None else options.family
+        yield family, parameters
+
+
+def _problem(family: str, parameters: Mapping[str, Any]) -> str | None:
+    """What is wrong with a trial, or None."""
+    if family == MIXTURE:
+        return None
+    try:
+        models.check(family, parameters)
+    except TrialError as error:
+        return str(error)
+    return None
