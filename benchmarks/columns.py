@@ -60,7 +60,7 @@ def examples(conf: str, overrides: list[str]) -> tuple[graph.Graph, ExampleRows,
     with run_settings(spark):
         links, attributes = graph.read(spark, recipe, counts, Remarks())
     begun = time.process_time()
-    made = graph.example_rows(links, attributes, recipe, counts)
+    made = graph.example_rows(links, attributes, recipe, counts, Remarks())
     return recipe, made, counts, time.process_time() - begun
 
 
@@ -106,7 +106,7 @@ def cost(groups: frozenset[str], seconds: dict[str, float]) -> str:
 
 
 def models() -> tuple[Any, Any]:
-    tree = LGBMClassifier(n_estimators=200, learning_rate=0.05, verbose=-1, n_jobs=1, deterministic=True, seed=0)
+    tree = LGBMClassifier(n_estimators=100, learning_rate=0.1, verbose=-1, n_jobs=1, deterministic=True, seed=0)
     return LogisticRegression(max_iter=300), tree
 
 

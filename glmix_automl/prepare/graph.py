@@ -100,7 +100,7 @@ def rows(spark: SparkSession, recipe: Graph) -> Rows:
     counts: dict[str, int] = {}
     remarks = Remarks()
     links, attributes = read(spark, recipe, counts, remarks)
-    made = example_rows(links, attributes, recipe, counts)
+    made = example_rows(links, attributes, recipe, counts, remarks)
     of_nodes = tuple(f for table in recipe.nodes for f in table.features)
     return Rows(
         frame=_in_tasks(spark, made),
@@ -136,7 +136,9 @@ def read(
     return links, attributes
 
 
-def example_rows(links: Links, attributes: tuple[Attribute, ...], recipe: Graph, counts: dict[str, int]) -> ExampleRows:
+def example_rows(
+    links: Links, attributes: tuple[Attribute, ...], recipe: Graph, counts: dict[str, int], remarks: Remarks
+) -> ExampleRows:
     """What makes the rows: the remaining network with all that its columns need, and the hidden links.
 
     Raises:
@@ -158,7 +160,7 @@ def example_rows(links: Links, attributes: tuple[Attribute, ...], recipe: Graph,
     hands = Hands.of(remaining, keys, chosen.fan_out, seed)
     wanted = Wanted(left, right, fold[hide], links.times[hide])
     reached = hands.show(left, right)
-    _count_reach(two_steps.reached(remaining, left, right), reached, counts)
+    _count_reach(two_steps.reached(remaining, left, right), reached, chosen.fan_out, counts, remarks)
     if not reached.any():
         raise DataError(
             f"edge table {recipe.edges.table.path}: none of {len(wanted)} hidden links is within two steps of the "
@@ -198,10 +200,17 @@ def _check_hidden(hide: NDArray[np.bool_], recipe: Graph, counts: dict[str, int]
         )
 
 
-def _count_reach(near: NDArray[np.bool_], reached: NDArray[np.bool_], counts: dict[str, int]) -> None:
+def _count_reach(
+    near: NDArray[np.bool_], reached: NDArray[np.bool_], fan_out: int, counts: dict[str, int], remarks: Remarks
+) -> None:
     """How many hidden links candidates can suggest, and how many `fan_out` costs."""
     counts |= {
         "hidden links among candidates": int(reached.sum()),
         "hidden links two steps apart that candidates.fan_out leaves out": int((near & ~reached).sum()),
         "hidden links out of reach": int((~near).sum()),
     }
+    remarks.notes.append(
+        f"candidates reach {reached.mean():.1%} of the hidden links ({near.mean():.1%} are two steps apart, of which "
+        f"`candidates.fan_out: {fan_out}` leaves out {(near & ~reached).sum() / max(near.sum(), 1):.1%}); what a team "
+        "gets is reach times quality: AUCs under other caps do not compare"
+    )

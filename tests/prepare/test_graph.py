@@ -253,7 +253,12 @@ def test_weights_make_up_for_the_candidates_that_were_not_taken(spark: Any, tmp_
 def test_self_loops_and_repeated_links_are_dropped_and_counted(spark: Any, tmp_path: Path) -> None:
     links = network()
     write(tmp_path, [*links, (3, 3, 0), (links[0][1], links[0][0], 7), links[1]])
-    counts = graph.rows(spark, recipe(tmp_path)).counts
+    made = graph.rows(spark, recipe(tmp_path, candidates={"fan_out": 2}))
+    counts = made.counts
+    reach = [counts[name] for name in counts if name.startswith("hidden links")]
+    assert sum(reach) == counts["links hidden"]
+    assert reach[1] > 0
+    assert f"candidates reach {reach[0] / sum(reach):.1%} of the hidden links" in made.remarks.notes[-1]
     assert counts["links"] == len(links)
     assert counts["self-loops dropped"] == 1
     assert counts["links dropped that were named before"] == 2
