@@ -42,13 +42,16 @@ if TYPE_CHECKING:
 EXAMPLE_ROWS = 5  # of the model's input
 
 
-def prepare(recipe: str | Path, overrides: Sequence[str] = (), overwrite: bool = False) -> Dataset:
+def prepare(
+    recipe: str | Path, overrides: Sequence[str] = (), overwrite: bool = False, key: str | None = None
+) -> Dataset:
     """Prepares a dataset on the active Spark session, or on a local one, and opens it.
 
     Args:
         recipe: YAML file.
         overrides: `dotted.key=value` texts laid over the file.
         overwrite: replace what is at the output.
+        key: of the night, by which dates in the recipe are filled.
 
     Raises:
         ConfigError, DataError: what is wrong with the recipe or the tables, and what to do.
@@ -56,7 +59,7 @@ def prepare(recipe: str | Path, overrides: Sequence[str] = (), overwrite: bool =
     from glmix_automl.prepare import pipeline
     from glmix_automl.spark import session
 
-    settings = pipeline.load(recipe, overrides)
+    settings = pipeline.load(recipe, overrides, key)
     pipeline.prepare(session(f"prepare {settings.name}"), settings, overwrite)
     return Dataset.open(settings.output)
 

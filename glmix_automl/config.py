@@ -8,6 +8,7 @@ from typing import Any, TypeVar, get_args
 import pydantic
 import yaml
 
+from glmix_automl.dates import fill
 from glmix_automl.errors import ConfigError
 
 
@@ -21,7 +22,7 @@ Model = TypeVar("Model", bound=Config)
 Entry = TypeVar("Entry")
 
 
-def load(path: str | Path, kind: type[Model], overrides: Iterable[str] = ()) -> Model:
+def load(path: str | Path, kind: type[Model], overrides: Iterable[str] = (), key: str | None = None) -> Model:
     """Reads a YAML file as `kind`.
 
     Args:
@@ -29,6 +30,7 @@ def load(path: str | Path, kind: type[Model], overrides: Iterable[str] = ()) -> 
         kind: the configuration class.
         overrides: `dotted.key=value` texts laid over the file before it is checked; the value is read as YAML, a
             number in the key indexes a list.
+        key: of the night, by which `{key}`, `{date}` and `{date-1}` in texts are filled; none: they stay as they are.
 
     Raises:
         ConfigError: no such file, not YAML, an unknown key, a value out of range: which, where, what was expected.
@@ -45,7 +47,8 @@ def load(path: str | Path, kind: type[Model], overrides: Iterable[str] = ()) -> 
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected keys and values at the top, got {type(content).__name__}")
-    return parse(lay_over(content, overrides), kind, str(path))
+    content = lay_over(content, overrides)
+    return parse(content if key is None else fill(content, key), kind, str(path))
 
 
 def lay_over(content: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ MANIFEST = "manifest.json"
 DATA_REPORT_JSON = "data_report.json"
 DATA_REPORT_HTML = "data_report.html"
 SUCCESS = "_SUCCESS"  # written last: a folder without it is no dataset
+RAW = "raw"  # raw/<split>/: the raw columns of hold-out rows, by uid, so that any model can be judged on them
 ENTITIES = "entities"  # kept for copies of the rows grouped by entity: entities/<name>/<split>/
 
 # A study:
@@ -35,7 +36,8 @@ COORDINATE = "coordinate.json"  # what its arrays mean
 LEADERBOARD_CSV = "leaderboard.csv"
 LEADERBOARD_JSON = "leaderboard.json"
 REPORT = "report.html"
-MODEL = "model"  # the exported champion
+MODEL = "model"  # the exported winner
+PROMOTIONS = "promotion.json"  # a line of JSON per decision on whether it becomes the champion
 
 # An exported model: the schema of its dataset, and
 DESCRIPTION = "model.json"  # written last: a folder without it is no model
@@ -83,6 +85,12 @@ class Folder:
             for info in self.filesystem.get_file_info(selector)
             if info.is_file and info.base_name.endswith(suffix) and not info.base_name.startswith((".", "_"))
         )
+
+    def folders(self, name: str = "") -> list[str]:
+        """Names of the folders in a folder inside this one, sorted; empty if there is no such folder."""
+        selector = fs.FileSelector(self.path(name), allow_not_found=True)
+        found = self.filesystem.get_file_info(selector)
+        return sorted(info.base_name for info in found if info.type == fs.FileType.Directory)
 
     def read(self, name: str) -> bytes:
         """The content of a file.

@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "glmix_automl"
 
 ROWS = [
-    {"version", "errors", "seeds", "layout", "config", "spark"},
+    {"version", "errors", "dates", "seeds", "layout", "config", "spark"},
     {"schema", "manifest", "features", "metrics", "space", "ensemble", "trial", "pages"},
     {"generate", "prepare", "dataset", "workers", "search"},
     {"models", "study"},
@@ -17,12 +17,14 @@ ROWS = [
     {"tracking", "check"},
     {"serving"},
     {"api"},
+    {"nightly"},
     {"cli"},
 ]
 # Within the first two rows modules build on each other in this order.
 FOUNDATION = [
     "version",
     "errors",
+    "dates",
     "seeds",
     "config",
     "layout",

@@ -43,7 +43,7 @@ class _Named(Config):
     recipe: str
 
 
-def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+def load(path: str | Path, overrides: Sequence[str] = (), key: str | None = None) -> Recipe:
     """Reads a recipe.
 
     Raises:
@@ -52,7 +52,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     kind = config.load(path, _Named, overrides).recipe
     if kind not in RECIPES:
         raise ConfigError(f"{path}: unknown recipe {kind!r}; there are {', '.join(RECIPES)}")
-    return config.load(path, RECIPES[kind][0], overrides)
+    return config.load(path, RECIPES[kind][0], overrides, key)
 
 
 def prepare(spark: SparkSession, recipe: Recipe, overwrite: bool = False) -> Manifest:
