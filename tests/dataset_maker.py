@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from glmix_automl import schema as names
-from glmix_automl.layout import MANIFEST, SCHEMA, SUCCESS, Folder
+from glmix_automl.layout import MANIFEST, RAW, SCHEMA, SUCCESS, Folder
 from glmix_automl.manifest import Manifest, Shard, Split
 from glmix_automl.schema import Bag, Categorical, Entity, Numeric, Schema, Vocabulary
 from glmix_automl.seeds import generator
@@ -74,6 +74,25 @@ def make_dataset(
     place.write(MANIFEST, manifest.model_dump_json(indent=1))
     place.write(SUCCESS, b"")
     return schema
+
+
+def write_raw(folder: str | Path) -> None:
+    """Writes the raw rows of validation and test beside a made dataset, as preparation does."""
+    import pandas as pd
+
+    from glmix_automl.serving.model import raw_table
+    from glmix_automl.serving.pyfunc import example
+
+    place = Folder(str(folder))
+    schema = Schema.model_validate_json(place.read(SCHEMA))
+    for split in ("validation", "test"):
+        rows = pd.concat([pd.read_parquet(place.path(f"{split}/{name}")) for name in place.files(split)])
+        raw = raw_table(schema, example(schema, rows.reset_index(drop=True)))
+        for name in (names.UID, *(entity.name for entity in schema.entities)):
+            raw = raw.append_column(name, pa.array(rows[name]))
+        path = Path(place.path(f"{RAW}/{split}"))
+        path.mkdir(parents=True, exist_ok=True)
+        pq.write_table(raw.take(pa.array(np.argsort(rows[names.UID].to_numpy()))), path / "part-0.parquet")
 
 
 def _schema(numerics: int, categoricals: int, bags: int, weighted_bags: int, terms: int) -> Schema:

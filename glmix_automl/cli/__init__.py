@@ -19,6 +19,10 @@ COMMANDS = {
     "status": "show what a study does or did",
     "report": "write a study's leaderboard and report again",
     "compare": "set studies side by side",
+    "score": "score raw rows with a model or the registered champion",
+    "promote": "make a study's winner the champion, if it is better",
+    "rollback": "give the champion's place back to the one before",
+    "nightly": "prepare, gate, search, promote, score and prune, once per key",
     "ui": "start the MLflow UI on a study's store",
 }
 """Subcommand -> what it does; each is a module here with `arguments(parser)` and `run(options) -> int`."""

@@ -1,7 +1,7 @@
 """A model folder becomes something that scores raw rows, by the very code that made the dataset's features."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -58,22 +58,39 @@ class Model:
         return np.concatenate(parts)
 
     def _score(self, rows: pa.Table) -> NDArray[np.float32]:
-        features = encode(self.schema, rows)
-        count = rows.num_rows
-        fixed = ((names.LABEL, 0), (names.WEIGHT, 1), (names.OFFSET, 0))
-        for name, value in fixed:
+        return self.total(self.shares(encode(self.schema, rows)), rows.num_rows)
+
+    def shares(self, features: pa.Table) -> dict[str, NDArray[np.float32]]:
+        """Coordinate -> its weight times its scores of encoded rows, float32 [rows]; the bias is nobody's."""
+        count = features.num_rows
+        for name, value in ((names.LABEL, 0), (names.WEIGHT, 1), (names.OFFSET, 0)):
             features = features.append_column(name, pa.array(np.full(count, value, np.float32)))
         builder = BlockBuilder(self.schema, count)
         builder.fill(0, features, "rows to score")
-        return self.score_block(builder.build(np.arange(count), {}))
+        return self.block_shares(builder.build(np.arange(count), {}))
+
+    def block_shares(self, block: Block) -> dict[str, NDArray[np.float32]]:
+        """As `shares`, of rows that are a block already."""
+        if not len(block):
+            return {name: np.zeros(0, np.float32) for name in self.coordinates}
+        rows = {form: in_form(block, form) for form in {coordinate.form for coordinate in self._coordinates}}
+        found = zip(self.coordinates, self._ensemble.weights, self._coordinates, strict=True)
+        return {name: np.float32(weight) * each.score(rows[each.form]) for name, weight, each in found}
 
     def score_block(self, block: Block) -> NDArray[np.float32]:
         """Log-odds of rows that are features already, float32 [rows], their offsets not included."""
-        if not len(block):
-            return np.empty(0, np.float32)
-        forms = {coordinate.form for coordinate in self._coordinates}
-        rows = {form: in_form(block, form) for form in forms}
-        return self._ensemble.score(lambda k: self._coordinates[k].score(rows[self._coordinates[k].form]), len(block))
+        return self.total(self.block_shares(block), len(block))
+
+    def total(self, shares: Mapping[str, NDArray[np.float32]], rows: int) -> NDArray[np.float32]:
+        """Log-odds from the coordinates' shares, float32 [rows]."""
+        return sum(shares.values(), np.full(rows, self._ensemble.bias, np.float32))
+
+    @property
+    def coordinates(self) -> tuple[str, ...]:
+        """Names of the coordinates: number of the trial and family."""
+        numbers = (term.folder.rpartition("/")[2] for term in self.description.terms)
+        families = (coordinate.family for coordinate in self._coordinates)
+        return tuple(f"{number}_{family}" for number, family in zip(numbers, families, strict=True))
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """`probability` and `log_odds` of each raw row, on the frame's index.

@@ -1,0 +1,124 @@
+"""A study's winner meets the champion: registered, compared on the same raw rows, and crowned if the rule says so.
+
+Every step may be repeated: a version is made once per study and trial, a decision is made anew from the same rows, and
+the alias is moved last, in one call.
+"""
+
+import json
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from glmix_automl.dataset import Dataset
+from glmix_automl.errors import StudyError
+from glmix_automl.layout import DESCRIPTION, MODEL, PROMOTIONS
+from glmix_automl.serving.champion import Decision, PromotionRule, decide
+from glmix_automl.serving.holdout import Holdout, Measures
+from glmix_automl.serving.model import Model
+from glmix_automl.study.folder import StudyFolder
+from glmix_automl.tracking.registry import Registry, Version
+from glmix_automl.tracking.tracker import CURSOR
+
+
+def promote(
+    folder: StudyFolder, name: str | None = None, rule: PromotionRule | None = None, force: bool = False
+) -> dict[str, Any]:
+    """Registers the winner of a study and moves the alias `champion` to it if it is better.
+
+    Args:
+        folder: of a study that has ended and was logged to MLflow.
+        name: of the registered model; the dataset's unless given.
+        rule: what better means.
+        force: moves the alias whatever the comparison says.
+
+    Returns:
+        The decision with every number, `name`, `version` and `champion_before`; also a line of `promotion.json`.
+
+    Raises:
+        StudyError: the study has no model or was not logged; the registry is away: nothing was half-done, try again.
+        DataError: the dataset keeps no raw hold-out rows, or is another one by now.
+    """
+    uri, run, origin = _logged(folder)
+    record = folder.record
+    dataset = Dataset.open(record.settings.dataset)
+    if dataset.digest != record.digest:
+        raise StudyError(
+            f"{record.settings.dataset}: is another dataset by now (digest {dataset.digest[:12]}, the study's is "
+            f"{record.digest[:12]}); promote right after the search, or search again"
+        )
+    holdout = Holdout.read(dataset)
+    registry = Registry(uri, registered_name(name or record.dataset_name))
+    version = registry.register(run, MODEL, record.id, int(origin["trial"]))
+    before = registry.champion()
+    if before is not None and before.number == version.number:
+        known = holdout.measure(Model(folder.files.within(MODEL))).numbers()
+        decision = Decision("promoted", "it is the champion already", known, known)
+    else:
+        decision = _decide(folder, registry, before, holdout, rule or PromotionRule())
+    if force and decision.action == "kept":
+        decision = Decision(
+            "promoted", f"forced, though {decision.reason}", decision.candidate, decision.champion, decision.comparison
+        )
+    found = decision.numbers() | {
+        "name": registry.name,
+        "version": version.number,
+        "champion_before": None if before is None else before.number,
+        "dataset": record.dataset_name,
+        "digest": dataset.digest,
+        "uri": uri,
+    }
+    registry.describe(version, {f"glmix.{key}": str(value) for key, value in found.items()}, _text(found))
+    if decision.action == "promoted":
+        registry.crown(version)
+    _note(folder, found)
+    return found
+
+
+def registered_name(name: str) -> str:
+    """A name that MLflow's registry takes: no slashes, colons or blanks at its ends."""
+    return re.sub(r"[/:\\]+", "-", name).strip() or "model"
+
+
+def _logged(folder: StudyFolder) -> tuple[str, str, dict[str, Any]]:
+    """Where the study was logged, its run, and where its exported model comes from."""
+    if not folder.files.exists(f"{MODEL}/{DESCRIPTION}"):
+        raise StudyError(f"{folder.path}: has no exported model; write it with: glmix-automl report {folder.path}")
+    origin = json.loads(folder.files.read(f"{MODEL}/{DESCRIPTION}"))["origin"]
+    if not folder.files.exists(CURSOR):
+        raise StudyError(
+            f"{folder.path}: was not logged to MLflow, where champions are registered; set tracking.enabled: true, "
+            f"then: glmix-automl report {folder.path}"
+        )
+    cursor = json.loads(folder.files.read(CURSOR))
+    if not cursor.get("parent"):
+        raise StudyError(f"{folder.path}: has no run in MLflow yet; log it with: glmix-automl report {folder.path}")
+    return cursor["uri"], cursor["parent"], origin
+
+
+def _decide(
+    folder: StudyFolder, registry: Registry, before: Version | None, holdout: Holdout, rule: PromotionRule
+) -> Decision:
+    champion: Measures | None = None
+    if before is not None:
+        with tempfile.TemporaryDirectory() as place:
+            champion = holdout.measure(Model(registry.download(before, Path(place))))
+    return decide(rule, holdout, holdout.measure(Model(folder.files.within(MODEL))), champion)
+
+
+def _text(found: dict[str, Any]) -> str:
+    """The decision for whoever looks at the version in the registry."""
+    lines = [f"**{found['action']}**: {found['reason']}", ""]
+    lines += ["| measure | this | champion before |", "|---|---|---|"]
+    for key in sorted(key for key in found if key.startswith("candidate.")):
+        name = key.removeprefix("candidate.")
+        other = found.get(f"champion.{name}")
+        lines.append(f"| {name} | {found[key]:.5g} | {'' if other is None else format(other, '.5g')} |")
+    return "\n".join(lines)
+
+
+def _note(folder: StudyFolder, found: dict[str, Any]) -> None:
+    """Adds a line to `promotion.json`."""
+    old = folder.files.read(PROMOTIONS).decode() if folder.files.exists(PROMOTIONS) else ""
+    line = json.dumps(found)
+    folder.files.write(PROMOTIONS, f"{old}{line}\n")

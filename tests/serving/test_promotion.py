@@ -1,0 +1,196 @@
+"""Only a better model becomes champion: against a real MLflow server, with studies that real trials were run for."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+
+from glmix_automl.api import Study
+from glmix_automl.cli import main
+from glmix_automl.dataset import Dataset
+from glmix_automl.errors import DataError, StudyError
+from glmix_automl.layout import RAW
+from glmix_automl.serving.champion import Decision, PromotionRule, decide
+from glmix_automl.serving.holdout import Holdout, Measures
+from glmix_automl.serving.promotion import promote, registered_name
+from glmix_automl.tracking.registry import Registry
+from tests.dataset_maker import make_dataset, write_raw
+
+NAME = "suggestions"
+pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real MLflow server."""
+    folder = tmp_path_factory.mktemp("server")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
+    command += ["--artifacts-destination", str(folder / "artifacts")]
+    with (folder / "log").open("wb") as log:
+        quiet = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # eight processes fewer
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=quiet)
+    try:
+        uri, end = f"http://127.0.0.1:{port}", time.monotonic() + 120
+        while True:
+            try:
+                requests.get(f"{uri}/health", timeout=1)
+                break
+            except requests.RequestException:
+                assert time.monotonic() < end, (folder / "log").read_text()
+                time.sleep(0.3)
+        yield uri
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def studies(server: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Study]:
+    """A weak, a good and an equally good study of one dataset, by name."""
+    folder = tmp_path_factory.mktemp("studies")
+    make_dataset(folder / "dataset", rows=6000, held_out=3000, bags=0, weighted_bags=0)
+    write_raw(folder / "dataset")
+    made = {}
+    stump = {"family": "trees", "parameters": {"trees": 1, "leaves": 2}}
+    entries: dict[str, dict[str, object]] = {
+        "weak": stump,
+        "good": {"family": "logistic", "parameters": {"solver": "lbfgs", "l2": 1.0}},
+        "equal": {"family": "logistic", "parameters": {"solver": "lbfgs", "l2": 1.2}},
+    }
+    for name, entry in entries.items():
+        made[name] = Study(
+            {
+                "dataset": str(folder / "dataset"),
+                "study": str(folder / name),
+                "workers": {"place": "in_process"},
+                "tracking": {"uri": server},
+                "race": {"one": {"strategy": "fixed", **entry}},
+            }
+        ).run()
+        assert made[name].problem is None
+    return made
+
+
+@pytest.mark.slow
+def test_only_a_better_model_becomes_champion(
+    studies: dict[str, Study], server: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry = Registry(server, NAME)
+    assert registry.champion() is None
+    first = promote(studies["weak"].folder, NAME)
+    assert (first["action"], first["version"], first["reason"]) == ("promoted", 1, "there was no champion")
+
+    better = promote(studies["good"].folder, NAME)
+    assert (better["action"], better["version"], better["champion_before"]) == ("promoted", 2, 1), better["reason"]
+    assert better["gain.low"] > 0
+    assert better["candidate.auc"] == pytest.approx(studies["good"].leaderboard().test_auc[0], abs=1e-6)
+
+    words = [str(studies["equal"].folder.path), "--name", NAME, "--json"]
+    assert main(["promote", *words]) == 3
+    kept = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (kept["action"], kept["version"]) == ("kept", 3)
+    now = registry.champion()
+    assert now is not None
+    assert now.number == 2
+    described = registry.find(3)
+    assert described is not None
+    assert described.tags["glmix.action"] == "kept", "the refusal is on the refused version"
+
+    again = promote(studies["good"].folder, NAME)
+    assert (again["version"], again["reason"]) == (2, "it is the champion already")
+    assert main(["promote", *words, "--force"]) == 0
+    now = registry.champion()
+    assert now is not None
+    assert now.number == 3
+    assert main(["rollback", NAME, "--uri", server]) == 0
+    now = registry.champion()
+    assert now is not None
+    assert now.number == 2
+    lines = (studies["equal"].folder.path / "promotion.json").read_text().splitlines()
+    assert [json.loads(line)["action"] for line in lines] == ["kept", "promoted"]
+
+
+@pytest.mark.slow
+def test_a_server_that_is_away_leaves_nothing_half_done(studies: dict[str, Study], tmp_path: Path) -> None:
+    folder = studies["good"].folder
+    cursor = folder.path / "tracking.json"
+    saved = cursor.read_text()
+    before = (folder.path / "promotion.json").read_text() if (folder.path / "promotion.json").exists() else ""
+    try:
+        cursor.write_text(json.dumps(json.loads(saved) | {"uri": "http://127.0.0.1:9"}))
+        with pytest.raises(StudyError, match="try again"):
+            promote(folder, NAME)
+        after = (folder.path / "promotion.json").read_text() if (folder.path / "promotion.json").exists() else ""
+        assert after == before
+    finally:
+        cursor.write_text(saved)
+    with pytest.raises(StudyError, match="no champion that could be rolled back"):
+        Registry(json.loads(saved)["uri"], "nobody").roll_back()
+
+
+def test_hold_out_rows_that_are_not_the_splits_are_refused(tmp_path: Path) -> None:
+    make_dataset(tmp_path / "dataset", rows=200)
+    dataset = Dataset.open(str(tmp_path / "dataset"))
+    with pytest.raises(DataError, match="keeps no raw test rows"):
+        Holdout.read(dataset)
+    write_raw(tmp_path / "dataset")
+    holdout = Holdout.read(dataset)
+    np.testing.assert_array_equal(holdout.rows.column("uid").to_pylist(), dataset.column("test", "uid"))
+    (tmp_path / "dataset" / RAW / "test" / "part-0.parquet").write_bytes(
+        (tmp_path / "dataset" / RAW / "validation" / "part-0.parquet").read_bytes()
+    )
+    with pytest.raises(DataError, match="not the raw rows of the split"):
+        Holdout.read(dataset)
+
+
+def measured(holdout: Holdout, scores: np.ndarray, **measures: float) -> Measures:
+    from glmix_automl import metrics
+
+    plain = {"loss": 0.5, "calibration": 1.0, "member_auc": 0.7, "cold_start_auc": 0.6, "scoring_seconds": 1.0}
+    auc = metrics.auc(holdout.label, scores, holdout.weight)
+    return Measures(scores=scores.astype(np.float32), auc=auc, **(plain | measures))
+
+
+def test_the_rule() -> None:
+    draw = np.random.default_rng(0)
+    label = (draw.random(2000) < 0.3).astype(np.float32)
+    ones = np.ones(2000, np.float32)
+    holdout = Holdout(None, label, ones, 0 * ones, (np.arange(2000) // 10).astype(np.int32), np.zeros(2000, bool))
+    noise = draw.normal(size=2000)
+    champion = measured(holdout, label + 2 * noise)
+    better = label + 1.2 * noise
+
+    def action(candidate: Measures, **rule: float | None) -> str:
+        return decide(PromotionRule(**rule), holdout, candidate, champion).action
+
+    assert action(measured(holdout, better)) == "promoted"
+    assert action(champion) == "kept"
+    assert action(measured(holdout, better), smallest_gain=0.5) == "kept"
+    slightly = measured(holdout, label + 1.99 * noise + 0.4 * draw.normal(size=2000))
+    assert decide(PromotionRule(), holdout, slightly, champion).action == "kept"
+    assert action(measured(holdout, better, calibration=2.0)) == "kept"
+    assert action(measured(holdout, better, calibration=2.0), calibration=None) == "promoted"
+    assert action(measured(holdout, better, member_auc=0.69)) == "kept"
+    assert action(measured(holdout, better, cold_start_auc=0.5)) == "kept"
+    assert action(measured(holdout, better, cold_start_auc=float("nan"))) == "promoted"
+    assert action(measured(holdout, better, scoring_seconds=6.0)) == "kept"
+    one_class = Holdout(None, 0 * label, ones, 0 * ones, None, np.zeros(2000, bool))
+    found = decide(PromotionRule(), one_class, measured(one_class, better), None)
+    assert isinstance(found, Decision)
+    assert found.action == "kept"
+    assert "one class" in found.reason
+
+
+def test_names_that_a_registry_refuses_are_mended() -> None:
+    assert registered_name("jobs/2026:11 ") == "jobs-2026-11"
