@@ -1,0 +1,89 @@
+"""The cheapest way to tonight's model: replay the champion's structure from its weights, or search again; and why."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from glmix_automl.dataset import Dataset
+from glmix_automl.errors import GlmixError
+from glmix_automl.layout import DESCRIPTION, SCHEMA, Folder
+from glmix_automl.nightly.settings import ChoiceRule
+from glmix_automl.schema import Schema
+from glmix_automl.search.transfer import drift
+from glmix_automl.serving.export import ModelDescription
+from glmix_automl.serving.holdout import Holdout
+from glmix_automl.serving.model import Model
+from glmix_automl.tracking.registry import Registry
+
+MEASURED = "glmix.candidate.auc"  # tag of a version: its AUC when it was promoted
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What earlier nights left.
+
+    Attributes:
+        model: folder of the last night's exported model, or None.
+        nights_since_search: nights since the last search, 0 in the night after it.
+        registry: of the champion, or None while nothing was registered.
+    """
+
+    model: Folder | None
+    nights_since_search: int
+    registry: Registry | None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How tonight's model is made.
+
+    Attributes:
+        way: `search` races strategies; `replay` trains the last night's structure again from its weights; `refresh`
+            fits its random effects anew, with everything else as it is.
+        reason: in one line.
+        numbers: drift, the champion's AUC today and when it was promoted, as far as known.
+    """
+
+    way: Literal["search", "replay", "refresh"]
+    reason: str
+    numbers: dict[str, Any]
+
+
+def choose(rule: ChoiceRule, dataset: Dataset, earlier: Earlier) -> Choice:
+    """Applies the rule; the first reason to search wins."""
+    if earlier.model is None:
+        return Choice("search", "no earlier night left a model", {})
+    description = ModelDescription.model_validate_json(earlier.model.read(DESCRIPTION))
+    if not description.origin.get("plan"):
+        return Choice("search", "the last night's model has no plan that could be replayed", {})
+    numbers: dict[str, Any] = {"nights_since_search": earlier.nights_since_search}
+    if earlier.nights_since_search >= rule.search_every:
+        return Choice("search", f"the last search is {earlier.nights_since_search} nights ago", numbers)
+    moved = drift(Schema.model_validate_json(earlier.model.read(SCHEMA)), dataset.schema)
+    numbers["drift"] = moved
+    if moved > rule.drift:
+        return Choice("search", f"features drifted by {moved:.3f}, more than {rule.drift:g}", numbers)
+    numbers |= _champion(dataset, earlier.registry)
+    fall = numbers.get("auc_promoted", 0.0) - numbers.get("auc_today", 0.0)
+    if "auc_today" in numbers and fall > rule.auc_drop:
+        return Choice("search", f"the champion's AUC fell by {fall:.4f}, more than {rule.auc_drop:g}", numbers)
+    is_fresh = f"drift {moved:.3f}" + (f", the champion's AUC fell by {fall:.4f}" if "auc_today" in numbers else "")
+    if any(member.get("family") == "random_effect" for member in description.origin["plan"]["members"]):
+        return Choice("refresh", f"{is_fresh}: fitting the random effects anew suffices", numbers)
+    return Choice("replay", f"{is_fresh}: the structure found last is trained again from its weights", numbers)
+
+
+def _champion(dataset: Dataset, registry: Registry | None) -> dict[str, float]:
+    """The champion's AUC on today's hold-out rows and at its promotion; nothing where either cannot be had."""
+    if registry is None:
+        return {}
+    try:
+        version = registry.champion()
+        if version is None or MEASURED not in version.tags:
+            return {}
+        with tempfile.TemporaryDirectory() as place:
+            today = Holdout.read(dataset).measure(Model(registry.download(version, Path(place)))).auc
+    except GlmixError:  # no registry, no raw rows: the other reasons decide
+        return {}
+    return {"auc_today": today, "auc_promoted": float(version.tags[MEASURED])}
