@@ -39,7 +39,7 @@ FOUNDATION = [
     "pages",
 ]
 HOMES = {
-    "pyspark": {"spark", "prepare", "generate", "serving/score", "workers/spark", "api", "cli"},
+    "pyspark": {"spark", "prepare", "generate", "serving/scoring", "workers/spark", "api", "cli"},
     "tensorflow": {"models", "training", "workers/collective", "workers/averaging"},
     "horovod": {"workers"},
     "mlflow": {"tracking", "serving", "cli"},
