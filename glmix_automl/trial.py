@@ -12,6 +12,8 @@ from glmix_automl.errors import TrialError
 
 Value: TypeAlias = bool | int | float | str | None
 """What a parameter may be set to."""
+LEAST_EPOCHS = 1e-6
+"""Least budget of a trial: a row of a million."""
 
 
 class State(str, enum.Enum):
@@ -102,6 +104,14 @@ class Trial:
     fit: MixtureFit | None = None
     teacher: Ensemble | None = None
     checkpoint: str | None = None
+
+    def __post_init__(self) -> None:
+        if not LEAST_EPOCHS <= self.epochs < math.inf:
+            raise TrialError(
+                f"trial {self.number}: expected epochs of at least {LEAST_EPOCHS:g} and finite, got {self.epochs:g}"
+            )
+        if not 0 < self.fraction <= 1:
+            raise TrialError(f"trial {self.number}: expected a fraction above 0, at most 1, got {self.fraction:g}")
 
     @property
     def model(self) -> Ensemble:

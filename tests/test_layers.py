@@ -135,3 +135,21 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 def test_no_module_is_named_after_nothing() -> None:
     assert not {m.stem for m in MODULES} & {"utils", "helpers", "common", "base", "manager", "misc"}
+
+
+def test_nothing_asks_what_kind_of_family_or_coordinate_it_has() -> None:
+    bases = {"Coordinate", "ModelFamily"}
+    classes = [
+        node
+        for m in MODULES
+        for node in ast.walk(ast.parse((PACKAGE / m).read_text()))
+        if isinstance(node, ast.ClassDef)
+    ]
+    for _ in classes:  # until no class is added, subclasses of subclasses included
+        bases |= {c.name for c in classes if bases & {ast.unparse(base).split("[")[0] for base in c.bases}}
+    assert {"Logistic", "Trees", "Mixture"} <= bases
+    for module in MODULES:
+        for node in ast.walk(ast.parse((PACKAGE / module).read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
+                asked = {name.id for name in ast.walk(node.args[1]) if isinstance(name, ast.Name)}
+                assert not asked & bases, f"{module}: {ast.unparse(node)}"

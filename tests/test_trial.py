@@ -1,11 +1,14 @@
 """Trials and results survive JSON, under their own numbers and others, and as older journals have them."""
 
+import dataclasses
 import json
 
 import pytest
 
+from glmix_automl.config import parse
 from glmix_automl.ensemble import Ensemble
-from glmix_automl.errors import TrialError
+from glmix_automl.errors import ConfigError, TrialError
+from glmix_automl.search.fixed import FixedOptions
 from glmix_automl.study.history import replay
 from glmix_automl.trial import MixtureFit, Progress, Result, State, Trial
 
@@ -73,6 +76,14 @@ def test_a_journal_of_the_time_before_typed_fits_is_read() -> None:
     assert result.ensemble == Ensemble((4, 9), (0.8468048310109031, 0.39680894371768577), 0.04776576867380178)
     assert "weight_0" not in result.metrics
     assert result.metrics["objective"] == 0.3910971773190707
+
+
+@pytest.mark.parametrize("change", [{"epochs": float("inf")}, {"epochs": 1e-9}, {"epochs": 0.0}, {"fraction": 1.5}])
+def test_budgets_that_are_none_are_refused(change: dict[str, float]) -> None:
+    with pytest.raises(TrialError, match=f"trial 3: expected .*{next(iter(change))}"):
+        dataclasses.replace(TRIALS[0], **change)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="epochs"):
+        parse({"family": "logistic", **change, "epochs": change.get("epochs", -1)}, FixedOptions, "here")
 
 
 def test_a_fit_needs_members() -> None:

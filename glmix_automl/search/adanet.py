@@ -20,9 +20,9 @@ from glmix_automl.search.growth.options import AdaNetOptions
 from glmix_automl.search.growth.state import (
     Attempt,
     Candidate,
+    CandidateReport,
     EntryRule,
     GrowthState,
-    Report,
     Training,
     complexity,
 )
@@ -55,7 +55,7 @@ class AdaNet:
         self._trials: list[Trial] = []
         self._out: set[int] = set()
         self._told: list[Result] = []
-        self._reports: dict[int, Report] = {}
+        self._reports: dict[int, CandidateReport] = {}
         self._attempts: dict[int, Attempt] = {}  # since the last decision
         self._arrived: list[int] = []  # candidates that wait to be tried
         self._queue: deque[Candidate] = deque()
@@ -99,7 +99,7 @@ class AdaNet:
                 self._arrived = [number for number in self._arrived if number not in candidates]
                 self._attempts[trial.number] = Attempt(trial, candidates)
             else:
-                self._reports[trial.number] = Report(self._recalled(trial), trial.number, self._entries)
+                self._reports[trial.number] = CandidateReport(self._recalled(trial), trial.number, self._entries)
             self._asked(trial)
         if len(trials) < n and not self._arrived and self._may_start():
             unexpected = self._proposal()
@@ -217,7 +217,7 @@ class AdaNet:
 
     def _start(self, candidate: Candidate) -> Trial:
         options, number = self._options, len(self._trials)
-        self._reports[number] = Report(candidate, number, self._entries)
+        self._reports[number] = CandidateReport(candidate, number, self._entries)
         ensemble = None if self._base is None else Ensemble.of(self._base.trial.number)
         parameters = {**options.parameters.get(candidate.family, {}), **candidate.parameters}
         teacher = self._teacher(ensemble)

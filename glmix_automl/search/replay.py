@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pydantic
-
 from glmix_automl import config
 from glmix_automl.config import Config
 from glmix_automl.ensemble import MIXTURE, Ensemble
 from glmix_automl.errors import ConfigError
+from glmix_automl.search.entry import Epochs
 from glmix_automl.search.growth.structure import Plan, PlannedMember
 from glmix_automl.seeds import derive
 from glmix_automl.trial import MixtureFit, Result, Trial
@@ -26,7 +25,7 @@ class ReplayOptions(Config):
     warm_start: bool = False
     """Members begin from their weights in the plan's `origin`, which follow features and terms to the new dataset; else
     each is trained anew."""
-    epochs: float | None = pydantic.Field(default=None, gt=0)
+    epochs: Epochs | None = None
     """Budget of every member; none: what it had."""
 
     def load(self) -> Plan:

@@ -14,7 +14,7 @@ from glmix_automl.seeds import generator
 ALIGNED = 16  # rows; slices that begin at multiples share the tensor's memory instead of being copied
 
 
-class Share(Protocol):
+class RankShare(Protocol):
     """The share of a split that this rank holds, in the form that some coordinates take."""
 
     @property
@@ -34,11 +34,11 @@ class Share(Protocol):
 
     def __len__(self) -> int: ...
 
-    def with_offset(self, offset: np.ndarray) -> "Share":
+    def with_offset(self, offset: np.ndarray) -> "RankShare":
         """The same rows with other offsets, float32 [rows of the share]."""
         ...
 
-    def with_label(self, label: np.ndarray) -> "Share":
+    def with_label(self, label: np.ndarray) -> "RankShare":
         """The same rows with other labels in [0, 1], float32 [rows of the share]."""
         ...
 
@@ -55,31 +55,31 @@ class BlockShare:
 
     @property
     def places(self) -> np.ndarray:
-        """See `Share`."""
+        """See `RankShare`."""
         return self.rows.rows
 
     @property
     def weight(self) -> float:
-        """See `Share`."""
+        """See `RankShare`."""
         return float(self.rows.weight.sum(dtype=np.float64))
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def with_offset(self, offset: np.ndarray) -> "BlockShare":
-        """See `Share`."""
+        """See `RankShare`."""
         return BlockShare(replace(self.rows, offset=np.asarray(offset, np.float32)))
 
     def with_label(self, label: np.ndarray) -> "BlockShare":
-        """See `Share`."""
+        """See `RankShare`."""
         return BlockShare(replace(self.rows, label=np.asarray(label, np.float32)))
 
     def in_order(self, values: np.ndarray) -> np.ndarray:
-        """See `Share`."""
+        """See `RankShare`."""
         return values
 
 
-def share_of(block: Block, form: Form, shuffle: int | None = None) -> Share:
+def share_of(block: Block, form: Form, shuffle: int | None = None) -> RankShare:
     """A block in a form, its rows permuted if they are tensors and `shuffle` is a seed."""
     return BlockShare(block) if form is Form.BLOCK else Resident.of(block, shuffle)
 

@@ -14,7 +14,7 @@ from glmix_automl.models.mixture import CachedScores, Targets
 from glmix_automl.schema import SPLITS
 from glmix_automl.seeds import derive
 from glmix_automl.training.measure import Held, Point
-from glmix_automl.training.resident import Share, share_of
+from glmix_automl.training.resident import RankShare, share_of
 from glmix_automl.training.source import Blocks, ResidentBlocks, Source, StreamedBlocks, scored_blocks
 from glmix_automl.trial import Trial
 from glmix_automl.workers.collective import Collective
@@ -40,15 +40,15 @@ class Splits:
         self._block_rows = block_rows
         self._sizes: dict[float, tuple[int, float]] = {}
         self._held: dict[str, Held] = {}
-        self._whole: dict[str, Share] = {}
-        self._shares: OrderedDict[tuple[str, float, Form], Share] = OrderedDict()
+        self._whole: dict[str, RankShare] = {}
+        self._shares: OrderedDict[tuple[str, float, Form], RankShare] = OrderedDict()
 
     def load(self) -> None:
         """Reads every split, unless rows are streamed."""
         for split in self.names if self._block_rows is None else ():
             self.resident(split)
 
-    def resident(self, split: str) -> Share:
+    def resident(self, split: str) -> RankShare:
         """The share of a split that this rank holds; train's rows are shuffled."""
         if split not in self._whole:
             self._whole[split] = self._read(split, 1.0)
@@ -127,7 +127,7 @@ class Splits:
             own = here.in_order(coordinate.score(here.rows))
         return self._collective.allgather(own)
 
-    def _adjustment(self, trial: Trial, coordinate: Coordinate) -> Callable[[Share], Share]:
+    def _adjustment(self, trial: Trial, coordinate: Coordinate) -> Callable[[RankShare], RankShare]:
         """Gives rows of train the trial's offset, and labels with its teacher's share."""
         offset = None if trial.offset is None else self.offset("train", trial.offset)
         share = getattr(coordinate.parameters, "distillation", 0.0)
@@ -136,7 +136,7 @@ class Splits:
             taught = 1 / (1 + np.exp(-self.offset("train", trial.teacher)))
             label = ((1 - share) * self.dataset.labels("train") + share * taught).astype(np.float32)
 
-        def adjust(rows: Share) -> Share:
+        def adjust(rows: RankShare) -> RankShare:
             rows = rows if offset is None else rows.with_offset(offset[rows.places])
             return rows if label is None else rows.with_label(label[rows.places])
 
@@ -188,7 +188,7 @@ class Splits:
         """The splits there are, train first."""
         return tuple(split for split in SPLITS if split in self.dataset.manifest.splits)
 
-    def _share(self, split: str, fraction: float, form: Form = Form.TENSORS) -> Share:
+    def _share(self, split: str, fraction: float, form: Form = Form.TENSORS) -> RankShare:
         """The share of this rank; of tensors all splits are kept, of subsamples and blocks the last few."""
         if form is Form.TENSORS and fraction == 1:
             return self.resident(split)
@@ -209,7 +209,7 @@ class Splits:
             split, rows, *ranks, fraction=fraction, seed=self._seed, order=order, entities=entities
         )
 
-    def _read(self, split: str, fraction: float, form: Form = Form.TENSORS) -> Share:
+    def _read(self, split: str, fraction: float, form: Form = Form.TENSORS) -> RankShare:
         ranks = self._collective.rank, self._collective.size
         entities = form is Form.BLOCK
         block = self.dataset.read(split, *ranks, fraction=fraction, seed=self._seed, entities=entities)

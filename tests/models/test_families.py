@@ -14,13 +14,14 @@ from glmix_automl.errors import DataError, TrialError
 from glmix_automl.layout import COORDINATE, WEIGHTS, Folder
 from glmix_automl.models import FAMILIES, check, embedding
 from glmix_automl.models.checkpoint import load_coordinate, save_coordinate
-from glmix_automl.models.coordinate import Coordinate
+from glmix_automl.models.coordinate import Coordinate, Form
 from glmix_automl.models.differentiable import Differentiable
 from glmix_automl.models.embedding import SMALL, Embedding
 from glmix_automl.models.network import dropped
-from glmix_automl.models.rows import from_block, taker
+from glmix_automl.models.rows import from_block, in_form, taker
 from glmix_automl.models.trees import Trees
 from glmix_automl.schema import Categorical, Schema, Vocabulary
+from tests.models.stump import STUMP
 
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("logistic", {"l2": 0.7}),
@@ -39,15 +40,22 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("factorisation", {"embedding_width": 4, "pairs": "sides"}),
     *((family, {"inputs": "numerics"}) for family in ("subnetwork", "cross")),
     ("trees", {"leaves": 4}),
+    ("stump", {"smoothing": 2.0}),
 ]
 every_case = pytest.mark.parametrize(
     ("family", "parameters"), CASES, ids=[f"{f}-{k}" for k, (f, _) in enumerate(CASES)]
 )
-stepped = [case for case in CASES if "batch_size" in FAMILIES[case[0]].parameters.model_fields]
+stepped = [case for case in CASES if "batch_size" in {**FAMILIES, "stump": STUMP}[case[0]].parameters.model_fields]
 every_stepped_case = pytest.mark.parametrize(
     ("family", "parameters"), stepped, ids=[f"{f}-{k}" for k, (f, _) in enumerate(stepped)]
 )
 Small = tuple[Schema, Block]
+
+
+@pytest.fixture(autouse=True)
+def stump(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A family of the tests, held to the laws like any other."""
+    monkeypatch.setitem(FAMILIES, "stump", STUMP)
 
 
 def trained(family: str, parameters: dict[str, Any], schema: Schema) -> Coordinate:
@@ -57,9 +65,10 @@ def trained(family: str, parameters: dict[str, Any], schema: Schema) -> Coordina
         one_of_each = {"splits": [3, 0, 1], "column": [0, 3, 20, 1], "threshold": [0.1, 4.5, 0.5, -0.2]}
         ends = {"left": [1, -1, -3, -1], "right": [2, -2, -4, -2], "leaf": [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4]}
         coordinate.plant({**one_of_each, **ends, "bias": [0.05]})
-    elif isinstance(coordinate, Differentiable):
-        for weight in coordinate.weights.values():
-            weight.assign_add(tf.random.stateless_normal(weight.shape, [1, 2]) * 0.1)
+    else:
+        rng = np.random.default_rng(0)
+        moved = {name: array + rng.normal(0, 0.1, array.shape) for name, array in coordinate.arrays.items()}
+        coordinate.restore({name: array.astype(np.float32) for name, array in moved.items()}, "here")
     return coordinate
 
 
@@ -105,16 +114,16 @@ def test_a_saved_coordinate_scores_the_same_bits(
     coordinate = trained(family, parameters, schema)
     folder = Folder(str(tmp_path))
     save_coordinate(folder, coordinate)
-    rows = from_block(block)
+    rows = in_form(block, coordinate.form)
     assert load_coordinate(folder, schema).score(rows).tobytes() == coordinate.score(rows).tobytes()
 
 
 @every_case
 def test_equal_seeds_give_equal_coordinates(family: str, parameters: dict[str, Any], small: Small) -> None:
     first, second, other = (FAMILIES[family].build(small[0], parameters, seed) for seed in (3, 3, 4))
-    rows = from_block(small[1])
+    rows = in_form(small[1], first.form)
     assert np.array_equal(first.score(rows), second.score(rows))
-    assert family in ("logistic", "trees") or not np.array_equal(first.score(rows), other.score(rows))
+    assert family in ("logistic", "trees", "stump") or not np.array_equal(first.score(rows), other.score(rows))
     if isinstance(other, Differentiable):
         other.reset(other.parameters, 3)
     assert np.array_equal(first.score(rows), other.score(rows))
@@ -123,11 +132,14 @@ def test_equal_seeds_give_equal_coordinates(family: str, parameters: dict[str, A
 @every_case
 def test_scores_do_not_depend_on_the_rows_beside(family: str, parameters: dict[str, Any], small: Small) -> None:
     coordinate = trained(family, parameters, small[0])
-    rows = from_block(small[1])
-    part = coordinate.score(taker(rows)(tf.constant([100], tf.int64), 50))
+    rows, is_tensors = in_form(small[1], coordinate.form), coordinate.form is Form.TENSORS
+    few = taker(rows)(tf.constant([100], tf.int64), 50) if is_tensors else small[1].slice(100, 150)
+    part = coordinate.score(few)
     assert coordinate.score(rows)[100:150] == pytest.approx(part, abs=1e-6)
     order = np.random.default_rng(0).permutation(len(small[1]))
-    assert coordinate.score(from_block(small[1], order)) == pytest.approx(coordinate.score(rows)[order], abs=1e-6)
+    assert coordinate.score(in_form(small[1].take(order), coordinate.form)) == pytest.approx(
+        coordinate.score(rows)[order], abs=1e-6
+    )
     assert coordinate.score(rows).dtype == np.float32
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 from glmix_automl.search import STRATEGIES
 from glmix_automl.search.growth.generators import make_generator
-from glmix_automl.search.growth.state import Candidate, GrowthState, Report
+from glmix_automl.search.growth.state import Candidate, CandidateReport, GrowthState
 from glmix_automl.trial import Result, State
 
 
-def member(**parameters: Any) -> Report:
-    return Report(Candidate("subnetwork", parameters), trial=0, round=0, entered=True)
+def member(**parameters: Any) -> CandidateReport:
+    return CandidateReport(Candidate("subnetwork", parameters), trial=0, round=0, entered=True)
 
 
 def sizes(candidates: Any) -> list[tuple[Any, Any]]:
@@ -47,7 +47,7 @@ def test_a_pool_waits_for_who_is_to_be_alone() -> None:
     generator = make_generator({"kind": "pool", "candidates": listed}, 0, STRATEGIES)
     (alone,) = generator.propose(GrowthState())
     assert alone.family == "logistic"
-    report = Report(alone, 0, 0)
+    report = CandidateReport(alone, 0, 0)
     assert generator.propose(GrowthState(reports=(report,))) == []
     entered = dataclasses.replace(report, entered=True)
     assert generator.propose(GrowthState(1, reports=(entered,))) == [alone]
@@ -73,8 +73,8 @@ def test_tuned_tells_its_strategy_what_each_candidate_brought() -> None:
     assert first[0].parameters != first[1].parameters
     scored = Result(7, State.FINISHED, 0.7, 0.5)
     reports = (
-        Report(first[0], 7, 0, scored, auc=0.8, gain=0.1, entered=True),
-        Report(first[1], 8, 0, Result.failure(8, "NaN"), entered=False),
+        CandidateReport(first[0], 7, 0, scored, auc=0.8, gain=0.1, entered=True),
+        CandidateReport(first[1], 8, 0, Result.failure(8, "NaN"), entered=False),
     )
     second = generator.propose(GrowthState(1, 1, reports[:1], reports, 0.8))
     assert [(r.number, r.auc, r.state) for r in told] == [(0, 0.8, State.FINISHED), (1, None, State.FAILED)]

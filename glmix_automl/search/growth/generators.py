@@ -10,6 +10,7 @@ import pydantic
 from glmix_automl import config
 from glmix_automl.config import Config
 from glmix_automl.errors import ConfigError
+from glmix_automl.search.entry import Epochs
 from glmix_automl.search.growth.state import Candidate, Generator, GrowthState, Training
 from glmix_automl.search.strategy import Kind, Strategy
 from glmix_automl.seeds import derive
@@ -69,7 +70,7 @@ class PoolCandidate(Config):
     """Hyperparameters."""
     name: str = ""
     """What it is called; the family, if empty."""
-    epochs: float | None = pydantic.Field(default=None, gt=0)
+    epochs: Epochs | None = None
     """Budget in passes over the training rows; none: the strategy's."""
     until: int | None = pydantic.Field(default=None, ge=1)
     """Rounds it takes part in, counted from the first; none: all."""

@@ -6,6 +6,8 @@ from typing import Any, Literal
 import pydantic
 
 from glmix_automl.config import Config
+from glmix_automl.errors import ConfigError
+from glmix_automl.search.entry import Epochs
 from glmix_automl.search.growth.generators import Pool, make_generator
 from glmix_automl.search.growth.state import Generator, Training
 from glmix_automl.search.strategy import Kind
@@ -25,7 +27,7 @@ class AdaNetOptions(Config):
     """Candidates in a row that do not enter before growth ends; none: as many as the generator last proposed."""
     barrier: bool = False
     """Textbook rounds: the next one begins when all candidates of this one have been tried."""
-    epochs: float = pydantic.Field(default=1.0, gt=0)
+    epochs: Epochs = 1.0
     """Budget of a candidate in passes over the training rows, where the generator names none."""
     parameters: dict[str, dict[str, Value]] = {}
     """Family -> parameters of all its candidates, under those the generator gives."""
@@ -69,12 +71,11 @@ class AdaNetOptions(Config):
         """What proposes candidates.
 
         Raises:
-            ConfigError: it cannot be made from these options.
-            ValueError: its candidates do not fit these options.
+            ConfigError: it cannot be made from these options, or its candidates do not fit them.
         """
         generator = make_generator(self.generator, seed, strategies)
         pool = generator.candidates if isinstance(generator, Pool) else ()
         are_mixed = any(c.training not in (None, self.training) for c in pool)
         if are_mixed and (self.weighting != "learned" or self.ensemble == "solo"):
-            raise ValueError("candidates trained in both ways need weighting: learned, and not ensemble: solo")
+            raise ConfigError("candidates trained in both ways need weighting: learned, and not ensemble: solo")
         return generator

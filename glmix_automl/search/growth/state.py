@@ -38,7 +38,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Report:
+class CandidateReport:
     """What is known of a candidate.
 
     Attributes:
@@ -74,8 +74,8 @@ class GrowthState:
 
     round: int = 0
     proposals: int = 0
-    members: tuple[Report, ...] = ()
-    reports: tuple[Report, ...] = ()
+    members: tuple[CandidateReport, ...] = ()
+    reports: tuple[CandidateReport, ...] = ()
     auc: float | None = None
 
 
