@@ -146,9 +146,10 @@ def growth(sizes: list[int]) -> None:
     print(f"{'links':>12} {'pairs':>10} {'cpu s':>8} {'us/link':>8} exponent")
     for links in [sizes[0], *sizes]:  # the smallest twice: the first time compiles
         with tempfile.TemporaryDirectory() as folder:
-            command(["generate", "pymk", "--rows", str(links), "--output", folder])
+            if command(["generate", "pymk", "--rows", str(links), "--output", f"{folder}/raw"]):
+                sys.exit("the network could not be generated")
             conf = str(ROOT / "conf" / "prepare" / "generated-pymk.yaml")
-            _, made, _, spent = examples(conf, [f"root={folder}"])
+            _, made, _, spent = examples(conf, [f"root={folder}/raw"])
             begun, pairs = time.process_time(), 0
             for span in made.spans(4):
                 pairs += len(made.rows(*span))
