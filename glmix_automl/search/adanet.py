@@ -47,7 +47,7 @@ class AdaNet:
             strategies: what a tuned generator may propose by, by name.
 
         Raises:
-            ConfigError, ValueError: the generator cannot be made, or does not fit the options.
+            ConfigError: the generator cannot be made, or does not fit the options.
         """
         self._options, self._seed = options, seed
         self._generator = options.make_generator(seed, strategies)
