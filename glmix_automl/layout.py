@@ -41,6 +41,9 @@ PROMOTIONS = "promotion.json"  # a line of JSON per decision on whether it becom
 
 # An exported model: the schema of its dataset, and
 DESCRIPTION = "model.json"  # written last: a folder without it is no model
+EFFECTS = (
+    "effects"  # effects/<trial>.parquet: the coefficients of a random effect, to be read by people and other programs
+)
 COORDINATES = "coordinates"  # coordinates/<trial>/, with files as in trials/<trial>/
 
 

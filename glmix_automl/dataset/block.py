@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +53,7 @@ class Block:
         offset: float32 [rows], log-odds added to every model's score.
         rows: int64 [rows], the place of each row in its split: what cached scores are indexed by.
         entities: entity name -> int32 [rows] codes (`Dataset.entity_codes`); empty unless asked for.
+        entity_ids: entity name -> the id of each code, an Arrow array of strings; beside `entities`.
     """
 
     numerics: np.ndarray
@@ -61,6 +64,7 @@ class Block:
     offset: np.ndarray
     rows: np.ndarray
     entities: Mapping[str, np.ndarray] = field(default_factory=dict)
+    entity_ids: Mapping[str, pa.Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.label)
@@ -91,6 +95,6 @@ class Block:
             entities={name: codes[start:stop] for name, codes in self.entities.items()},
         )
 
-    def _arrays(self) -> dict[str, np.ndarray]:
+    def _arrays(self) -> dict[str, Any]:
         names = ("numerics", "categoricals", "label", "weight", "offset", "rows")
         return {name: getattr(self, name) for name in names}

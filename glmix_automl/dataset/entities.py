@@ -40,3 +40,10 @@ class EntityCoding:
         edges = np.cumsum([0, *rows])
         by_split = {split: codes[edges[i] : edges[i + 1]] for i, split in enumerate(splits)}
         return cls(by_split, united.chunk(0).dictionary)
+
+
+def dictionary(ids: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, pa.Array]:
+    """int32 [rows] codes, -1 for null, and the distinct ids by code."""
+    whole = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
+    coded = whole.dictionary_encode()
+    return coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32), coded.dictionary

@@ -10,6 +10,7 @@ quarter of a second on two cores (`benchmarks/streaming.py`), and TensorFlow wou
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -133,7 +134,8 @@ class Dataset:
                     tasks.append(partial(fill, shard, group, at, rows))
         in_threads(tasks)
         places = share.places
-        return builder.build(places, self._entities_of(split, places) if entities else {})
+        block = builder.build(places, self._entities_of(split, places) if entities else {})
+        return replace(block, entity_ids={name: self.entity_ids(name) for name in block.entities})
 
     def stream(
         self,
@@ -168,7 +170,9 @@ class Dataset:
         blocks = math.ceil(largest_share / rows_per_block)
         share = self._share(split, rank, size, fraction, seed)
         codes = {e.name: self.entity_codes(split, e.name) for e in self.schema.entities} if entities else {}
-        return stream_blocks(self.schema, self.shards(split), share, blocks, order, codes)
+        ids = {name: self.entity_ids(name) for name in codes}
+        made = stream_blocks(self.schema, self.shards(split), share, blocks, order, codes)
+        return (replace(block, entity_ids=ids) for block in made)
 
     def row_bytes(self, split: str) -> float:
         """Mean bytes of a row in a block, from the footers alone; what decides whether a split is read or streamed.

@@ -1,6 +1,6 @@
 """A schema applied to raw columns."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -31,13 +31,14 @@ def encode(schema: Schema, table: pa.Table | pa.RecordBatch) -> pa.Table:
     return pa.table(columns, schema=arrow_schema(schema))
 
 
-def entity_ids(schema: Schema, table: pa.Table | pa.RecordBatch) -> pa.Table:
-    """The entities' ids as string columns, null where the raw row has none.
+def entity_ids(schema: Schema, table: pa.Table | pa.RecordBatch, named: Collection[str] | None = None) -> pa.Table:
+    """The entities' ids as string columns, null where the raw row has none; of all entities, or of those named.
 
     Raises:
         DataError: as `encode`.
     """
-    return pa.table({e.name: as_texts(_raw(table, e.source, e.name), e.source) for e in schema.entities})
+    wanted = [e for e in schema.entities if named is None or e.name in named]
+    return pa.table({e.name: as_texts(_raw(table, e.source, e.name), e.source) for e in wanted})
 
 
 def arrow_schema(schema: Schema) -> pa.Schema:

@@ -17,6 +17,7 @@ FAMILIES: dict[str, ModelFamily[Any]] = {
         parameters.CROSS,
         parameters.FACTORISATION,
         parameters.TREES,
+        parameters.RANDOM_EFFECT,
         MIXTURE_FAMILY,
     )
 }

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+import pyarrow as pa
 
 from glmix_automl.models.family import FamilyParameters
 from glmix_automl.schema import Schema
@@ -17,7 +18,7 @@ class Form(enum.Enum):
     TENSORS = "tensors"
     """`models.rows.Rows`: TensorFlow's tensors, kept in memory once for all coordinates of this form."""
     BLOCK = "block"
-    """`dataset.Block`: numpy columns with the rows' entity codes, this rank's share in the order of the split."""
+    """`dataset.Block`: numpy columns with the rows' entity codes, the whole split in its order on every rank."""
     SCORES = "scores"
     """`models.mixture.CachedScores`: what earlier trials scored, of the whole split on every rank."""
 
@@ -63,6 +64,15 @@ class Coordinate(abc.ABC):
     def prepare(self, rows: Any) -> Any:
         """Rows in the form that training takes; called once for many steps."""
         return rows
+
+    @property
+    def entities(self) -> tuple[str, ...]:
+        """Names of what it has models for, entities or categoricals; none where it is one for all."""
+        return ()
+
+    def listed(self) -> pa.Table | None:
+        """Its weights as a table to be read by people and other programs, where that makes sense."""
+        return None
 
     @property
     def size(self) -> int:

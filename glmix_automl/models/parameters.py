@@ -133,6 +133,29 @@ class TreesParameters(FamilyParameters):
     """Share of the teacher's probability in the labels."""
 
 
+class RandomEffectParameters(FamilyParameters):
+    """Of random effects, solved exactly for every entity."""
+
+    entity: str = ""
+    """Whose they are: an entity of the dataset, a categorical, or a pair of them as in `member x industry`; the first
+    entity if empty."""
+    features: str = ""
+    """Whose weights are each entity's own: names or patterns with spaces between; a pattern leaves out the entity's own
+    features. None if empty."""
+    intercept: bool = True
+    """Whether each entity has one."""
+    l2: float | Literal["auto"] = "auto"
+    """Strength of 1/2 |w|^2 beside the sum of the entity's losses; `auto` estimates one per feature from the data."""
+    intercept_l2: float | Literal["auto"] = "auto"
+    """The same for intercepts."""
+    min_rows: int = Field(default=1, ge=1)
+    """Entities with fewer rows have no model."""
+    max_rows: int = Field(default=1 << 16, ge=1)
+    """Of entities with more rows about as many are drawn, and weigh more for those left out."""
+    forgetting: float = Field(default=1.0, ge=0.0, le=1.0)
+    """Share of what an earlier model knew of an entity that is forgotten; at 1 it is only where solving begins."""
+
+
 LOGISTIC = ModelFamily(
     "logistic",
     LogisticParameters,
@@ -167,4 +190,11 @@ TREES = ModelFamily(
     later("glmix_automl.models.trees.Trees"),
     trainer=lambda chosen: "boosting",
     complexity=lambda chosen: math.sqrt(1 + math.log2(chosen.leaves)),  # leaves all as deep, their sum a layer more
+)
+RANDOM_EFFECT = ModelFamily(
+    "random_effect",
+    RandomEffectParameters,
+    later("glmix_automl.models.random_effect.RandomEffect"),
+    trainer=lambda chosen: "per_entity",
+    complexity=lambda chosen: math.sqrt(1 + bool(chosen.features)),
 )

@@ -32,7 +32,7 @@ def permutation_importance(score: Score, dataset: Dataset, seed: int, split: str
     Raises:
         DataError: the dataset cannot be read.
     """
-    block = dataset.read(split, fraction=min(1.0, ROWS / max(dataset.rows(split), 1)), seed=seed)
+    block = dataset.read(split, fraction=min(1.0, ROWS / max(dataset.rows(split), 1)), seed=seed, entities=True)
     whole = _auc(block, score)
     if np.isnan(whole):
         return Importance()

@@ -6,6 +6,7 @@ from typing import Any
 from glmix_automl.search.adanet import AdaNet
 from glmix_automl.search.asha import Asha, AshaOptions
 from glmix_automl.search.bayes import Bayes, BayesOptions
+from glmix_automl.search.coordinates import Coordinates, CoordinatesOptions
 from glmix_automl.search.entry import FullWork
 from glmix_automl.search.fixed import Fixed, FixedOptions
 from glmix_automl.search.grid import Grid, GridOptions
@@ -42,6 +43,7 @@ def _stoppable(make: Callable[[Any, int], Strategy]) -> Callable[[Any, int], Str
 STRATEGIES: dict[str, Kind] = {
     "adanet": Kind(AdaNetOptions, _grow),
     "fixed": Kind(FixedOptions, Fixed),
+    "coordinates": Kind(CoordinatesOptions, Coordinates),
     "grid": Kind(GridOptions, _stoppable(Grid)),
     "asha": Kind(AshaOptions, Asha),
     "successive_halving": Kind(HalvingOptions, successive_halving),

@@ -3,14 +3,19 @@
 model.json                 bias, and a weight per coordinate
 schema.json                turns raw rows into features
 coordinates/<trial>/       weights.npz, coordinate.json
+effects/<trial>.parquet    of a random effect: entity, term, mean, variance, rows, state
 """
 
+import io
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import pyarrow.parquet as pq
+
 from glmix_automl.config import Config
 from glmix_automl.ensemble import Ensemble
-from glmix_automl.layout import COORDINATE, COORDINATES, DESCRIPTION, SCHEMA, TRIALS, WEIGHTS, Folder
+from glmix_automl.layout import COORDINATE, COORDINATES, DESCRIPTION, EFFECTS, SCHEMA, TRIALS, WEIGHTS, Folder
+from glmix_automl.models.checkpoint import describe, load_coordinate
 from glmix_automl.schema import Schema
 
 
@@ -46,12 +51,22 @@ def export(study: Folder, model: Ensemble, schema: Schema, target: Folder, origi
         DataError: a coordinate's files are missing, or the target cannot be written.
     """
     target.remove(COORDINATES)
+    target.remove(EFFECTS)
     terms = []
     for number, weight in model.pruned.terms:
         place = f"{COORDINATES}/{number}"
         for name in (WEIGHTS, COORDINATE):
             target.write(f"{place}/{name}", study.read(f"{TRIALS}/{number}/{name}"))
+        if describe(target.within(place))["family"] == "random_effect":
+            target.write(f"{EFFECTS}/{number}.parquet", _effects(target.within(place), schema))
         terms.append(Term(folder=place, weight=weight))
     target.write(SCHEMA, schema.model_dump_json(indent=1))
     description = ModelDescription(bias=model.bias, terms=tuple(terms), origin=dict(origin))
     target.write(DESCRIPTION, description.model_dump_json(indent=1))
+
+
+def _effects(place: Folder, schema: Schema) -> bytes:
+    """The coefficients of a random effect as a Parquet file."""
+    content = io.BytesIO()
+    pq.write_table(load_coordinate(place, schema).listed(), content)
+    return content.getvalue()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,13 +13,14 @@ from glmix_automl import config
 from glmix_automl import schema as names
 from glmix_automl.dataset.block import Block
 from glmix_automl.dataset.builder import BlockBuilder
+from glmix_automl.dataset.entities import dictionary
 from glmix_automl.ensemble import Ensemble
 from glmix_automl.errors import DataError
-from glmix_automl.features import encode
+from glmix_automl.features import encode, entity_ids
 from glmix_automl.layout import DESCRIPTION, SCHEMA, Folder
 from glmix_automl.models.checkpoint import load_coordinate
 from glmix_automl.models.rows import in_form
-from glmix_automl.schema import Bag, Schema
+from glmix_automl.schema import Bag, Entity, Feature, Schema
 from glmix_automl.serving.export import ModelDescription
 
 ROWS_AT_ONCE = 1 << 18  # bounds the memory of the features
@@ -58,19 +60,35 @@ class Model:
         return np.concatenate(parts)
 
     def _score(self, rows: pa.Table) -> NDArray[np.float32]:
-        return self.total(self.shares(encode(self.schema, rows)), rows.num_rows)
+        return self.total(self.shares(self.encode(rows)), rows.num_rows)
+
+    def encode(self, rows: pa.Table) -> pa.Table:
+        """The feature columns of raw rows, and the ids of the entities that random effects belong to.
+
+        Raises:
+            DataError: a column is missing or cannot be read.
+        """
+        features, texts = encode(self.schema, rows), entity_ids(self.schema, rows, self._entities)
+        for name in texts.column_names:
+            features = features.append_column(name, texts.column(name))
+        return features
+
+    @property
+    def _entities(self) -> set[str]:
+        """Names of what random effects belong to."""
+        return {name for coordinate in self._coordinates for name in coordinate.entities}
 
     def shares(self, features: pa.Table) -> dict[str, NDArray[np.float32]]:
-        """Coordinate -> its weight times its scores of encoded rows, float32 [rows]; the bias is nobody's."""
+        """Coordinate -> its weight times its scores of rows of `encode`, float32 [rows]; the bias is nobody's."""
         count = features.num_rows
         for name, value in ((names.LABEL, 0), (names.WEIGHT, 1), (names.OFFSET, 0)):
             features = features.append_column(name, pa.array(np.full(count, value, np.float32)))
         builder = BlockBuilder(self.schema, count)
         builder.fill(0, features, "rows to score")
-        return self.block_shares(builder.build(np.arange(count), {}))
+        return self.block_shares(self._with_entities(builder.build(np.arange(count), {}), features))
 
     def block_shares(self, block: Block) -> dict[str, NDArray[np.float32]]:
-        """As `shares`, of rows that are a block already."""
+        """As `shares`, of rows that are a block already; random effects need the entities' codes in it."""
         if not len(block):
             return {name: np.zeros(0, np.float32) for name in self.coordinates}
         rows = {form: in_form(block, form) for form in {coordinate.form for coordinate in self._coordinates}}
@@ -92,6 +110,16 @@ class Model:
         families = (coordinate.family for coordinate in self._coordinates)
         return tuple(f"{number}_{family}" for number, family in zip(numbers, families, strict=True))
 
+    def _with_entities(self, block: Block, features: pa.Table) -> Block:
+        """A block with the entities that random effects belong to, coded by the ids that there are."""
+        named = [e.name for e in self.schema.entities if e.name in self._entities]
+        coded = {name: dictionary(features.column(name)) for name in named}
+        return replace(
+            block,
+            entities={name: codes for name, (codes, _) in coded.items()},
+            entity_ids={name: ids for name, (_, ids) in coded.items()},
+        )
+
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """`probability` and `log_odds` of each raw row, on the frame's index.
 
@@ -104,12 +132,13 @@ class Model:
 
 
 def raw_table(schema: Schema, frame: pd.DataFrame) -> pa.Table:
-    """The columns of a frame that features are made of, as Arrow reads them; maps given as dicts become maps.
+    """The columns of a frame that features and entities are made of, as Arrow reads them; dicts become maps.
 
     Raises:
         DataError: a column holds values of several types.
     """
-    sources = {feature.source: feature for feature in schema.features}
+    sources: dict[str, Entity | Feature] = {entity.source: entity for entity in schema.entities}
+    sources |= {feature.source: feature for feature in schema.features}
     columns: dict[str, pa.Array] = {}
     for name in frame.columns:
         if name not in sources:

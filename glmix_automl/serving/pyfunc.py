@@ -12,7 +12,7 @@ import pandas as pd
 from glmix_automl.layout import PACKAGE, Folder
 from glmix_automl.schema import Numeric, Schema
 
-LIBRARIES = ("mlflow", "numpy", "pandas", "pyarrow", "pydantic", "pyyaml", "scipy", "tensorflow")
+LIBRARIES = ("mlflow", "numba", "numpy", "pandas", "pyarrow", "pydantic", "pyyaml", "scipy", "tensorflow")
 
 
 def requirements() -> list[str]:
@@ -54,7 +54,7 @@ def signature(schema: Schema) -> Any:
 
     texts = {name for name, raw_type in schema.raw_types.items() if raw_type.lower() == "string"}
     texts -= {f.source for f in schema.features if isinstance(f, Numeric)}  # numbers kept as text may come as numbers
-    sources = dict.fromkeys(feature.source for feature in schema.features)
+    sources = dict.fromkeys(column.source for column in (*schema.features, *schema.entities))
     inputs: list[ColSpec | TensorSpec] = [
         ColSpec("string" if name in texts else AnyType(), name, required=False) for name in sources
     ]

@@ -98,9 +98,7 @@ def score(settings: ScoreSettings) -> dict[str, Any]:
 
 def score_rows(model: Model, rows: pa.Table, settings: ScoreSettings, version: str) -> pa.Table:
     """The scores of raw rows, with what is asked for beside them."""
-    from glmix_automl.features import encode
-
-    features = encode(model.schema, rows)
+    features = model.encode(rows)
     shares = model.shares(features)
     log_odds = model.total(shares, rows.num_rows)
     columns: dict[str, Any] = {name: rows.column(name) for name in _ids(model.schema, rows.column_names)}

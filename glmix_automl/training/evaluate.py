@@ -89,7 +89,8 @@ class Evaluator:
         scores = {split: self._splits.score(coordinate, split) for split in self._splits.names}
         metrics = fit.metrics | self._measure(trial, scores)
         if coordinate.arrays:
-            metrics |= {"parameters": float(coordinate.size), "complexity": family.complexity(parameters)}
+            known = {"parameters": float(coordinate.size), "complexity": family.complexity(parameters)}
+            metrics = known | metrics  # a trainer may know better
             metrics |= self._save(trial, coordinate, fit)
         now = time.perf_counter()
         costs = Costs(fit.steps, fit.rows, fit.train_seconds, fit.eval_seconds + now - scoring, now - started)

@@ -5,10 +5,11 @@ For the rows r of an entity, with x the row's values in the entity's columns, it
     sum_r weight_r * loss(label_r, offset_r + x_r . theta) + 1/2 sum_i precision_i * (theta_i - prior_i)^2
 
 A step solves with the Hessian: by Cholesky where an entity has at most `EXACT` columns, else by conjugate gradients on
-products with it (Martens 2010), which never form it. A step that overshoots (the slope along it has turned to more than
-half of what it was) is halved. Training ends when the Newton decrement, which is the distance to the minimum in
-posterior standard deviations whatever the columns' scales (Boyd and Vandenberghe 2004, 9.5.1), was small before the
-last step. Entities are solved in parallel without a call back to Python; sums are float64, results float32.
+products with it (Martens 2010), which never form it. No step moves a score by more than it is large, and 2, as losses
+bend only near 0; one that overshoots (the slope along it has turned) is halved. Training ends when the Newton
+decrement, which is the distance to the minimum in posterior standard deviations whatever the columns' scales (Boyd and
+Vandenberghe 2004, 9.5.1), was small before the last step. Entities are solved in parallel without a call back to
+Python; sums are float64, results float32.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -22,9 +23,10 @@ from glmix_automl.models.design import Coefficients, Design, Floats, Grouping, c
 
 EXACT = 64  # columns of an entity, at most, for Cholesky
 TILE = 256  # rows gathered at once: with EXACT columns 128 kB, which stay in the cache
-STEPS = 200  # at most, halved ones included
+STEPS = 100  # at most, halved ones included
 DECREMENT = 1e-6  # square of the Newton decrement before the last step
-OVERSHOT = 0.5  # share of the slope at a step's begin that its end may have, the other way
+OVERSHOT = 0.1  # share of the slope at a step's begin that its end may have, the other way
+REACH = 2.0  # of a step, beside the largest score of an entity's rows
 CHUNKS = 8  # per thread, of entities, of even cost
 
 
@@ -68,6 +70,8 @@ def solve(
     prior: Floats | None = None,
     begin: Floats | None = None,
     threads: int = 1,
+    first: int = 0,
+    last: int | None = None,
 ) -> Solution:
     """The minimum of every entity's objective.
 
@@ -80,7 +84,9 @@ def solve(
         prior: float32 [coefficients], 0 if None.
         begin: float32 [coefficients], where to begin, the prior if None.
         threads: that solve at a time.
+        first, last: entities to solve; of others the solution says nothing. All, unless given.
     """
+    last = len(grouping) if last is None else last
     size = len(coefficients.columns)
     prior = np.zeros(size, np.float32) if prior is None else prior
     mean = (prior if begin is None else begin).astype(np.float32)
@@ -91,20 +97,22 @@ def solve(
         *(grouping.order, grouping.starts, targets.label, targets.weight, targets.offset),
         *(coefficients.starts, coefficients.columns, precision, prior, found.mean, found.variance, found.steps),
     )
-    edges = _edges(grouping.rows, np.diff(coefficients.starts), threads * CHUNKS if threads > 1 else 1)
-    if threads == 1:
-        run(edges[0], edges[-1])
-    else:
-        with ThreadPoolExecutor(threads, "newton") as pool:
-            list(pool.map(run, edges[:-1], edges[1:]))
+    edges = shares(grouping.rows[first:last], np.diff(coefficients.starts)[first:last], threads * CHUNKS)
+    with ThreadPoolExecutor(threads, "newton") as pool:
+        list(pool.map(run, [first + e for e in edges[:-1]], [first + e for e in edges[1:]]))
     return found
 
 
-def _edges(rows: NDArray[np.int64], columns: NDArray[np.int64], chunks: int) -> list[int]:
-    """Where chunks of entities of about even cost begin and end."""
+def shares(rows: NDArray[np.int64], columns: NDArray[np.int64], count: int) -> list[int]:
+    """Where at most `count` shares of entities of about even cost begin, and where the last one ends.
+
+    Args:
+        rows, columns: int64 [entities], how many each entity has.
+        count: shares; there are fewer if single entities cost more than a share.
+    """
     bounded = np.minimum(columns, EXACT).astype(np.float64)
     cost = np.cumsum(1 + (rows * (1 + bounded) + bounded**2) * (1 + bounded))
-    inner = np.searchsorted(cost, np.arange(1, chunks) / chunks * cost[-1]) if len(cost) else []
+    inner = np.searchsorted(cost, np.arange(1, count) / count * cost[-1]) if len(cost) else []
     return [int(edge) for edge in np.unique([0, *inner, len(rows)])]
 
 
@@ -161,8 +169,9 @@ def _newton(  # type: ignore[no-untyped-def]
     """One entity by Cholesky; writes `mean` and `variance`, returns the steps."""
     size, count = len(mean), len(rows)
     theta, step, gradient, hessian = mean.astype(np.float64), np.zeros(size), np.empty(size), np.empty((size, size))
-    before, decrement, share, made = theta.copy(), 0.0, 1.0, STEPS
-    spare = np.empty(3 * TILE)
+    score, move = np.empty(count), np.empty(count)
+    spare = np.empty(2 * TILE)
+    before, decrement, share, made = theta.copy(), np.inf, 1.0, STEPS
     for k in range(STEPS):
         for i in range(size):
             gradient[i] = precision[i] * (theta[i] - prior[i])
@@ -174,7 +183,12 @@ def _newton(  # type: ignore[no-untyped-def]
             matrix = space[: size * len(some)].reshape(size, len(some))
             if k == 0 or count > TILE:
                 _gather(intercept, numerics, splits, ids, values, some, local, matrix)
-            _add(matrix, some, label, weight, offset, theta, gradient, hessian, spare)
+            own = score[tile : tile + TILE]
+            if k == 0:
+                for place in range(len(some)):
+                    own[place] = offset[some[place]]
+                _multiply(matrix, theta, own)
+            _add(matrix, some, label, weight, own, gradient, hessian, spare)
         slope = 0.0
         for i in range(size):
             slope += gradient[i] * step[i]
@@ -182,45 +196,73 @@ def _newton(  # type: ignore[no-untyped-def]
             share *= 0.5
             for i in range(size):
                 theta[i] = before[i] + share * step[i]
+            for place in range(count):
+                score[place] -= share * move[place]
             continue
         _factorise(hessian)
-        decrement, share = _step(hessian, gradient, step), 1.0
-        for i in range(size):
-            before[i] = theta[i]
-            theta[i] += step[i]
+        decrement = _step(hessian, gradient, step)
         if decrement < DECREMENT:
             made = k + 1
+            for i in range(size):
+                theta[i] += step[i]
             break
+        move[:] = 0
+        for tile in range(0, count, TILE):
+            some = rows[tile : tile + TILE]
+            matrix = space[: size * len(some)].reshape(size, len(some))
+            if count > TILE:
+                _gather(intercept, numerics, splits, ids, values, some, local, matrix)
+            _multiply(matrix, step, move[tile : tile + TILE])
+        share = _reach(score, move)
+        for i in range(size):
+            before[i] = theta[i]
+            theta[i] += share * step[i]
+        for place in range(count):
+            score[place] += share * move[place]
     _diagonal(hessian, variance)
     mean[:] = theta
     return made
 
 
 @compiled
-def _add(matrix, rows, label, weight, offset, theta, gradient, hessian, spare):  # type: ignore[no-untyped-def]
+def _multiply(matrix, theta, out):  # type: ignore[no-untyped-def]
+    """Adds the product of a matrix [columns, rows] with coefficients to `out` [rows]."""
+    for i in range(matrix.shape[0]):
+        for place in range(matrix.shape[1]):
+            out[place] += theta[i] * matrix[i, place]
+
+
+@compiled
+def _reach(score, move):  # type: ignore[no-untyped-def]
+    """Share of a step, at most 1, that moves no score by more than `REACH` and the largest of them."""
+    largest, farthest = 0.0, 1e-300
+    for place in range(len(score)):
+        largest, farthest = max(largest, abs(score[place])), max(farthest, abs(move[place]))
+    return min(1.0, (REACH + largest) / farthest)
+
+
+@compiled
+def _add(matrix, rows, label, weight, score, gradient, hessian, spare):  # type: ignore[no-untyped-def]
     """Adds what rows have in the gradient and the lower half of the Hessian."""
     size, count = matrix.shape
-    score, slope, bend = spare[:count], spare[TILE : TILE + count], spare[2 * TILE : 2 * TILE + count]
-    for place in range(count):
-        score[place] = offset[rows[place]]
-    for i in range(size):
-        for place in range(count):
-            score[place] += theta[i] * matrix[i, place]
+    bend, product = spare[:count], spare[TILE : TILE + count]
     for place in range(count):
         r = rows[place]
         probability = 1 / (1 + np.exp(-score[place]))
-        slope[place] = weight[r] * (probability - label[r])
+        product[place] = weight[r] * (probability - label[r])
         bend[place] = weight[r] * probability * (1 - probability)
     for i in range(size):
         total = 0.0
         for place in range(count):
-            total += matrix[i, place] * slope[place]
-            score[place] = matrix[i, place] * bend[place]
+            total += matrix[i, place] * product[place]
         gradient[i] += total
+    for i in range(size):
+        for place in range(count):
+            product[place] = matrix[i, place] * bend[place]
         for j in range(i + 1):
             total = 0.0
             for place in range(count):
-                total += score[place] * matrix[j, place]
+                total += product[place] * matrix[j, place]
             hessian[i, j] += total
 
 
@@ -279,36 +321,43 @@ def _newton_free(  # type: ignore[no-untyped-def]
     owners, places, cells = _compress(intercept, numerics, splits, ids, values, rows, local)
     size, count = len(mean), len(rows)
     theta, step, gradient, diagonal = mean.astype(np.float64), np.zeros(size), np.empty(size), np.empty(size)
-    before, decrement, share, made = theta.copy(), 0.0, 1.0, STEPS
-    score, bend = np.empty(count), np.empty(count)
+    before, decrement, share, made = theta.copy(), np.inf, 1.0, STEPS
+    score, move, bend, slopes = np.empty(count), np.empty(count), np.empty(count), np.empty(count)
+    for place in range(count):
+        score[place] = offset[rows[place]]
+    for entry in range(len(cells)):
+        score[owners[entry]] += theta[places[entry]] * cells[entry]
     for k in range(STEPS):
-        for place in range(count):
-            score[place] = offset[rows[place]]
-        for entry in range(len(cells)):
-            score[owners[entry]] += theta[places[entry]] * cells[entry]
         for place in range(count):
             r = rows[place]
             probability = 1 / (1 + np.exp(-score[place]))
-            score[place] = weight[r] * (probability - label[r])
+            slopes[place] = weight[r] * (probability - label[r])
             bend[place] = weight[r] * probability * (1 - probability)
-        slope = 0.0
         for i in range(size):
             gradient[i], diagonal[i] = precision[i] * (theta[i] - prior[i]), precision[i]
         for entry in range(len(cells)):
-            gradient[places[entry]] += cells[entry] * score[owners[entry]]
+            gradient[places[entry]] += cells[entry] * slopes[owners[entry]]
             diagonal[places[entry]] += cells[entry] ** 2 * bend[owners[entry]]
+        slope = 0.0
         for i in range(size):
             slope += gradient[i] * step[i]
         if slope > OVERSHOT * decrement and share > 1e-9:
             share *= 0.5
             theta[:] = before + share * step
+            score -= share * move
             continue
-        decrement, share = _conjugate(owners, places, cells, bend, precision, diagonal, gradient, step), 1.0
-        before[:] = theta
-        theta += step
+        decrement = _conjugate(owners, places, cells, bend, precision, diagonal, gradient, step)
         if decrement < DECREMENT:
             made = k + 1
+            theta += step
             break
+        move[:] = 0
+        for entry in range(len(cells)):
+            move[owners[entry]] += step[places[entry]] * cells[entry]
+        share = _reach(score, move)
+        before[:] = theta
+        theta += share * step
+        score += share * move
     for i in range(size):
         variance[i] = 1 / diagonal[i]
     mean[:] = theta

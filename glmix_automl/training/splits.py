@@ -125,7 +125,7 @@ class Splits:
         else:
             here = self._share(split, 1.0, form)
             own = here.in_order(coordinate.score(here.rows))
-        return self._collective.allgather(own)
+        return own if form is Form.BLOCK else self._collective.allgather(own)
 
     def _adjustment(self, trial: Trial, coordinate: Coordinate) -> Callable[[RankShare], RankShare]:
         """Gives rows of train the trial's offset, and labels with its teacher's share."""
@@ -203,14 +203,16 @@ class Splits:
     def _stream(
         self, split: str, fraction: float, form: Form = Form.TENSORS, order: int | None = None
     ) -> Iterator[Block]:
-        ranks = self._collective.rank, self._collective.size
-        rows, entities = self._block_rows or 1, form is Form.BLOCK
+        rows, entities, ranks = self._block_rows or 1, form is Form.BLOCK, self._ranks(form)
         return self.dataset.stream(
             split, rows, *ranks, fraction=fraction, seed=self._seed, order=order, entities=entities
         )
 
     def _read(self, split: str, fraction: float, form: Form = Form.TENSORS) -> RankShare:
-        ranks = self._collective.rank, self._collective.size
-        entities = form is Form.BLOCK
+        entities, ranks = form is Form.BLOCK, self._ranks(form)
         block = self.dataset.read(split, *ranks, fraction=fraction, seed=self._seed, entities=entities)
         return share_of(block, form, self._seed if split == "train" else None)
+
+    def _ranks(self, form: Form) -> tuple[int, int]:
+        """Which share of how many this rank reads: of blocks every rank has the whole, as it shares out entities."""
+        return (0, 1) if form is Form.BLOCK else (self._collective.rank, self._collective.size)

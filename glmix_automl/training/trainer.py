@@ -156,6 +156,7 @@ TRAINERS = {
     "gradient_steps": "glmix_automl.training.gradient_steps.GradientSteps",
     "full_batch": "glmix_automl.training.full_batch.FullBatch",
     "boosting": "glmix_automl.training.boosting.Boosting",
+    "per_entity": "glmix_automl.training.per_entity.PerEntity",
     "mixture": "glmix_automl.training.mixture.MixtureWeights",
 }
 """Name, as families say it -> class."""

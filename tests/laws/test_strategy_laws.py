@@ -56,6 +56,17 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         {"generator": {"kind": "tuned", "strategy": "random", **WORK, "trials": 12}, "candidates": 20},
     ),
     "fixed": ("fixed", {"family": "logistic", "trials": [{}, {"parameters": {"l2": 0.1}}, {"epochs": 3}]}),
+    "coordinates": (
+        "coordinates",
+        {
+            "coordinates": [
+                {"family": "logistic"},
+                {"family": "random_effect", "parameters": {"entity": "member"}, "locked": True},
+                {"family": "random_effect", "parameters": {"entity": "item"}},
+            ],
+            "improvement": 0.0,
+        },
+    ),
     "grid": ("grid", {**WORK, "resolution": {"learning_rate": 3, "keep": 2}}),
     "random": ("random", {**WORK, "trials": 20}),
     "latin hypercube": ("random", {**WORK, "trials": 20, "sampling": "latin_hypercube"}),

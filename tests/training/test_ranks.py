@@ -47,6 +47,12 @@ def test_ranks_reach_what_one_reaches(world: WorkerPool, dataset: str, study: st
     for split in ("train", "test"):
         one, two = (np.load(f"{place}/trials/0/scores-{split}.npy") for place in (alone_study, study))
         assert two == pytest.approx(one, abs=2e-3)
+    effects = {"entity": "item", "features": "n* b0"}  # entities are shared out, each solved as by one rank
+    run(world, 2, "random_effect", effects, 1)
+    alone(Trial(2, "test", "random_effect", effects, seed=3), lambda _: False)
+    for split in ("train", "test"):
+        one, two = (np.load(f"{place}/trials/2/scores-{split}.npy") for place in (alone_study, study))
+        assert np.array_equal(one, two)
     # Several calls of the loop between two validations: of the same steps on every rank, whatever its clock says.
     parameters = {"batch_size": 8, "learning_rate": 0.02, "depth": 1, "width": 8}
     result = run(world, 1, "subnetwork", parameters, 4)

@@ -1,0 +1,259 @@
+"""Training of a random effect: rows brought together by entity, strengths estimated, every entity solved exactly."""
+
+import dataclasses
+import math
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from glmix_automl.dataset.block import Block
+from glmix_automl.errors import TrialError
+from glmix_automl.models.checkpoint import load_coordinate, load_earlier
+from glmix_automl.models.design import Codes, Coefficients, Design, Floats, Grouping
+from glmix_automl.models.random_effect import STATES, RandomEffect
+from glmix_automl.seeds import generator
+from glmix_automl.training.newton import STEPS, Solution, Targets, shares, solve
+from glmix_automl.training.prior import Knowledge, join, recall
+from glmix_automl.training.source import Source
+from glmix_automl.training.strength import estimated
+from glmix_automl.training.trainer import Budget, Fit, Moment, Setting, Start, Trainer, Watch
+
+KEPT = 6  # groupings, and designs, of the last effects: a sweep over coordinates comes back to them
+SAMPLED = 20_000  # entities that strengths are estimated on, at most
+
+T = TypeVar("T")
+
+
+class PerEntity(Trainer[RandomEffect]):
+    """Newton's method for each entity (`training.newton`). Its rows need no order; they are brought together once.
+
+    Ranks hold all rows and share out the entities by what they cost, so they say nothing to each other while solving.
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self._kept: OrderedDict[tuple[Any, ...], tuple[Any, Any]] = OrderedDict()
+
+    def begin(self, coordinate: RandomEffect, start: Start) -> tuple[RandomEffect, float]:
+        """See `Trainer`: what an earlier effect of the same entities knew is where solving begins, or a prior."""
+        trial = start.trial
+        earlier: Any = None
+        if trial.checkpoint is not None:
+            earlier = load_earlier(trial.checkpoint)
+            if earlier.family != coordinate.family:
+                raise TrialError(f"{trial.checkpoint}: holds no random effect: the plan is not of this study or model")
+        elif trial.parent is not None:
+            earlier = load_coordinate(start.parent, coordinate.schema)
+        if earlier is not None and (earlier.family, earlier.entities) == (coordinate.family, coordinate.entities):
+            coordinate.earlier = earlier
+        return coordinate, 0.0
+
+    def train(self, coordinate: RandomEffect, source: Source, budget: Budget, watch: Watch) -> Fit:
+        """See `Trainer`; goes to the optimum whatever the budget."""
+        started = time.perf_counter()
+        if source.blocks.count > 1:
+            raise TrialError(
+                "family random_effect: all training rows must be in memory: raise memory_mb or leave it out"
+            )
+        rows = source.whole()
+        problem = self._problem(coordinate, rows, source.seed)
+        strength, found = self._solve(coordinate, problem, source.seed)
+        _take(coordinate, problem, found, strength)
+        fit = Fit(steps=int(found.steps.sum()), rows=int(found.steps @ problem.grouping.rows), epochs=1.0)
+        fit.metrics = _measures(coordinate, problem, found, strength, source.rows)
+        fit.train_seconds = time.perf_counter() - started
+        fit.best = source.validate(coordinate)
+        fit.eval_seconds = time.perf_counter() - started - fit.train_seconds
+        watch(Moment(fit.epochs, fit.steps, fit.best))
+        return fit
+
+    def _problem(self, coordinate: RandomEffect, rows: Block, seed: int) -> "_Problem":
+        chosen, effect = coordinate.parameters, coordinate.effect
+        bounds = chosen.min_rows, chosen.max_rows, seed
+        codes, ids, grouping, share = self._keep(
+            ("rows", effect.parts, *bounds), rows, lambda: _grouped(*effect.entities(rows), *bounds)
+        )
+        design = self._keep(("design", effect.intercept, effect.features), rows, lambda: effect.design(rows))
+        weight = rows.weight if share is None else rows.weight * share
+        targets = Targets(rows.label, weight, rows.offset)
+        active = Coefficients.active(design, grouping)
+        if coordinate.earlier is None:
+            return _Problem(codes, ids, grouping, design, targets, active, None)
+        ids, known = recall(coordinate, coordinate.earlier, ids)
+        idle = np.full(len(ids) - len(grouping), grouping.starts[-1])
+        grouping = Grouping(grouping.order, np.append(grouping.starts, idle))
+        return _Problem(codes, ids, grouping, design, targets, *join(active, known))
+
+    def _solve(self, coordinate: RandomEffect, problem: "_Problem", seed: int) -> tuple[np.ndarray, Solution]:
+        """The strengths of all groups, and every entity's solution."""
+        chosen, effect, known = coordinate.parameters, coordinate.effect, problem.known
+        given = np.array([chosen.intercept_l2, *[chosen.l2] * len(effect.features)], object)
+        given = np.where(given == "auto", math.nan, given).astype(np.float64).clip(1e-6)
+        start = None
+        if coordinate.earlier is not None and coordinate.earlier.effect.terms == effect.terms:
+            start = coordinate.earlier.strength.astype(np.float64)
+        sample = _sampled(problem, seed)
+        begin = None if known is None else known.mean[sample.places]
+
+        def fit(precision: Floats) -> tuple[Floats, Floats]:
+            nonlocal begin
+            found = self._run(problem, sample.grouping, sample.coefficients, precision, None, begin)
+            begin = found.mean
+            return found.mean, found.variance
+
+        strength = estimated(fit, effect.group[sample.coefficients.columns], given, start)
+        precision = strength[effect.group[problem.coefficients.columns]].astype(np.float32)
+        prior = None
+        if known is not None:
+            begin = known.mean
+            precision, prior = known.prior(precision, chosen.forgetting)
+        elif len(sample.places) < len(precision):
+            begin = None  # else what the last pass found is near
+        return strength, self._run(problem, problem.grouping, problem.coefficients, precision, prior, begin)
+
+    def _run(
+        self,
+        problem: "_Problem",
+        grouping: Grouping,
+        coefficients: Coefficients,
+        precision: Floats,
+        prior: Floats | None,
+        begin: Floats | None,
+    ) -> Solution:
+        """Solves this rank's entities, and gathers those of all."""
+        collective = self.setting.collective
+        threads = self.setting.threads or len(os.sched_getaffinity(0))
+        edges = shares(grouping.rows, np.diff(coefficients.starts), collective.size)
+        edges += [len(grouping)] * (collective.size + 1 - len(edges))
+        first, last = edges[collective.rank : collective.rank + 2]
+        args = problem.design, grouping, problem.targets, coefficients, precision, prior, begin, threads
+        found = solve(*args, first=first, last=last)
+        if collective.size == 1:
+            return found
+        own = slice(coefficients.starts[first], coefficients.starts[last])
+        parts = found.mean[own], found.variance[own], found.steps[first:last]
+        return Solution(*(collective.allgather(np.ascontiguousarray(part)) for part in parts))
+
+    def _keep(self, key: tuple[Any, ...], rows: Block, make: Callable[[], T]) -> T:
+        """What was made of the same rows before, or is made now; offsets may differ."""
+        if key not in self._kept or self._kept[key][0] is not rows.rows:
+            self._kept[key] = rows.rows, make()
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        made: T = self._kept[key][1]
+        return made
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Problem:
+    """Everything that is solved: as `newton.solve` takes it, and what earlier effects know of the coefficients."""
+
+    codes: Codes
+    ids: pa.Array
+    grouping: Grouping
+    design: Design
+    targets: Targets
+    coefficients: Coefficients
+    known: Knowledge | None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Sample:
+    """Some entities: their coefficients, and where these are among all."""
+
+    grouping: Grouping
+    coefficients: Coefficients
+    places: np.ndarray
+
+
+def _grouped(
+    codes: Codes, ids: pa.Array, least: int, most: int, seed: int
+) -> tuple[Codes, pa.Array, Grouping, Floats | None]:
+    """Rows by entity within the bounds, and what each row weighs more for those left out of its entity, if any are.
+
+    Which rows of a large entity are taken is drawn row by row, before they are brought together.
+    """
+    counts = np.bincount(codes[codes >= 0], minlength=len(ids))
+    kept = np.where(counts[codes] >= least, codes, -1) if len(ids) else codes
+    share = None
+    if counts.max(initial=0) > most:
+        odds = np.minimum(most / np.maximum(counts, 1), 1.0)[codes]
+        kept = np.where(generator(seed, "max_rows").random(len(codes)) < odds, kept, -1)
+        taken = np.bincount(kept[kept >= 0], minlength=len(ids))
+        share = (counts / np.maximum(taken, 1)).astype(np.float32)[codes]
+    return codes, ids, Grouping.of(kept.astype(np.int32), len(ids)), share
+
+
+def _sampled(problem: _Problem, seed: int) -> _Sample:
+    """All entities, or as many as strengths are estimated on."""
+    grouping, coefficients = problem.grouping, problem.coefficients
+    present = np.flatnonzero(grouping.rows)
+    if len(present) <= SAMPLED and problem.known is None:
+        return _Sample(grouping, coefficients, np.arange(len(coefficients.columns)))
+    chosen = np.zeros(len(grouping), bool)
+    chosen[generator(seed, "strength").permutation(present)[:SAMPLED]] = True
+    owner = np.repeat(chosen, grouping.rows)
+    starts = np.concatenate([[0], np.cumsum(np.where(chosen, grouping.rows, 0))])
+    places = np.flatnonzero(chosen[coefficients.entity])
+    sizes = np.where(chosen, np.diff(coefficients.starts), 0)
+    own = Coefficients(np.concatenate([[0], np.cumsum(sizes)]), coefficients.columns[places])
+    return _Sample(Grouping(grouping.order[owner], starts), own, places)
+
+
+def _take(coordinate: RandomEffect, problem: _Problem, found: Solution, strength: np.ndarray) -> None:
+    """Gives the coordinate the entities that have a model."""
+    sizes, rows = np.diff(problem.coefficients.starts), problem.grouping.rows
+    kept = np.flatnonzero(sizes)
+    state = np.where(rows == 0, STATES.index("carried over"), np.where(found.steps >= STEPS, 1, 0))
+    starts = np.concatenate([[0], np.cumsum(sizes[kept])])
+    coefficients = Coefficients(starts, problem.coefficients.columns)
+    variance, mean = found.variance, found.mean
+    if problem.known is not None:  # those without rows stay as they were
+        idle = (rows == 0)[problem.coefficients.entity]
+        mean = np.where(idle, problem.known.mean, mean)
+        variance = np.where(idle, problem.known.variance, variance)
+    ids, state = problem.ids.take(pa.array(kept)), state[kept].astype(np.int8)
+    coordinate.take(ids, coefficients, mean, variance, rows[kept], state, strength.astype(np.float32))
+
+
+def _measures(
+    coordinate: RandomEffect, problem: _Problem, found: Solution, strength: np.ndarray, rows: int
+) -> dict[str, float]:
+    """How many entities ended how, by rows of theirs; what decides the coefficients; how far labels tell anything."""
+    sizes, effect = coordinate.rows, coordinate.effect
+    precision = strength[effect.group[coordinate.coefficients.columns]]
+    freedom = float(np.clip(1 - precision * coordinate.variance, 0, 1).sum())
+    seen = np.bincount(problem.codes[problem.codes >= 0], minlength=len(problem.ids))
+    measured = {
+        "entities": float((sizes > 0).sum()),
+        "entities_below": float(((seen > 0) & (problem.grouping.rows == 0)).sum()),
+        "entities_not_converged": float((coordinate.state == 1).sum()),
+        "entities_carried": float((coordinate.state == 2).sum()),
+        "effective_degrees": freedom,
+        "complexity": 100 * math.sqrt(freedom / max(rows, 1)),
+        "constant_entities": _constant(problem),
+    }
+    for low, high in ((1, 10), (10, 100), (100, None)):
+        inside = (sizes >= low) & (sizes < (high or math.inf))
+        name = f"entities_{low}_to_{high - 1}_rows" if high else f"entities_from_{low}_rows"
+        if inside.any():
+            measured[name] = float(inside.sum())
+            measured[f"{name}_not_converged"] = float((inside & (coordinate.state == 1)).sum())
+    used = [*([0] if effect.intercept else []), *range(1, len(strength))]
+    return measured | {f"deviation_{effect.terms[k]}": float(strength[k] ** -0.5) for k in used}
+
+
+def _constant(problem: _Problem) -> float:
+    """Share of the entities with several rows all of whose labels are the same."""
+    codes, label = problem.codes, problem.targets.label
+    own = codes >= 0
+    count = np.bincount(codes[own], minlength=len(problem.ids))
+    positive = np.bincount(codes[own], label[own], len(problem.ids))
+    several = count > 1
+    return float(((positive == 0) | (positive == count))[several].mean()) if several.any() else 0.0
