@@ -18,6 +18,8 @@ from glmix_automl.errors import DataError, GlmixError
 from glmix_automl.layout import PACKAGE
 
 DRIVER_MEMORY = "4g"
+SPARK_OUTPUT = "GLMIX_SPARK_OUTPUT"
+"""Environment variable that shows what Spark itself writes to the terminal."""
 _RAISED = re.compile(
     r"^(?:\w+\.)*(\w+(?:Error|Exception|Interrupt)): (.+?)(?=\n\s*\n|\n\s+at |\nDriver stack|\Z)", re.M | re.S
 )
@@ -36,7 +38,7 @@ def session(name: str, master: str | None = None, driver_memory: str | None = No
     # Executors on this machine, and those of a like environment elsewhere, run the same Python.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(name)
-    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # not under spark-submit, which starts Python with its gateway
+    if not submitted():
         builder = builder.master(master or os.environ.get("MASTER", "local[*]"))
         builder = builder.config("spark.driver.memory", driver_memory or DRIVER_MEMORY)
         builder = builder.config("spark.ui.showConsoleProgress", "false").config("spark.ui.enabled", "false")
@@ -44,10 +46,40 @@ def session(name: str, master: str | None = None, driver_memory: str | None = No
         # Spark's default of 200 is for clusters: here its 200 x 200 small shuffle files cost more than the work.
         builder = builder.config("spark.sql.shuffle.partitions", str(8 * (os.cpu_count() or 1)))
         builder = builder.config("spark.shuffle.sort.bypassMergeThreshold", "1")
-    with translated("Spark cannot be started"):
+    with translated("Spark cannot be started"), _quiet():
         spark = builder.getOrCreate()
     _ship(spark.sparkContext)
     return spark
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Starts the Java machine in the block with a file for standard error, which it keeps: its banners, and warnings of
+    libraries that begin before any log level is set, tell a person nothing. What fails is raised in Python.
+
+    Does nothing under spark-submit, whose machine runs already, or with `GLMIX_SPARK_OUTPUT` in the environment.
+    """
+    if submitted() or os.environ.get(SPARK_OUTPUT):
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            file.seek(0)
+            os.write(kept, file.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def submitted() -> bool:
+    """Whether spark-submit started this process: it starts Python with its gateway."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
 def _ship(context: SparkContext) -> None:

@@ -7,7 +7,7 @@ out="${OUT:-build/quickstart}"
 
 echo "1/3 generating a members x items table with a known truth in $out/raw"
 "$automl" generate jymbii --rows 100000 --seed 1 --output "$out/raw" --overwrite
-echo "2/3 preparing it on Spark into $out/dataset"
+echo "2/3 preparing it into $out/dataset"
 "$automl" prepare conf/prepare/generated-jymbii.yaml --set root="$out/raw" --set output="$out/dataset" --overwrite
 echo "3/3 racing the strategies on Horovod workers; the study is $out/study"
 rm -rf "$out/study"

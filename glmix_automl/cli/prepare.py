@@ -1,4 +1,4 @@
-"""`glmix-automl prepare CONF`: turn raw tables into a dataset on Spark."""
+"""`glmix-automl prepare CONF`: turn raw tables into a dataset, here or on Spark."""
 
 import argparse
 
@@ -22,7 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prepares the dataset and prints what is in it."""
-    from glmix_automl.prepare.pipeline import load, prepare
+    from glmix_automl.prepare.pipeline import load, prepare, wants_spark
 
     recipe = load(options.conf, options.overrides)
     if options.check:
@@ -30,13 +30,16 @@ def run(options: argparse.Namespace) -> int:
         return 0
     from glmix_automl.prepare.report import read_report
     from glmix_automl.prepare.report_console import show
-    from glmix_automl.spark import session
+    from glmix_automl.spark import session, submitted
 
-    spark = session(f"prepare {recipe.name}", options.master, options.driver_memory)
-    prepare(spark, recipe, options.overwrite)
+    asked = options.master is not None or submitted()
+    spark = (
+        session(f"prepare {recipe.name}", options.master, options.driver_memory) if wants_spark(recipe, asked) else None
+    )
+    prepare(spark, recipe, options.overwrite, shown=True)
     show(read_report(spark, recipe.output), recipe.output)
     if options.explain:
         from glmix_automl.prepare.explain import explain, raw_rows
 
-        explain(*raw_rows(spark, recipe))
+        explain(*raw_rows(recipe.output))
     return 0

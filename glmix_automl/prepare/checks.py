@@ -13,6 +13,7 @@ from glmix_automl.prepare.history import names
 from glmix_automl.prepare.profile import TERMS, EntityProfile, Profile
 from glmix_automl.prepare.recipe import Checks
 from glmix_automl.prepare.stage import Declared, Staged
+from glmix_automl.prepare.tally import Fill, Tally
 from glmix_automl.schema import SPLITS, Bag, Feature, Numeric, Schema
 
 _DRIFT = 0.25  # the customary border of a population stability index between moderate and large shifts
@@ -66,7 +67,7 @@ class Report(Config):
 def checked(
     schema: Schema,
     found: Profile,
-    fill: Mapping[str, Mapping[str, Any]],
+    tally: Tally,
     places: Mapping[Declared, Staged],
 ) -> tuple[FeatureCheck, ...]:
     """The checks of every feature of the schema.
@@ -74,7 +75,7 @@ def checked(
     Args:
         schema: of the dataset.
         found: its profile.
-        fill: counts of the staged columns, as `staged_fill` gives them.
+        tally: counts of the staged columns.
         places: declared feature -> its staged column.
     """
     stage_of = {(p.source, p.kind, p.separator): p.name for p in places.values()}
@@ -82,15 +83,16 @@ def checked(
     for feature in schema.features:
         place = stage_of[feature.source, feature.kind, getattr(feature, "separator", None)]
         tables = {s: found.histograms[feature.name].of(s) for s in SPLITS}
-        there = {s: fill[s][f"{place}_there"] / fill[s]["rows"] for s in SPLITS}
+        fill = tally.fills[place]
+        there = {s: int(fill.there[i]) / int(tally.rows[i]) for i, s in enumerate(SPLITS)}
         result.append(
             FeatureCheck(
                 name=feature.name,
                 kind=feature.kind,
                 side=feature.side,
                 fill=there,
-                distinct=schema.size(feature) - 1 if isinstance(feature, Bag) else fill[SPLITS[0]][f"{place}_extra"],
-                unseen=_unseen(schema, feature, tables, fill, place),
+                distinct=schema.size(feature) - 1 if isinstance(feature, Bag) else fill.distinct,
+                unseen=_unseen(schema, feature, tables, fill),
                 cumulative=bool(_COUNTS.fullmatch(feature.source)),
                 psi=stability(tables[SPLITS[0]].sum(axis=0), tables[SPLITS[1]].sum(axis=0)),
                 auc=_alone(feature, tables, found),
@@ -151,20 +153,18 @@ def _unseen(
     schema: Schema,
     feature: Feature,
     tables: Mapping[str, npt.NDArray[np.int64]],
-    fill: Mapping[str, Mapping[str, Any]],
-    place: str,
+    fill: Fill,
 ) -> dict[str, float] | None:
     """Share of usable raw terms that got no id; None where every term has one (hashed) or there are none (numbers)."""
     if isinstance(feature, Numeric) or schema.vocabularies[feature.vocabulary].buckets is not None:
         return None
     result = {}
-    for split in SPLITS[1:]:  # whole splits: nothing of them was sampled away
-        counts = fill[split]
+    for number, split in list(enumerate(SPLITS))[1:]:  # whole splits: nothing of them was sampled away
         if isinstance(feature, Bag):
             # Terms repeated within a row were merged and so count as unseen; rare, and it errs on the side of warning.
-            usable, known = counts[f"{place}_extra"], int(tables[split].sum())
+            usable, known = int(fill.terms[number]), int(tables[split].sum())
         else:
-            usable, known = counts[f"{place}_there"], int(tables[split][:, 1:].sum())
+            usable, known = int(fill.there[number]), int(tables[split][:, 1:].sum())
         share = 1 - known / usable if usable else math.nan
         result[split] = 0.0 if math.isnan(share) else max(share, 0.0)
     return result

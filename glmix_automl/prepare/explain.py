@@ -4,20 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import SparkSession
+import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
 from glmix_automl.features import encode
-from glmix_automl.layout import SCHEMA
-from glmix_automl.prepare.pipeline import RECIPES
-from glmix_automl.prepare.recipe import Recipe
-from glmix_automl.prepare.run_settings import run_settings
-from glmix_automl.prepare.shards import read_split
-from glmix_automl.prepare.storage import Storage
-from glmix_automl.prepare.tables import column
+from glmix_automl.layout import RAW, SCHEMA, Folder
 from glmix_automl.schema import SPLITS, UID, Bag, Categorical, Numeric, Schema
-from glmix_automl.spark import translated
 
 ROWS = 10
 _TERMS = 6  # of a bag that are shown
@@ -46,22 +39,14 @@ def explain(schema: Schema, raw: pa.Table, uids: list[str], console: Console | N
         console.print(table)
 
 
-def raw_rows(spark: SparkSession, recipe: Recipe) -> tuple[Schema, pa.Table, list[str]]:
-    """The schema of a recipe's published dataset, the raw rows of its first training rows, and their uids.
-
-    The recipe's joins are computed anew, since a dataset keeps no raw columns.
-    """
-    storage = Storage(spark, recipe.output)
-    schema = Schema.model_validate_json(storage.read(SCHEMA))
-    with run_settings(spark), translated(f"raw rows of {recipe.name}"):
-        written = read_split(spark, schema, storage.uri, SPLITS[0]).select(UID).limit(ROWS).collect()
-        made = RECIPES[recipe.recipe][1](spark, recipe)
-        sources = dict.fromkeys(feature.source for feature in schema.features)
-        found = made.frame.where(column(made.uid).isin([row[0] for row in written]))
-        table = found.select(column(made.uid).alias(UID), *map(column, sources)).orderBy(UID).toArrow()
-        for cached in made.cached:
-            cached.unpersist()
-    return schema, table, table.column(0).to_pylist()
+def raw_rows(dataset: str) -> tuple[Schema, pa.Table, list[str]]:
+    """The schema of a published dataset, raw rows of its validation split as they lie beside it, and their uids."""
+    folder = Folder(dataset)
+    schema = Schema.model_validate_json(folder.read(SCHEMA))
+    name = f"{RAW}/{SPLITS[1]}"
+    with pq.ParquetFile(folder.filesystem.open_input_file(folder.path(f"{name}/{folder.files(name)[0]}"))) as file:
+        table = pa.Table.from_batches([next(file.iter_batches(ROWS))])
+    return schema, table, table.column(UID).to_pylist()
 
 
 def _title(feature: Numeric | Categorical | Bag) -> str:
@@ -93,6 +78,14 @@ def _id(number: int, terms: tuple[str, ...] | None) -> str:
 def _short(value: Any) -> str:
     if value is None:
         return "missing"
-    if isinstance(value, list) and len(value) > _TERMS:
-        return f"{', '.join(map(str, value[:_TERMS]))}, ... ({len(value)} terms)"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if not isinstance(value, list):
+        return str(value)
+    shown = [_term(term) for term in value[:_TERMS]]
+    return ", ".join(shown) + (f", ... ({len(value)} terms)" if len(value) > _TERMS else "")
+
+
+def _term(term: Any) -> str:
+    """A term as it is, or as it was staged: with its value, unless that is 1."""
+    if not isinstance(term, dict):
+        return str(term)
+    return str(term["term"]) if term["value"] == 1 else f"{term['term']}: {term['value']:.4g}"

@@ -1,97 +1,146 @@
 """Statistics and vocabularies fitted on training rows: declared features become a schema.
 
-Every number is the same in whatever order Spark adds the rows up: extremes are exact, sums are of integers, ranks are
-of a sample drawn by a hash of the row.
+Every number is the same in whatever order partitions are added up: extremes are exact, sums are of integers, ranks are
+of a sample drawn by a hash of the row (`tally`).
 """
 
 import math
-from collections.abc import Iterable
-from functools import reduce
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+import pyarrow as pa
 import pydantic
-from pyspark.sql import Column, DataFrame, Window
-from pyspark.sql import functions as F
 
 from glmix_automl.errors import ConfigError, DataError
 from glmix_automl.prepare.recipe import BagFeature, CategoricalFeature, Checks, NumericFeature
-from glmix_automl.prepare.rows import Rows
-from glmix_automl.prepare.split import share
-from glmix_automl.prepare.stage import UID, Declared, plan
-from glmix_automl.schema import Bag, Categorical, Feature, Numeric, Schema, Vocabulary
-from glmix_automl.seeds import derive
+from glmix_automl.prepare.stage import Declared, Staged
+from glmix_automl.prepare.tally import Tally, moments, vocabularies
+from glmix_automl.schema import Bag, Categorical, Entity, Feature, Numeric, Schema, Vocabulary
 
-_SAMPLE = 100_000  # rows that quantile knots are computed from; their standard error in rank is below 0.16 %
-_GRID = 2.0**31  # steps between the smallest and the largest value in which sums are counted
 _QUANTILE_SPREAD = 1 / math.sqrt(12)  # standard deviation of a uniform rank
+Sums = Mapping[tuple[str, str], tuple[int, int]]
 
 
-class Moments(NamedTuple):
-    """Of a staged column's usable values in train, after its transform."""
-
-    present: int
-    rows: int
-    mean: float
-    deviation: float
-
-
-def fitted(train: DataFrame, rows: Rows, name: str, checks: Checks, seed: int) -> tuple[Schema, list[str]]:
+def fitted(
+    name: str,
+    recipe: str,
+    features: Sequence[Declared],
+    places: Mapping[Declared, Staged],
+    entities: tuple[Entity, ...],
+    raw_types: Mapping[str, str],
+    found: Tally,
+    totals: Sums,
+    terms: Mapping[str, tuple[str, ...]],
+    checks: Checks,
+) -> tuple[Schema, list[str]]:
     """The schema of a dataset, and what its fitting gave reason to warn of.
 
     Args:
-        train: staged rows of the training split.
-        rows: what the staged columns are.
-        name: of the dataset.
+        name, recipe: of the dataset.
+        features: declared, with their sides.
+        places: feature -> its staged column.
+        entities: of the dataset.
+        raw_types: raw column -> Spark type.
+        found: numbers of all rows and sides.
+        totals: their sums, in a second pass.
+        terms: of each vocabulary, as `vocabulary_terms` gives them.
         checks: whether a feature without a value is an error.
-        seed: of the sample behind quantiles.
 
     Raises:
         DataError: no usable value of a feature in train (unless `checks` drops such features), no term of a
             vocabulary often enough.
-        ConfigError: features that share a vocabulary ask for different ones.
+        ConfigError: a feature and a missing-value indicator have one name.
     """
     warnings: list[str] = []
-    numerics = [f for f in rows.features if isinstance(f, NumericFeature)]
-    termed = [f for f in rows.features if not isinstance(f, NumericFeature)]
-    places = {feature: place.name for feature, place in plan(rows.features).items()}
-    moments = _moments(train, [(places[f], f.transform) for f in numerics])
-    total = next(iter(moments.values())).rows if moments else 0
-    knots = _knots(train, {f: places[f] for f in numerics if f.transform == "quantile"}, total, seed)
-    vocabularies, empty = _vocabularies(train, {f: places[f] for f in termed})
-    features: list[Feature] = []
-    for feature in rows.features:
-        if isinstance(feature, NumericFeature):
-            found = moments[places[feature], feature.transform]
-            made: list[Feature] = list(_numeric(feature, found, knots.get(feature, ()))) if found.present else []
-        else:
-            found = None
-            made = [] if feature.key in empty else [_termed(feature)]
-        if not made:
+    made: list[Feature] = []
+    for feature in features:
+        here = _made(feature, places[feature].name, found, totals, terms, warnings)
+        if not here:
             _refuse(feature, checks, warnings)
-        elif found is not None and found.deviation == 0 and found.present == found.rows:
-            warnings.append(f"feature {feature.column!r} has one value only in train")
-        features += made
-    if not features:
+        made += here
+    if not made:
         raise DataError("no feature has a usable value in train")
-    kept = {f.vocabulary for f in features if not isinstance(f, Numeric)}
+    kept = {f.vocabulary: f for f in made if not isinstance(f, Numeric)}
+    buckets = {f.key: f.buckets for f in features if not isinstance(f, NumericFeature)}
+    found_vocabularies = {
+        key: Vocabulary(terms=terms[key]) if buckets[key] is None else Vocabulary(buckets=buckets[key])
+        for key in sorted(kept)
+    }
+    sources = {f.source for f in made} | {e.source for e in entities}
     try:
         schema = Schema(
             name=name,
-            recipe=rows.recipe,  # type: ignore[arg-type]
-            features=tuple(features),
-            entities=rows.entities,
-            vocabularies={key: value for key, value in sorted(vocabularies.items()) if key in kept},
-            raw_types=_raw_types(rows, {f.source for f in features}),
+            recipe=recipe,  # type: ignore[arg-type]
+            features=tuple(made),
+            entities=entities,
+            vocabularies=found_vocabularies,
+            raw_types={name: kind for name, kind in raw_types.items() if name in sources},
         )
     except pydantic.ValidationError as error:  # a missing-value indicator may take the name of another feature
         raise ConfigError(f"{error.errors()[0]['msg']}: give one of the features another `name`") from error
     return schema, warnings
 
 
-def _raw_types(rows: Rows, sources: set[str]) -> dict[str, str]:
-    wanted = sources | {e.source for e in rows.entities}
-    return {f.name: f.dataType.simpleString() for f in rows.frame.schema if f.name in wanted}
+def limits(features: Sequence[Declared]) -> tuple[list[str], list[int], list[int]]:
+    """Vocabularies by number, and of each: occurrences that a term needs, and how many terms are kept.
+
+    Of a hashed vocabulary one term is kept, to see that there is one.
+
+    Raises:
+        ConfigError: features that share a vocabulary ask for different ones.
+    """
+    users = vocabularies(features)
+    for key, sharing in users.items():
+        first = sharing[0]
+        if any(
+            (f.min_count, f.max_size, f.buckets) != (first.min_count, first.max_size, first.buckets) for f in sharing
+        ):
+            raise ConfigError(
+                f"vocabulary {key!r}: {', '.join(f.column for f in sharing)} share it, "
+                "so their min_count, max_size and buckets must be the same"
+            )
+    least = [1 if f[0].buckets is not None else f[0].min_count for f in users.values()]
+    most = [1 if f[0].buckets is not None else f[0].max_size for f in users.values()]
+    return list(users), least, most
+
+
+def vocabulary_terms(
+    keys: Sequence[str], most: Sequence[int], found: Sequence[pa.Table | None]
+) -> dict[str, tuple[str, ...]]:
+    """Terms by falling count, equal counts by text, from the common terms of each partition."""
+    tables = [t for t in found if t is not None]
+    result: dict[str, tuple[str, ...]] = dict.fromkeys(keys, ())
+    if not tables:
+        return result
+    every = pa.concat_tables(tables).sort_by([("vocabulary", "ascending"), ("n", "descending"), ("term", "ascending")])
+    number = every["vocabulary"].to_numpy()
+    for place, key in enumerate(keys):
+        begin, end = np.searchsorted(number, [place, place + 1])
+        result[key] = tuple(every["term"].slice(begin, min(end - begin, most[place])).to_pylist())
+    return result
+
+
+def _made(
+    feature: Declared,
+    place: str,
+    found: Tally,
+    totals: Sums,
+    terms: Mapping[str, tuple[str, ...]],
+    warnings: list[str],
+) -> list[Feature]:
+    """The columns of a feature; none where train has no value of it."""
+    if not isinstance(feature, NumericFeature):
+        return [_termed(feature)] if terms[feature.key] else []
+    values = found.ranges[place, feature.transform]
+    if not values.present:
+        return []
+    mean, deviation = moments(values, totals[place, feature.transform])
+    whole = values.present == int(found.rows[0])
+    if deviation == 0 and whole:
+        warnings.append(f"feature {feature.column!r} has one value only in train")
+    sample = np.concatenate(found.samples.get(place, [np.empty(0)]))
+    knots = tuple(np.quantile(sample, np.linspace(0, 1, feature.knots)).tolist()) if len(sample) else ()
+    return list(_numeric(feature, mean, deviation, whole, knots if feature.transform == "quantile" else ()))
 
 
 def _refuse(feature: Declared, checks: Checks, warnings: list[str]) -> None:
@@ -102,68 +151,19 @@ def _refuse(feature: Declared, checks: Checks, warnings: list[str]) -> None:
     warnings.append(f"{message}: left out")
 
 
-def _moments(train: DataFrame, wanted: list[tuple[str, str]]) -> dict[tuple[str, str], Moments]:
-    """Mean and standard deviation by (staged column, transform), in two passes over the training rows.
-
-    The first finds the range; the second counts each value and its square in whole steps of 2^-31 of the range, so that
-    the sums are exact.
-    """
-    wanted = list(dict.fromkeys(wanted))
-    if not wanted:
-        return {}
-    curves = [_curved(F.col(name), transform) for name, transform in wanted]
-    first = train.agg(F.count(F.lit(1)), *(a for c in curves for a in (F.count(c), F.min(c), F.max(c)))).first()
-    assert first is not None, "an aggregate has a row"
-    ranges = [(first[1 + 3 * i], first[2 + 3 * i] or 0.0, first[3 + 3 * i] or 0.0) for i in range(len(wanted))]
-    sums: list[Column] = []
-    for curve, (_, low, high) in zip(curves, ranges, strict=True):
-        unit = (curve - F.lit(low)) / F.lit(high - low if high > low else 1.0)
-        sums += [F.sum(F.rint(u * _GRID).cast("bigint")) for u in (unit, unit * unit)]
-    second = train.agg(*sums).first()
-    assert second is not None, "an aggregate has a row"
-    result = {}
-    for i, (key, (present, low, high)) in enumerate(zip(wanted, ranges, strict=True)):
-        mean, square = ((second[2 * i + k] or 0) / _GRID / max(present, 1) for k in (0, 1))
-        deviation = math.sqrt(max(square - mean * mean, 0.0)) * (high - low)
-        result[key] = Moments(present, first[0], low + mean * (high - low), deviation)
-    return result
-
-
-def _curved(value: Column, transform: str) -> Column:
-    return F.signum(value) * F.log1p(F.abs(value)) if transform == "log" else value
-
-
-def _knots(
-    train: DataFrame, places: dict[NumericFeature, str], rows: int, seed: int
-) -> dict[NumericFeature, tuple[float, ...]]:
-    """Values at equal distances in rank, from a sample of the rows that passes through the driver."""
-    if not places:
-        return {}
-    columns = sorted(set(places.values()))
-    drawn = train.where(share(UID, derive(seed, "knots")) < _SAMPLE / rows) if rows > _SAMPLE else train
-    sample = {c: [] for c in columns}  # type: dict[str, list[float]]
-    for row in drawn.select(*columns).toLocalIterator():
-        for name, value in zip(columns, row, strict=True):
-            if value is not None:
-                sample[name].append(value)
-    return {
-        feature: tuple(np.quantile(sample[name], np.linspace(0, 1, feature.knots)).tolist())
-        for feature, name in places.items()
-        if sample[name]
-    }
-
-
-def _numeric(feature: NumericFeature, found: Moments, knots: tuple[float, ...]) -> Iterable[Numeric]:
+def _numeric(
+    feature: NumericFeature, mean: float, deviation: float, whole: bool, knots: tuple[float, ...]
+) -> Iterable[Numeric]:
     side = feature.side or "context"
     center, scale, transform = 0.0, 1.0, feature.transform
     if transform in ("standardise", "log"):
-        scale = found.deviation if found.deviation > 0 else 1.0
-        center = found.mean
+        scale = deviation if deviation > 0 else 1.0
+        center = mean
     elif transform == "quantile" and knots:
         center, scale = 0.5, _QUANTILE_SPREAD
     curve = "identity" if transform == "standardise" or (transform == "quantile" and not knots) else transform
     # `identity` is filled with the mean as well, whatever that is.
-    fill = found.mean if transform == "identity" else 0.0
+    fill = mean if transform == "identity" else 0.0
     yield Numeric(
         name=feature.column,
         source=feature.source,
@@ -174,7 +174,7 @@ def _numeric(feature: NumericFeature, found: Moments, knots: tuple[float, ...]) 
         fill=fill,
         knots=knots,
     )
-    if feature.missing == "always" or (feature.missing == "auto" and found.present < found.rows):
+    if feature.missing == "always" or (feature.missing == "auto" and not whole):
         yield Numeric(name=f"{feature.column}_missing", source=feature.source, side=side, transform="missing")
 
 
@@ -190,57 +190,3 @@ def _termed(feature: CategoricalFeature | BagFeature) -> Categorical | Bag:
         weighted=feature.weighted,
         separator=feature.separator,
     )
-
-
-def _vocabularies(
-    train: DataFrame, places: dict[CategoricalFeature | BagFeature, str]
-) -> tuple[dict[str, Vocabulary], set[str]]:
-    """Vocabularies by key, and the keys of those that stayed empty."""
-    users: dict[str, list[CategoricalFeature | BagFeature]] = {}
-    for feature in places:
-        users.setdefault(feature.key, []).append(feature)
-    for key, features in users.items():
-        first = features[0]
-        if any(
-            (f.min_count, f.max_size, f.buckets) != (first.min_count, first.max_size, first.buckets) for f in features
-        ):
-            raise ConfigError(
-                f"vocabulary {key!r}: {', '.join(f.column for f in features)} share it, "
-                "so their min_count, max_size and buckets must be the same"
-            )
-    terms = _terms(train, {key: (f[0], sorted({(places[x], x.kind) for x in f})) for key, f in users.items()})
-    found = {
-        key: Vocabulary(terms=tuple(terms[key])) if f[0].buckets is None else Vocabulary(buckets=f[0].buckets)
-        for key, f in users.items()
-        if terms[key]
-    }
-    return found, set(users) - set(found)
-
-
-def _terms(
-    train: DataFrame, wanted: dict[str, tuple[CategoricalFeature | BagFeature, list[tuple[str, str]]]]
-) -> dict[str, list[str]]:
-    """Terms by falling count, equal counts by text; for a hashed vocabulary any one term, to see that there is one.
-
-    One job over all vocabularies; what reaches the driver is what the schema keeps.
-    """
-    result: dict[str, list[str]] = {key: [] for key in wanted}
-    if not wanted:
-        return result
-    parts, most = [], F.lit(0)
-    for number, (feature, columns) in enumerate(wanted.values()):
-        hashed = feature.buckets is not None
-        for name, kind in columns:
-            term = F.explode(f"{name}.term") if kind == "bag" else F.col(name)
-            part = train.select(F.lit(number).alias("key"), term.alias("term")).where("term is not null")
-            parts.append(part.limit(1) if hashed else part)
-        most = F.when(F.col("key") == number, 1 if hashed else feature.max_size).otherwise(most)
-    counts = reduce(DataFrame.unionAll, parts).groupBy("key", "term").agg(F.count(F.lit(1)).alias("n"))
-    least = [1 if feature.buckets is not None else feature.min_count for feature, _ in wanted.values()]
-    enough = counts.where(F.col("n") >= F.element_at(F.array(*map(F.lit, least)), F.col("key") + 1))
-    place = F.row_number().over(Window.partitionBy("key").orderBy(F.desc("n"), "term"))
-    kept = enough.withColumn("place", place).where(F.col("place") <= most)
-    keys = list(wanted)
-    for number, term, _ in sorted(kept.select("key", "term", "place").collect(), key=lambda row: (row[0], row[2])):
-        result[keys[number]].append(term)
-    return result

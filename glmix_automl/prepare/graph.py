@@ -113,6 +113,7 @@ def rows(spark: SparkSession, recipe: Graph) -> Rows:
         features=declared(of_nodes, recipe.columns, recipe.edges.directed),
         counts=counts,
         remarks=remarks,
+        size=counts["positives chosen"] * (1 + recipe.candidates.negatives),
     )
 
 

@@ -1,27 +1,37 @@
-"""As-of history: what was known of a key (a member, an item, a member and a genre) before each row.
+"""History features: the past of a member, an item, an attribute of items, and a member with an attribute.
 
 For each row and key: how many rows of the key lie strictly before the row's time, how many of them are positive, and
-when the last one was. Rows of one moment do not see each other, and no row sees itself. Labels of the past count,
-whatever split they are in, as they would at serving time.
+when the last one was (`as_of`). Labels of the past count, whatever split they are in, as they would at serving time.
 
-Computed by window functions over (key, time), so a key's rows are sorted in one task. What would make that task too
-large is cut: keys of more than `heavy_rows` rows are computed in spans of time whose sums are carried over from span to
-span. The result is the same to the last bit; one task then sorts about `heavy_rows` rows of a key at most, unless more
-of them lie in one span (spans are of equal time, and a single moment cannot be cut).
+Rows lie with their member (see `stage`), so the past of members is at hand. What is known of an item is found where the
+item's rows lie together: they are sent there by a hash of the item, and the answers come back to the row's place; those
+of attribute values go by a hash of the value. A key that most rows have is read in blocks of time with carried state.
+Keys are 64-bit hashes of their text: two of a hundred million keys share one with odds of 1 in 4,000.
 """
 
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pydantic
-from pyspark.sql import Column, DataFrame, Window, WindowSpec
-from pyspark.sql import functions as F
 
 from glmix_automl.config import Config
-from glmix_automl.prepare.tables import column, split_terms
+from glmix_automl.layout import Folder
+from glmix_automl.prepare.as_of import NEVER, Count, Last, State, Total, as_of
+from glmix_automl.prepare.exchange import Ints, Spread, in_blocks, read_part, spread
+from glmix_automl.prepare.row_hash import row_hashes
 
-UID, MEMBER, ITEM = "_glmix_uid", "_glmix_member", "_glmix_item"
-TIME, LABEL = "_glmix_time", "_glmix_label"  # bigint microseconds; integer 0 or 1
-_SPAN, _PRIOR, _TERM, _DAY = "_glmix_span", "_glmix_prior", "_glmix_term", "_glmix_day"
-_SEEN = ("n", "positives", "last")
-_DAY_MICROS = 86_400 * 10**6
+ACCUMULATORS = (Count(), Total("label"), Last())
+DAY = 86_400 * 10**6
+HISTORY = "history"
+"""Folder in the dataset: what is known of every key at the end of the data, Parquet by kind of key."""
+_KEPT = ("n", "label", "last")
 
 
 class Attribute(Config):
@@ -51,7 +61,7 @@ class History(Config):
     """Response rates are (positives + smoothing x prior) / (rows + smoothing); the prior is the response rate of all
     rows up to the end of the day (UTC) before the row's."""
     heavy_rows: int = pydantic.Field(default=1_000_000, ge=1)
-    """Rows of a key above which it is computed in spans of time."""
+    """Rows of one hash of keys above which they are read in blocks of time."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -60,153 +70,345 @@ class History(Config):
         return (*single, *(k for a in self.attributes for k in (a.key, f"member_{a.key}")))
 
 
+@dataclass(frozen=True)
+class Priors:
+    """The response rate of all rows before each day, by Laplace's rule (the first day has 1/2).
+
+    Attributes:
+        days: [days], numbers of days since the epoch, ascending.
+        rates: [days].
+    """
+
+    days: Ints
+    rates: npt.NDArray[np.float64]
+
+    @staticmethod
+    def of(counts: Mapping[int, tuple[int, int]]) -> "Priors":
+        """From rows and positives by day."""
+        days = sorted(counts)
+        n = np.array([counts[d][0] for d in days], np.int64)
+        positives = np.array([counts[d][1] for d in days], np.int64)
+        before, positives_before = np.cumsum(n) - n, np.cumsum(positives) - positives
+        return Priors(np.array(days, np.int64), (positives_before + 1) / (before + 2))
+
+    def at(self, times: Ints) -> npt.NDArray[np.float64]:
+        """[rows], the prior of each time's day."""
+        return self.rates[np.searchsorted(self.days, times // DAY)]
+
+
 def names(key: str) -> tuple[str, str, str]:
     """The feature columns of a key: rows before, smoothed response rate, seconds since the last."""
     return f"past_{key}_count", f"past_{key}_rate", f"past_{key}_seconds"
 
 
-def with_history(events: DataFrame, wanted: History, base: DataFrame, rows: int) -> DataFrame:
-    """The events with the columns `names` of each key: counts bigint, rates double, seconds double (null where there is
-    no past). All are null for an item without a value of the attribute.
+def keys_of(texts: pa.Array | pa.ChunkedArray, seed: int | None = None) -> Ints:
+    """A number per id or value, the same wherever it is computed."""
+    return row_hashes([texts], seed).view(np.int64)
+
+
+def values_of(raw: pa.Array | pa.ChunkedArray, attribute: Attribute) -> pa.Array:
+    """An item's values of an attribute: list<string> [items], distinct, in text order, at most `max_values`.
 
     Args:
-        events: columns `UID`, `MEMBER`, `ITEM`, `TIME`, `LABEL`, the attributes' raw columns, and any others, kept.
-        wanted: which features.
-        base: the same rows in a form that is cheap to read again; totals of heavy keys and priors come from it.
-        rows: how many there are at most.
+        raw: text, or a list of text.
+        attribute: how to read it.
     """
-    limit = wanted.heavy_rows if rows > wanted.heavy_rows else None
-    frame = events.withColumn(_DAY, F.floor(F.col(TIME) / F.lit(_DAY_MICROS)))
-    frame = frame.join(F.broadcast(_priors(base)), _DAY, "left").drop(_DAY)
-    for key, place in (("member", MEMBER), ("item", ITEM)):
-        if getattr(wanted, key):
-            frame = _described(as_of(frame, [place], base, limit), key, wanted.smoothing)
-    for attribute in wanted.attributes:
-        frame = _with_attribute(frame, attribute, base, wanted.smoothing, limit)
-    return frame.drop(_PRIOR)
-
-
-def as_of(frame: DataFrame, keys: list[str], base: DataFrame, heavy_rows: int | None) -> DataFrame:
-    """The frame with columns n, positives and last (microseconds, or null) of the strictly earlier rows of its key.
-
-    Args:
-        frame: has `keys` (no nulls), `TIME` and `LABEL`.
-        keys: columns that make the key.
-        base: the frame's rows (those columns suffice), cheap to read.
-        heavy_rows: above how many rows a key is cut into spans; None where no key can have as many.
-    """
-    whole = Window.partitionBy(*keys).orderBy(TIME).rangeBetween(Window.unboundedPreceding, -1)
-    if heavy_rows is None:
-        return _seen(frame, whole)
-    heavy = (
-        base.groupBy(*keys)
-        .agg(F.count(F.lit(1)).alias("rows"), F.min(TIME).alias("first"), F.max(TIME).alias("end"))
-        .where(F.col("rows") > heavy_rows)
-    )
-    if heavy.isEmpty():
-        return _seen(frame, whole)
-    spanned = _spanned(frame, heavy, keys, heavy_rows)
-    within = Window.partitionBy(*keys, _SPAN).orderBy(TIME).rangeBetween(Window.unboundedPreceding, -1)
-    before = _carried(_spanned(base, heavy, keys, heavy_rows), keys)
-    joined = _seen(spanned, within).join(F.broadcast(before), [*keys, _SPAN], "left")
-    return joined.withColumns(
-        {
-            "n": F.col("n") + F.coalesce(F.col("n_before"), F.lit(0)),
-            "positives": F.col("positives") + F.coalesce(F.col("positives_before"), F.lit(0)),
-            "last": F.coalesce(F.col("last"), F.col("last_before")),
-        }
-    ).drop(_SPAN, *(f"{s}_before" for s in _SEEN))
-
-
-def _seen(frame: DataFrame, within: WindowSpec) -> DataFrame:
-    return frame.withColumns(
-        {
-            "n": F.count(F.lit(1)).over(within),
-            "positives": F.coalesce(F.sum(LABEL).over(within), F.lit(0)).cast("bigint"),
-            "last": F.max(TIME).over(within),
-        }
-    )
-
-
-def _spanned(frame: DataFrame, heavy: DataFrame, keys: list[str], heavy_rows: int) -> DataFrame:
-    """The frame with the number of each row's span: 0 for keys that are not heavy, -1 for none."""
-    parts = F.ceil(F.col("rows") / F.lit(heavy_rows))
-    width = F.ceil((F.col("end") - F.col("first") + 1) / parts)
-    span = F.floor((F.col(TIME) - F.col("first")) / width).cast("bigint")
-    joined = frame.join(F.broadcast(heavy), keys, "left")
-    return joined.withColumn(_SPAN, F.coalesce(span, F.lit(-1))).drop("rows", "first", "end")
-
-
-def _carried(spanned: DataFrame, keys: list[str]) -> DataFrame:
-    """What lies before each span of the heavy keys; a small table, a few rows per `heavy_rows` rows."""
-    totals = (
-        spanned.where(F.col(_SPAN) >= 0)
-        .groupBy(*keys, _SPAN)
-        .agg(F.count(F.lit(1)).alias("n"), F.sum(LABEL).alias("positives"), F.max(TIME).alias("last"))
-    )
-    earlier = Window.partitionBy(*keys).orderBy(_SPAN).rowsBetween(Window.unboundedPreceding, -1)
-    carried = {
-        "n_before": F.sum("n").over(earlier),
-        "positives_before": F.sum("positives").over(earlier),
-        "last_before": F.max("last").over(earlier),
-    }
-    return totals.withColumns(carried).select(*keys, _SPAN, *carried)
-
-
-def _priors(base: DataFrame) -> DataFrame:
-    """Day -> response rate of all rows before it, by Laplace's rule (the first day has 1/2); one row per day."""
-    days = base.groupBy(F.floor(F.col(TIME) / F.lit(_DAY_MICROS)).alias(_DAY)).agg(
-        F.count(F.lit(1)).alias("n"), F.sum(LABEL).alias("positives")
-    )
-    # One partition on purpose: this is a table of days.
-    earlier = Window.partitionBy(F.lit(0)).orderBy(_DAY).rowsBetween(Window.unboundedPreceding, -1)
-    n, positives = (F.coalesce(F.sum(c).over(earlier), F.lit(0)) for c in ("n", "positives"))
-    return days.select(_DAY, ((positives + 1) / (n + 2)).alias(_PRIOR))
-
-
-def _described(frame: DataFrame, key: str, smoothing: float) -> DataFrame:
-    """Replaces n, positives and last by the key's feature columns."""
-    count, rate, seconds = names(key)
-    smoothed = (F.col("positives") + F.lit(smoothing) * F.col(_PRIOR)) / (F.col("n") + F.lit(smoothing))
-    since = (F.col(TIME) - F.col("last")) / F.lit(1e6)
-    return frame.withColumns({count: F.col("n"), rate: smoothed, seconds: since}).drop(*_SEEN)
-
-
-def _with_attribute(
-    frame: DataFrame, attribute: Attribute, base: DataFrame, smoothing: float, limit: int | None
-) -> DataFrame:
-    """The features of an attribute and of the member's past with it, summed over an item's values.
-
-    A row becomes one row per value of its item, at most `max_values`, with the five columns that matter, and is put
-    together again by its uid.
-    """
-    columns = [UID, MEMBER, TIME, LABEL]
-    values = _values(frame, attribute)
-    single = frame.select(*columns, F.explode(values).alias(_TERM))
-    single_base = base.select(MEMBER, TIME, LABEL, F.explode(_values(base, attribute)).alias(_TERM))
-    found = []
-    for name, keys in ((attribute.key, [_TERM]), (f"member_{attribute.key}", [MEMBER, _TERM])):
-        single = as_of(single, keys, single_base, limit)
-        parts = {f"{name}_{s}": s for s in _SEEN}
-        single = single.withColumnsRenamed({old: new for new, old in parts.items()})
-        found += [F.sum(f"{name}_n"), F.sum(f"{name}_positives"), F.max(f"{name}_last")]
-    keys_of = (attribute.key, f"member_{attribute.key}")
-    labelled = [f.alias(f"{k}_{s}") for f, (k, s) in zip(found, [(k, s) for k in keys_of for s in _SEEN], strict=True)]
-    together = single.groupBy(UID).agg(*labelled)
-    frame = frame.join(together, UID, "left")
-    for key in keys_of:
-        frame = _described(frame.withColumnsRenamed({f"{key}_{s}": s for s in _SEEN}), key, smoothing)
-    return frame
-
-
-def _values(frame: DataFrame, attribute: Attribute) -> Column:
-    """The item's distinct values as an array of text, without nulls, at most `max_values`."""
-    raw, kind = column(attribute.column), frame.schema[attribute.column].dataType.typeName()
-    if kind == "array":
-        values = F.transform(raw, lambda v: v.cast("string"))
-    elif attribute.separator is not None:
-        values = split_terms(raw.cast("string"), attribute.separator)
+    array = raw.combine_chunks() if isinstance(raw, pa.ChunkedArray) else raw
+    if attribute.separator is not None and not pa.types.is_list(array.type):
+        array = pc.split_pattern(array.cast(pa.string()), attribute.separator)
+        rows, texts = pc.list_parent_indices(array), pc.utf8_trim(array.flatten(), " ")
+    elif pa.types.is_list(array.type):
+        rows, texts = pc.list_parent_indices(array), array.flatten().cast(pa.string())
     else:
-        values = F.array(raw.cast("string"))
-    values = F.filter(values, lambda v: v.isNotNull() & (v != ""))
-    return F.slice(F.array_sort(F.array_distinct(values)), 1, attribute.max_values)
+        rows, texts = pa.array(np.arange(len(array))), array.cast(pa.string())
+    pairs = pa.table({"row": rows.cast(pa.int64()), "text": texts})
+    pairs = pairs.filter(pc.fill_null(pc.not_equal(pairs["text"], ""), False)).group_by(["row", "text"]).aggregate([])
+    pairs = pairs.sort_by([("row", "ascending"), ("text", "ascending")])
+    row = pairs["row"].to_numpy()
+    place = np.arange(len(row)) - np.searchsorted(row, row)
+    pairs, row = pairs.filter(pa.array(place < attribute.max_values)), row[place < attribute.max_values]
+    ends = np.cumsum(np.bincount(row, minlength=len(array)))
+    offsets = pa.array(np.concatenate([[0], ends]).astype(np.int32))
+    return pa.ListArray.from_arrays(offsets, pairs["text"].combine_chunks().cast(pa.string()))
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a step of history wrote: answers by the place of the row, questions about values, names of keys."""
+
+    answers: tuple[Spread, ...]
+    questions: tuple[Spread, ...] = ()
+    values: tuple[Spread, ...] = ()
+
+
+def items_step(
+    folder: str, parts: int, wanted: History, asked: Sequence[Spread], items: Sequence[Spread], out: str, part: int
+) -> Answered:
+    """The past of the items of one partition, and the attribute values of each row's item.
+
+    Args:
+        folder: URI of intermediate files.
+        parts: of every exchange.
+        wanted: which features.
+        asked: rows by item: `key`, `id`, `time`, `label`, `origin` (partition) and `place`; a file for each of `stage`.
+        items: items by id: `key`, and `a0`, ... (values of attributes, lists of text).
+        out: URI of the dataset's folder.
+        part: the partition.
+    """
+    table, _ = read_part(folder, list(items), part)
+    value_lists = [_Values(table, number, a) for number, a in enumerate(wanted.attributes)]
+    answers, questions, state, ids = [], [], State(), Names()
+    for rows, file in in_blocks(folder, list(asked), part, "time", wanted.heavy_rows):
+        key, time, label = (rows[c].to_numpy() for c in ("key", "time", "label"))
+        found: dict[str, Any] = {}
+        if wanted.item:
+            found, state = as_of(key, time, {"label": label.astype(np.int64)}, ACCUMULATORS, state)
+            ids.add(key, rows["id"])
+        columns: dict[str, Any] = {"file": file, "place": rows["place"].to_numpy(), **found}
+        origin = rows["origin"].to_numpy()
+        for number, values in enumerate(value_lists):
+            ends, row, value = values.of(key)
+            offsets = pa.array(np.concatenate([[0], ends]).astype(np.int32))
+            columns[f"a{number}"] = pa.ListArray.from_arrays(offsets, pa.array(value))
+            question = pa.table(
+                {
+                    "key": value,
+                    "time": time[row],
+                    "label": label[row],
+                    "origin": origin[row],
+                    "file": columns["file"][row],
+                    "place": columns["place"][row],
+                    "attribute": np.full(len(row), number, np.int8),
+                }
+            )
+            questions.append(spread(folder, question, _part(value, parts), parts)[0])
+        answers.append(spread(folder, pa.table(columns), origin, parts)[0])
+    if wanted.item and len(state.keys):
+        _write_state(out, "item", part, {"item": ids.of(state.keys)}, state)
+    named = [v.named() for v in value_lists if v.known]
+    spreads = [spread(folder, t, _part(t["key"].to_numpy(), parts), parts)[0] for t in named]
+    return Answered(tuple(answers), tuple(questions), tuple(spreads))
+
+
+def attributes_step(
+    folder: str, parts: int, wanted: History, asked: Sequence[Spread], values: Sequence[Spread], out: str, part: int
+) -> Answered:
+    """The past of the attribute values of one partition.
+
+    Args:
+        folder, parts, wanted, out, part: as of `items_step`.
+        asked: questions of `items_step`.
+        values: its names of values.
+    """
+    answers, state = [], State()
+    for rows, _ in in_blocks(folder, list(asked), part, "time", wanted.heavy_rows):
+        key, time = rows["key"].to_numpy(), rows["time"].to_numpy()
+        found, state = as_of(key, time, {"label": rows["label"].to_numpy().astype(np.int64)}, ACCUMULATORS, state)
+        columns = {**{c: rows[c] for c in ("file", "place", "attribute")}, **found}
+        answers.append(spread(folder, pa.table(columns), rows["origin"].to_numpy(), parts)[0])
+    table, _ = read_part(folder, list(values), part)
+    if table is not None and len(state.keys):
+        named = Names()
+        named.add(table["key"].to_numpy(), table["value"])
+        number = dict(zip(table["key"].to_pylist(), table["attribute"].to_pylist(), strict=True))
+        attribute = np.array([number[k] for k in state.keys.tolist()])
+        for place, each in enumerate(wanted.attributes):
+            here = attribute == place
+            part_state = State(state.keys[here], {n: c[here] for n, c in state.columns.items()})
+            key_columns = {"key": part_state.keys, "value": named.of(part_state.keys)}
+            _write_state(out, each.key, part, key_columns, part_state)
+    return Answered(tuple(answers))
+
+
+class Past:
+    """The history columns of the rows of one partition, from the answers that came to it."""
+
+    def __init__(self, wanted: History, priors: Priors, rows: pa.Table, bases: Ints) -> None:
+        """For rows with columns `key` (of the member), `e0`, `time`, `label`; `bases` says where each file's begin."""
+        self._wanted = wanted
+        self._bases = bases
+        self._member = rows["key"].to_numpy()
+        self._ids = rows["e0"]
+        self._time = rows["time"].to_numpy()
+        self._label = rows["label"].to_numpy().astype(np.int64)
+        self._prior = priors.at(self._time) if len(self._time) else np.empty(0)
+        self._columns: dict[str, pa.Array] = {}
+
+    def columns(self, items: pa.Table | None, attributes: pa.Table | None, out: str, part: int) -> dict[str, pa.Array]:
+        """The columns `names` of each key: counts and rates null for an item without a value of the attribute, seconds
+        null where there is no past.
+
+        Args:
+            items: answers of `items_step` for this partition.
+            attributes: answers of `attributes_step`.
+            out: URI of the dataset's folder, for the state at the end.
+            part: the partition.
+        """
+        rows = len(self._time)
+        if self._wanted.member:
+            found, state = as_of(self._member, self._time, {"label": self._label}, ACCUMULATORS)
+            self._describe("member", found)
+            ids = Names()
+            ids.add(self._member, self._ids)
+            _write_state(out, "member", part, {"member": ids.of(state.keys)}, state)
+        if items is not None:
+            at = self._places(items)
+            if self._wanted.item:
+                self._describe("item", {n: _scattered(items[n].to_numpy(), at, rows) for n in _KEPT})
+            for number, attribute in enumerate(self._wanted.attributes):
+                self._attribute(number, attribute, items, at, attributes, out, part)
+        return self._columns
+
+    def _attribute(
+        self,
+        number: int,
+        attribute: Attribute,
+        items: pa.Table,
+        at: Ints,
+        answers: pa.Table | None,
+        out: str,
+        part: int,
+    ) -> None:
+        lists = items[f"a{number}"].combine_chunks()
+        row = at[pc.list_parent_indices(lists).to_numpy(zero_copy_only=False)]
+        value = lists.flatten().to_numpy(zero_copy_only=False)
+        has = np.bincount(row, minlength=len(self._time)) > 0
+        if answers is not None:
+            here = answers.filter(pc.equal(answers["attribute"], number))
+            of_values = {n: here[n].to_numpy() for n in _KEPT}
+            self._describe(attribute.key, _summed(of_values, self._places(here), len(self._time)), has)
+        both = _mixed(self._member[row], value)
+        found, state = as_of(both, self._time[row], {"label": self._label[row]}, ACCUMULATORS)
+        self._describe(f"member_{attribute.key}", _summed(found, row, len(self._time)), has)
+        first = _first(both, state.keys)
+        key_columns = {"member": self._ids.take(pa.array(row[first])), "key": value[first]}
+        _write_state(out, f"member_{attribute.key}", part, key_columns, state)
+
+    def _places(self, answers: pa.Table) -> Ints:
+        """The row that each answer is for."""
+        return self._bases[answers["file"].to_numpy()] + answers["place"].to_numpy()
+
+    def _describe(self, key: str, found: Mapping[str, Any], has: npt.NDArray[np.bool_] | None = None) -> None:
+        count, rate, seconds = names(key)
+        n, positives, last = (found[k] for k in _KEPT)
+        none = np.zeros(len(n), bool) if has is None else ~has
+        smoothing = self._wanted.smoothing
+        self._columns[count] = pa.array(n.astype(np.float64), mask=none)
+        self._columns[rate] = pa.array((positives + smoothing * self._prior) / (n + smoothing), mask=none)
+        never = none | (last == NEVER)
+        since = (self._time - np.where(never, self._time, last)) / 1e6
+        self._columns[seconds] = pa.array(since, mask=never)
+
+
+class Names:
+    """Texts of keys, each kept once."""
+
+    def __init__(self) -> None:
+        self._keys = np.empty(0, np.int64)
+        self._texts: list[pa.Array] = []
+
+    def add(self, keys: Ints, texts: pa.Array | pa.ChunkedArray) -> None:
+        """Takes in the texts of keys that are new."""
+        unique, first = np.unique(keys, return_index=True)
+        new = ~np.isin(unique, self._keys)
+        taken = texts.take(pa.array(first[new]))
+        self._texts.append(taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken)
+        self._keys = np.concatenate([self._keys, unique[new]])
+
+    def of(self, keys: Ints) -> pa.Array:
+        """The texts of known keys: [keys]."""
+        return pa.chunked_array(self._texts).take(pa.array(_first(self._keys, keys))).combine_chunks()
+
+
+class _Values:
+    """Attribute values of items, by the items' keys."""
+
+    def __init__(self, items: pa.Table | None, number: int, attribute: Attribute) -> None:
+        self.known = items is not None and items.num_rows > 0
+        self._number = number
+        if items is None or not self.known:
+            return
+        lists = items[f"a{number}"].combine_chunks()
+        keys = items["key"].to_numpy()
+        self._order = np.argsort(keys, kind="stable")
+        self._keys = keys[self._order]
+        lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+        self._lengths, self._starts = lengths, np.cumsum(lengths) - lengths
+        self._texts = lists.flatten()
+        self._values = keys_of(self._texts, number) if len(self._texts) else np.empty(0, np.int64)
+
+    def of(self, keys: Ints) -> tuple[Ints, Ints, Ints]:
+        """The end of each row's values, and for each value its row and its key; none for items that are not known."""
+        if not self.known:
+            return np.zeros(len(keys), np.int64), np.empty(0, np.int64), np.empty(0, np.int64)
+        place = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        item = self._order[place]
+        lengths = np.where(self._keys[place] == keys, self._lengths[item], 0)
+        ends = np.cumsum(lengths)
+        row = np.repeat(np.arange(len(keys)), lengths)
+        within = np.arange(len(row)) - np.repeat(ends - lengths, lengths)
+        return ends, row, self._values[self._starts[item][row] + within]
+
+    def named(self) -> pa.Table:
+        """The values: `key`, `value`, `attribute`."""
+        keys, first = np.unique(self._values, return_index=True)
+        texts = self._texts.take(pa.array(first))
+        return pa.table({"key": keys, "value": texts, "attribute": np.full(len(keys), self._number, np.int8)})
+
+
+def _part(keys: Ints, parts: int) -> Ints:
+    return (keys.view(np.uint64) % np.uint64(parts)).astype(np.int64)
+
+
+def _first(keys: Ints, wanted: Ints) -> Ints:
+    """Where in `keys` each of the wanted ones is first: all are there."""
+    unique, first = np.unique(keys, return_index=True)
+    return first[np.searchsorted(unique, wanted)].astype(np.int64)
+
+
+def _mixed(one: Ints, other: Ints) -> Ints:
+    """One key of two."""
+    return row_hashes([pa.array(one), pa.array(other)]).view(np.int64) if len(one) else np.empty(0, np.int64)
+
+
+def _scattered(values: Ints, at: Ints, rows: int) -> Ints:
+    result = np.empty(rows, values.dtype)
+    result[at] = values
+    return result
+
+
+def _summed(found: Mapping[str, Ints], row: Ints, rows: int) -> dict[str, Ints]:
+    """The numbers of a row's values together: sums, and the latest of the last."""
+    order = np.argsort(row, kind="stable")
+    starts = np.flatnonzero(np.diff(row[order], prepend=-1))
+    result = {}
+    for name in _KEPT:
+        column = np.full(rows, NEVER if name == "last" else 0, np.int64)
+        if len(starts):
+            add = np.maximum if name == "last" else np.add
+            column[row[order][starts]] = add.reduceat(found[name][order], starts)
+        result[name] = column
+    return result
+
+
+def write_priors(out: str, counts: Mapping[int, tuple[int, int]]) -> None:
+    """Rows and positives of each day (number since the epoch): what priors of days to come are made of."""
+    days = sorted(counts)
+    n, positives = ([counts[d][i] for d in days] for i in (0, 1))
+    _write(out, "prior", 0, pa.table({"day": days, "n": n, "positives": positives}))
+
+
+def _write_state(out: str, key: str, part: int, key_columns: Mapping[str, Any], state: State) -> None:
+    """What is known of the keys at the end of the data, `last` in microseconds."""
+    table = pa.table({**key_columns, "n": state.columns["n"], "positives": state.columns["label"],
+                      "last": state.columns["last"]})  # fmt: skip
+    _write(out, key, part, table)
+
+
+def _write(out: str, key: str, part: int, table: pa.Table) -> None:
+    place = Folder(out).within(HISTORY).within(key)
+    place.filesystem.create_dir(place.path(), recursive=True)
+    name = f"part-{part:05d}.parquet"
+    unfinished = place.path(f".{uuid.uuid4().hex}.{name}")  # another attempt may write the same at once
+    pq.write_table(table, unfinished, filesystem=place.filesystem)
+    place.filesystem.move(unfinished, place.path(name))

@@ -3,31 +3,38 @@
 One row per interaction: attributes of the member, of the item and of the moment, and the history of each as of then.
 """
 
+from dataclasses import replace
 from functools import reduce
 from itertools import combinations
 from operator import and_, or_
-from typing import Literal
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 import pydantic
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from glmix_automl.config import Config
 from glmix_automl.errors import DataError
-from glmix_automl.prepare import history
-from glmix_automl.prepare.events import LabelRule, fingerprint, id_column, label_column, weight_column
-from glmix_automl.prepare.history import ITEM, LABEL, MEMBER, TIME, UID, History, with_history
+from glmix_automl.prepare import arrow_tables, history, local_tables
+from glmix_automl.prepare.arrow_tables import ArrowTables, BlockTable
+from glmix_automl.prepare.engine import Engine
+from glmix_automl.prepare.events import LabelRule, id_column, label_column, weight_column
+from glmix_automl.prepare.history import History
+from glmix_automl.prepare.local_files import LocalFiles, local_path
 from glmix_automl.prepare.recipe import ColumnSplit, Declared, NumericFeature, Recipe, Table, TimeSplit, clashes, named
-from glmix_automl.prepare.remarks import Found, Remarks, joined
-from glmix_automl.prepare.rows import Rows
-from glmix_automl.prepare.tables import column, read, require
+from glmix_automl.prepare.remarks import Remarks
+from glmix_automl.prepare.rows import Rows, SideTable
+from glmix_automl.prepare.storage import resolve
+from glmix_automl.prepare.tables import column, lack, read, require
 from glmix_automl.prepare.times import TimeRule, spanned, time_column
 from glmix_automl.schema import Entity, Side
 from glmix_automl.spark import translated
 
 _WEIGHT = "_glmix_weight"
-_OCCURRENCE = "_glmix_occurrence"
+UID, MEMBER, ITEM = "_glmix_uid", "_glmix_member", "_glmix_item"
+TIME, LABEL = "_glmix_time", "_glmix_label"  # bigint microseconds; integer 0 or 1
 _ROLES = {MEMBER: "member", ITEM: "item", LABEL: "label", TIME: "time", _WEIGHT: "weight", UID: "uid"}
 
 
@@ -97,11 +104,11 @@ class Interactions(Recipe):
 
 
 def rows(spark: SparkSession, recipe: Interactions) -> Rows:
-    """The raw rows of the recipe's tables.
+    """The raw rows of the recipe's tables, read by Spark.
 
     Raises:
-        DataError: a file or column is missing, a label without a rule, ids of members or items that are not unique, too
-            many rows that lack an id, a label, a time or a weight, duplicate uids.
+        DataError: a file or column is missing, a label without a rule, too many rows that lack an id, a label, a time
+            or a weight.
     """
     events = recipe.interactions
     where = f"interactions table {events.table.path}"
@@ -111,38 +118,146 @@ def rows(spark: SparkSession, recipe: Interactions) -> Rows:
     base = _with_roles(raw, events, where, remarks)
     counts = _incomplete(base, recipe.checks.max_dropped_share, where, remarks)
     base = base.where(reduce(and_, (column(c).isNotNull() for c in _ROLES if c in base.columns)))
-    tables = {
-        name: _table(spark, recipe, name, table, base, place, counts, remarks)
-        for name, table, place in (("members", recipe.members, MEMBER), ("items", recipe.items, ITEM))
+    sides = {
+        number: (_table(spark, recipe, name, table, remarks), table.key)
+        for number, (name, table) in enumerate((("members", recipe.members), ("items", recipe.items)))
         if table is not None
     }
-    frame = _with_uid(base, events, where, counts)
-    if recipe.past is not None:
-        wanted = list(dict.fromkeys(a.column for a in recipe.past.attributes))
-        if wanted:
-            followed = tables["items"].select(ITEM, *map(column, wanted))
-            frame, base = (f.join(followed, ITEM, "left") for f in (frame, base))
-        frame = with_history(frame, recipe.past, base, counts["rows read"]).drop(*wanted)
-    for name, place in (("members", MEMBER), ("items", ITEM)):
-        if name in tables:
-            frame = frame.join(tables[name], place, "left")
+    types = {f.name: f.dataType.simpleString() for f in raw.schema} | _past_types(recipe)
+    for frame, _ in sides.values():
+        types |= {f.name: f.dataType.simpleString() for f in frame.schema}
+    # Ids under their raw names, as text: what scoring is given, too.
+    frame = base.withColumns({events.member: F.col(MEMBER), events.item: F.col(ITEM)})
+    types |= {events.member: "string", events.item: "string"}
+    roles = _Roles(LABEL, UID if events.uid else None, TIME if events.timestamp else None, _WEIGHT)
+    return replace(
+        _described(recipe, roles, types, where, counts),
+        frame=frame,
+        sides=sides,
+        cached=(raw,),
+        size=counts["rows read"],
+        remarks=remarks,
+    )
+
+
+def arrow_rows(engine: Engine, recipe: Interactions) -> Rows:
+    """The raw rows of the recipe's tables, read by Arrow without Spark; `needs_spark` says when that cannot be.
+
+    Raises:
+        DataError: a column is missing; and what `rows` refuses, once the rows have been read.
+    """
+    events = recipe.interactions
+    where = f"interactions table {events.table.path}"
+    remarks = Remarks()
+    table = arrow_tables.opened(events.table, recipe.root, "interactions", remarks)
+    types = _arrow_types(table, _event_columns(recipe), where) | _past_types(recipe)
+    sides = {}
+    for number, (name, side) in enumerate((("members", recipe.members), ("items", recipe.items))):
+        if side is not None:
+            found = arrow_tables.opened(side.table, recipe.root, name, remarks)
+            wanted = [side.key, *_used(recipe, name, side)]
+            types |= {
+                n: k for n, k in _arrow_types(found, wanted, f"{name} table {side.table.path}").items() if n != side.key
+            }
+            sides[number] = (found, side.key)
+    types |= {events.member: "string", events.item: "string"}
+    label = events.label
+    how = arrow_tables.Events(
+        member=events.member,
+        item=events.item,
+        label=label.column,
+        at_least=label.at_least,
+        positive=label.positive,
+        time=events.timestamp,
+        weight=events.weight,
+        uid=events.uid,
+        fold=recipe.split.column if isinstance(recipe.split, ColumnSplit) else None,
+    )
+    tables = ArrowTables(engine, table, how, sides, where, remarks)
+
+    def counted() -> dict[str, int]:
+        seen = tables.seen
+        lacking = {role: seen.lacking[role] for role in _ROLES.values() if role in seen.lacking}
+        counts = _refuse_incomplete(seen.rows, seen.dropped, lacking, recipe.checks.max_dropped_share, where, remarks)
+        spanned(seen.first, seen.last, where, remarks)
+        return counts
+
+    roles = _Roles("label", "uid" if events.uid else None, "time" if events.timestamp else None, "weight")
+    rows = _described(recipe, roles, types, where, {})
+    return replace(rows, given=tables, size=tables.rows, read=counted, remarks=remarks)
+
+
+def needs_spark(recipe: Interactions) -> str | None:
+    """Why the recipe's tables cannot be read by Arrow alone, or None where they can."""
+    given = [recipe.interactions.table, *(t.table for t in (recipe.members, recipe.items) if t is not None)]
+    return next((why for table in given if (why := local_tables.needs_spark(_rooted(table, recipe.root)))), None)
+
+
+def table_bytes(recipe: Interactions) -> int:
+    """The size of the interaction table's files, which needs no Spark; 0 where they cannot be found."""
+    path = local_path(_rooted(recipe.interactions.table, recipe.root).path)
+    return sum(Path(file).stat().st_size for file in LocalFiles().expand(path)[0])
+
+
+def _rooted(table: Table, root: str) -> Table:
+    return table.model_copy(update={"path": resolve(root, table.path)})
+
+
+class _Roles(NamedTuple):
+    """Columns of the rows by role."""
+
+    label: str
+    uid: str | None
+    time: str | None
+    weight: str
+
+
+def _described(recipe: Interactions, roles: _Roles, types: dict[str, str], where: str, counts: dict[str, int]) -> Rows:
+    """What is the same of the rows, whoever reads them."""
+    events = recipe.interactions
+    side_tables = {
+        number: SideTable(
+            name, f"{name} table {table.table.path}", table.key, frozenset(f.source for f in table.features)
+        )
+        for number, (name, table) in enumerate((("members", recipe.members), ("items", recipe.items)))
+        if table is not None
+    }
     return Rows(
-        # Ids under their raw names, as text: what scoring is given, too.
-        frame=frame.withColumns({events.member: F.col(MEMBER), events.item: F.col(ITEM)}),
         recipe="interactions",
-        label=LABEL,
-        uid=UID,
-        time=TIME if events.timestamp else None,
-        weight=_WEIGHT,
+        label=roles.label,
+        uid=roles.uid,
+        time=roles.time,
+        weight=roles.weight,
         entities=(
             Entity(name=events.member, source=events.member, side="member"),
             Entity(name=events.item, source=events.item, side="item"),
         ),
         features=_features(recipe),
+        side_tables=side_tables,
+        history=recipe.past,
+        repeats=events.duplicates == "drop",
+        uid_column=events.uid or "uid",
+        where=where,
+        raw_types=types,
         counts=counts,
-        remarks=remarks,
-        cached=(raw,),
     )
+
+
+def _past_types(recipe: Interactions) -> dict[str, str]:
+    keys = recipe.past.keys if recipe.past is not None else ()
+    kinds = ("bigint", "double", "double")
+    return {n: kind for key in keys for n, kind in zip(history.names(key), kinds, strict=True)}
+
+
+def _arrow_types(table: BlockTable, names: list[str], where: str) -> dict[str, str]:
+    """Column -> Spark type.
+
+    Raises:
+        DataError: a column is not there.
+    """
+    there = {f.name: arrow_tables.spark_type(f.type) for f in table.schema}
+    lack(names, list(there), where)
+    return {n: there[n] for n in names}
 
 
 def _event_columns(recipe: Interactions) -> list[str]:
@@ -182,9 +297,23 @@ def _incomplete(base: DataFrame, allowed: float, where: str, remarks: Remarks) -
     span = [F.min(TIME), F.max(TIME)] if TIME in roles else [F.lit(None), F.lit(None)]
     with translated(where):
         total, dropped, begin, end, *each = base.agg(F.count(F.lit(1)), any_lack, *span, *lacks).first()  # type: ignore[misc]
+    lacking = dict(zip(roles.values(), each, strict=True))
+    counts = _refuse_incomplete(total, dropped, lacking, allowed, where, remarks)
+    spanned(begin, end, where, remarks)
+    return counts
+
+
+def _refuse_incomplete(
+    total: int, dropped: int, lacking: dict[str, int], allowed: float, where: str, remarks: Remarks
+) -> dict[str, int]:
+    """Counts for the report.
+
+    Raises:
+        DataError: no rows, or a larger share than `allowed` lacks any role.
+    """
     if not total:
         raise DataError(f"{where}: has no rows")
-    counts = {f"rows without a usable {role}": n for role, n in zip(roles.values(), each, strict=True) if n}
+    counts = {f"rows without a usable {role}": n for role, n in lacking.items() if n}
     if dropped > allowed * total:
         said = ", ".join(f"{what}: {n}" for what, n in counts.items())
         why = "".join(f"; {warning}" for warning in remarks.warnings)
@@ -192,74 +321,25 @@ def _incomplete(base: DataFrame, allowed: float, where: str, remarks: Remarks) -
             f"{where}: {dropped} of {total} rows cannot be used ({said}); mend them, or raise checks.max_dropped_share"
             f"{why}"
         )
-    spanned(begin, end, where, remarks)
     return {"rows read": total, "rows dropped": dropped, **counts}
 
 
-def _with_uid(base: DataFrame, events: Events, where: str, counts: dict[str, int]) -> DataFrame:
-    """The rows with a unique uid: the given one, or `member|item|time`, `|1`, `|2`, ... added where that repeats.
+def _table(spark: SparkSession, recipe: Interactions, name: str, table: Attributes, remarks: Remarks) -> DataFrame:
+    """The used columns of the member or item table, and its ids.
 
     Raises:
-        DataError: a given uid repeats, unless such rows are to be dropped.
-    """
-    everything = fingerprint(base)
-    if events.uid is not None:
-        repeated = base.groupBy(UID).count().where("count > 1")
-        extra, example = repeated.agg(F.sum(F.col("count") - 1), F.min(UID)).first()  # type: ignore[misc]
-        if not extra:
-            return base
-        if events.duplicates == "error":
-            raise DataError(
-                f"{where}: {extra} rows repeat a uid of column {events.uid!r}, for example {example!r}; "
-                "mend them, or set `interactions.duplicates: drop`"
-            )
-        counts["rows dropped that repeat a uid"] = extra
-        first = Window.partitionBy(UID).orderBy(everything)
-        return base.withColumn(_OCCURRENCE, F.row_number().over(first)).where(F.col(_OCCURRENCE) == 1).drop(_OCCURRENCE)
-    keys = [MEMBER, ITEM, *([TIME] if events.timestamp else [])]
-    escaped = [F.regexp_replace(F.col(k).cast("string"), r"([\\|])", r"\\$1") for k in keys]
-    number = F.row_number().over(Window.partitionBy(*keys).orderBy(everything)) - 1
-    suffix = F.when(F.col(_OCCURRENCE) > 0, F.concat(F.lit("|"), F.col(_OCCURRENCE).cast("string"))).otherwise("")
-    numbered = base.withColumn(_OCCURRENCE, number)
-    return numbered.withColumn(UID, F.concat(F.concat_ws("|", *escaped), suffix)).drop(_OCCURRENCE)
-
-
-def _table(
-    spark: SparkSession,
-    recipe: Interactions,
-    name: str,
-    table: Attributes,
-    base: DataFrame,
-    place: str,
-    counts: dict[str, int],
-    remarks: Remarks,
-) -> DataFrame:
-    """The used columns of the member or item table, by `place`; counts the ids of interactions it lacks.
-
-    Raises:
-        DataError: a column is missing, two rows have one id, or no id of the interactions has a row.
+        DataError: a column is missing.
     """
     where = f"{name} table {table.table.path}"
+    names = [table.key, *_used(recipe, name, table)]
+    frame = require(read(spark, table.table, recipe.root, name, remarks), names, where)
+    return frame.select(*map(column, dict.fromkeys(names))).withColumn(table.key, id_column(frame, table.key))
+
+
+def _used(recipe: Interactions, name: str, table: Attributes) -> list[str]:
+    """Columns of the member or item table that features and history need."""
     followed = [a.column for a in recipe.past.attributes] if recipe.past and name == "items" else []
-    used = list(dict.fromkeys([*(f.source for f in table.features), *followed]))
-    frame = require(read(spark, table.table, recipe.root, name, remarks), [table.key, *used], where)
-    frame = frame.select(id_column(frame, table.key).alias(place), *map(column, used)).where(F.col(place).isNotNull())
-    # One pass for all questions: ids of the table and of the interactions together, with how often each has them.
-    ids = base.select(place, F.lit(0).alias("n"), F.lit(1).alias("used"))
-    ids = ids.unionAll(frame.select(place, F.lit(1).alias("n"), F.lit(0).alias("used")))
-    times = ids.groupBy(place).agg(F.sum("n").alias("n"), F.max("used").alias("used"))
-    twice, lost, idle = (F.when(test, F.col(place)) for test in (F.col("n") > 1, F.col("n") == 0, F.col("used") == 0))
-    with translated(where):
-        repeated, example, unknown, here, there, known = times.agg(
-            F.count(twice), F.min(twice), F.count(lost), F.min(lost), F.min(idle), F.count_if(F.col("used") == 1)
-        ).first()  # type: ignore[misc]
-    if repeated:
-        raise DataError(f"{where}: {repeated} ids of column {table.key!r} have several rows, for example {example!r}")
-    own = recipe.interactions.member if name == "members" else recipe.interactions.item
-    joined(where, table.key, own, Found(known, unknown, here, there), remarks)
-    if unknown:
-        counts[f"{name} of interactions without a row in their table"] = unknown
-    return frame
+    return list(dict.fromkeys([*(f.source for f in table.features), *followed]))
 
 
 def _shared_sources(recipe: Interactions) -> list[str]:

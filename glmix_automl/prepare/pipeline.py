@@ -1,41 +1,71 @@
-"""Preparation from beginning to end: a recipe's raw rows are staged, split, fitted on, encoded, written, checked."""
+"""Preparation from beginning to end: a recipe's raw rows are taken in, described, split, fitted on, encoded, written.
+
+Each step is one function applied to every block, partition or shard by an engine; what is between the steps lies in
+files, so a step holds one block of rows at a time. Nothing but vocabularies, bounded samples and counts reaches the
+driver.
+"""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
 import pydantic
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from glmix_automl import config
 from glmix_automl.config import Config
 from glmix_automl.errors import ConfigError, DataError
+from glmix_automl.features import encode
 from glmix_automl.layout import MANIFEST, SCHEMA
 from glmix_automl.manifest import Manifest, Shard, Split
-from glmix_automl.prepare import graph, interactions
+from glmix_automl.prepare import graph, history, interactions, partition, sides
 from glmix_automl.prepare.checks import Report, checked, warned
-from glmix_automl.prepare.fit import fitted
-from glmix_automl.prepare.profile import Profile, profile, staged_fill
+from glmix_automl.prepare.engine import Engine, Local, OnSpark
+from glmix_automl.prepare.exchange import Spread, read_part
+from glmix_automl.prepare.fit import fitted, limits, vocabulary_terms
+from glmix_automl.prepare.history import Priors
+from glmix_automl.prepare.intake import partitions
+from glmix_automl.prepare.local_files import local_path
+from glmix_automl.prepare.partition import Inputs, Laid
+from glmix_automl.prepare.profile import (
+    Edges,
+    Profile,
+    as_histograms,
+    base_rate,
+    edges_of,
+    entity_profiles,
+    histograms,
+)
+from glmix_automl.prepare.progress import Progress
 from glmix_automl.prepare.publish import publishing
-from glmix_automl.prepare.recipe import Recipe
+from glmix_automl.prepare.recipe import ColumnSplit, Recipe
+from glmix_automl.prepare.remarks import Found, joined
 from glmix_automl.prepare.report import write_report
 from glmix_automl.prepare.rows import Rows
 from glmix_automl.prepare.run_settings import run_settings
-from glmix_automl.prepare.sampling import sampled
-from glmix_automl.prepare.shards import digests, read_split, write
-from glmix_automl.prepare.split import SPLIT, assigned
-from glmix_automl.prepare.stage import LABEL, UID, plan, staged
+from glmix_automl.prepare.shards import Features, Written, named, planned, write_shard
+from glmix_automl.prepare.sides import Encoded, Ids, Side, Weighed
+from glmix_automl.prepare.split import borders, entity_column
+from glmix_automl.prepare.stage import Taken, Work, refuse_repeats, repeated
+from glmix_automl.prepare.tally import Tally, added, common_terms
 from glmix_automl.schema import SPLITS, Schema
 from glmix_automl.spark import translated
 
-_STAGE = "_stage"
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
-RECIPES: dict[str, tuple[type[Recipe], Callable[[SparkSession, Recipe], Rows]]] = {
-    "interactions": (interactions.Interactions, interactions.rows),  # type: ignore[dict-item]
-    "graph": (graph.Graph, graph.rows),  # type: ignore[dict-item]
+_STAGE = "_stage"
+_LOCAL_BYTES = 2 * 10**9
+
+RECIPES: dict[str, tuple[type[Recipe], Callable[[Any, Any], Rows]]] = {
+    "interactions": (interactions.Interactions, interactions.rows),
+    "graph": (graph.Graph, graph.rows),
 }
-"""Key `recipe` of a YAML file -> its configuration, and what makes raw rows of it."""
+"""Key `recipe` of a YAML file -> its configuration, and what makes raw rows of it by Spark."""
 
 
 class _Named(Config):
@@ -55,26 +85,55 @@ def load(path: str | Path, overrides: Sequence[str] = (), key: str | None = None
     return config.load(path, RECIPES[kind][0], overrides, key)
 
 
-def prepare(spark: SparkSession, recipe: Recipe, overwrite: bool = False) -> Manifest:
+def wants_spark(recipe: Recipe, asked: bool = False) -> bool:
+    """Whether Spark prepares the recipe.
+
+    Args:
+        recipe: which may name an engine.
+        asked: whether a Spark master is named, or a session is there.
+
+    Raises:
+        ConfigError: `engine: local` for what only Spark can read.
+    """
+    why = _only_spark(recipe)
+    if recipe.engine == "local" and why is not None:
+        raise ConfigError(f"engine: local cannot prepare this: {why}; leave `engine` out, or set it to spark")
+    if recipe.engine != "auto":
+        return recipe.engine == "spark"
+    return asked or why is not None or _bytes(recipe) > _LOCAL_BYTES
+
+
+def prepare(spark: "SparkSession | None", recipe: Recipe, overwrite: bool = False, shown: bool = False) -> Manifest:
     """Turns the raw tables of a recipe into a dataset at `recipe.output`.
+
+    Args:
+        spark: the session that prepares it, or None for threads of this process.
+        recipe: what and where.
+        overwrite: whether a dataset at the output may be replaced.
+        shown: whether progress is shown.
 
     Raises:
         DataError: the tables cannot be read or are not what the recipe says, or the output is taken.
-        ConfigError: the recipe contradicts itself.
+        ConfigError: the recipe contradicts itself, or needs Spark and there is none.
     """
-    with run_settings(spark), translated(f"preparation of {recipe.name}"):
-        make = RECIPES[recipe.recipe][1]
-        return finish(spark, make(spark, recipe), recipe, overwrite)
+    with Progress(shown) as progress:
+        if spark is None:
+            if (why := _only_spark(recipe)) is not None:
+                raise ConfigError(f"this recipe needs Spark: {why}")
+            engine: Engine = Local(progress)
+            return finish(None, engine, interactions.arrow_rows(engine, recipe), recipe, overwrite)  # type: ignore[arg-type]
+        with run_settings(spark), translated(f"preparation of {recipe.name}"):
+            return finish(spark, OnSpark(spark, progress), RECIPES[recipe.recipe][1](spark, recipe), recipe, overwrite)
 
 
-def finish(spark: SparkSession, rows: Rows, recipe: Recipe, overwrite: bool = False) -> Manifest:
-    """The half that recipes share: raw rows in, a published dataset out.
-
-    Split, fit on train, down-sample, encode, write shards, check, report, publish. Reads `rows.frame` once; nothing but
-    vocabularies, a bounded sample and counts reaches the driver.
+def finish(
+    spark: "SparkSession | None", engine: Engine, rows: Rows, recipe: Recipe, overwrite: bool = False
+) -> Manifest:
+    """The part that recipes share: raw rows in, a published dataset out.
 
     Args:
-        spark: the session, with `run_settings` applied.
+        spark: the session, with `run_settings` applied, or None.
+        engine: what runs the steps.
         rows: raw rows and the roles of their columns.
         recipe: output, split, sampling, checks, seed.
         overwrite: whether a dataset at the output may be replaced.
@@ -82,92 +141,353 @@ def finish(spark: SparkSession, rows: Rows, recipe: Recipe, overwrite: bool = Fa
     Raises:
         DataError: an empty split, a split of one class, a feature without values, duplicate uids, an unreadable column.
     """
+    if getattr(recipe.split, "unit", "row") != "row":
+        entity_column(recipe.split.unit, [e.name for e in rows.entities])  # type: ignore[union-attr]
+    engine.progress.rows = rows.size
     with publishing(spark, recipe.output, overwrite) as storage:
-        stage = f"{storage.uri}/{_STAGE}"
+        storage.make(f"{storage.uri}/{_STAGE}")
+        work = _work(rows, recipe, storage.uri)
+        made = _Preparation(engine, work, rows, recipe).run()
+        with engine.progress.step("report", 1):
+            write_report(storage, made.report, made.profile, made.schema)
+            storage.write(SCHEMA, made.schema.model_dump_json(indent=1))
+            storage.write(MANIFEST, made.manifest.model_dump_json(indent=1))
+            storage.remove(work.folder)
+    return made.manifest
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a preparation has to say of its dataset."""
+
+    schema: Schema
+    manifest: Manifest
+    report: Report
+    profile: Profile
+
+
+class _Preparation:
+    """The steps, in order."""
+
+    def __init__(self, engine: Engine, work: Work, rows: Rows, recipe: Recipe) -> None:
+        self.engine = engine
+        self.work = work
+        self.rows = rows
+        self.recipe = recipe
+        self.parts = range(work.parts)
+        self.counts = dict(rows.counts)
+
+    def run(self) -> Made:
+        """All of them."""
+        taken, side_files = self._read()
+        laid = self._laid(taken, side_files)
+        labels = np.sum([each.labels for each in laid], axis=0)
+        _refuse_empty(labels)
+        if left_out := sum(each.left_out for each in laid):
+            self.counts["rows in no split"] = left_out
+        parts = self._side_parts(side_files, laid)
+        weighed = self.engine.each("statistics", partial(sides.weigh, self.work), parts)
+        ids = self._checked_sides(parts, weighed)
+        tally = added([*(each.tally for each in laid), *(w.tally for w in weighed)])
+        tally.rows = labels.sum(axis=1)
+        schema, warnings = self._fitted(tally, laid, parts)
+        features = self._features(schema)
+        step = "encoding members and items"
+        with_sides = [p for p in parts if p.entity in features.sides]
+        encoded = self.engine.each(step, partial(sides.encode_side, self.work, features.sides), with_sides)
+        there = [e for e in encoded if e is not None]
+        edges = self._edges(features, there, laid)
+        written = self._written(features, there, parts, edges, laid)
+        profile = self._profile(features, there, edges, written, ids)
+        return self._made(schema, profile, written, tally, warnings)
+
+    def _read(self) -> tuple[list[Taken], dict[int, list[Spread]]]:
+        tables = self.rows.tables(_fold(self.recipe))
         with translated("reading the raw rows"):
-            staged(rows, recipe.split).write.parquet(stage)
-        for cached in rows.cached:
+            taken = tables.take_in(self.work)
+            files = {side: tables.take_in_side(self.work, side) for side in range(len(self.work.entities))}
+        for cached in self.rows.cached:
             cached.unpersist()
-        entities = [e.name for e in rows.entities]
-        frame = assigned(spark.read.parquet(stage), recipe.split, recipe.seed, entities)
-        duplicates, left_out = _counted(frame)
-        train = frame.where(F.col(SPLIT) == SPLITS[0])
-        schema, warnings = fitted(train, rows, recipe.name, recipe.checks, recipe.seed)
-        kept = sampled(frame, recipe.negatives, recipe.seed)
-        shards = write(kept, staged_sources(schema, rows), storage, recipe.shard_rows)
-        frames = {s: read_split(spark, schema, storage.uri, s) for s in SPLITS}
-        found = profile(frames, schema)
-        manifest = _manifest(schema, digests(frames), shards, found)
-        places = plan(rows.features)
-        features = checked(schema, found, staged_fill(frame, {p.name: p.kind for p in places.values()}), places)
-        report = Report(
-            name=recipe.name,
-            digest=manifest.digest,
-            rows=found.rows,
-            base_rates=found.base_rates,
-            counts={**rows.counts, **left_out},
-            duplicate_uids=duplicates,
-            features=features,
-            entities=found.entities,
-            notes=tuple(rows.remarks.notes),
-            warnings=(*rows.remarks.warnings, *warnings, *warned(features, found.entities, recipe.checks)),
+        if self.rows.read is not None:
+            self.counts |= self.rows.read()
+        if not taken:
+            raise DataError("no rows are left to split")
+        return taken, files
+
+    def _laid(self, taken: list[Taken], side_files: Mapping[int, list[Spread]]) -> list[Laid]:
+        work, rows = self.work, tuple(t.rows for t in taken)
+        dropped = self._repeats(taken)
+        first, last = min(t.first for t in taken), max(t.last for t in taken)
+        found, train_rows = borders(self.engine, work.folder, rows, work.split, first, last)
+        items, attributes = self._history(taken, side_files)
+        days = _days(taken)
+        if work.history is not None:
+            history.write_priors(work.out, days)
+        inputs = Inputs(rows, items, attributes, Priors.of(days), found, train_rows, dropped)
+        laid = self.engine.each("members", partial(partition.lay, work, inputs), list(self.parts))
+        return [each for each in laid if each is not None]
+
+    def _history(
+        self, taken: list[Taken], side_files: Mapping[int, list[Spread]]
+    ) -> tuple[tuple[Spread, ...], tuple[Spread, ...]]:
+        """Answers about items, and about attribute values."""
+        asked = tuple(t.asked for t in taken if t.asked is not None)
+        work = self.work
+        if not asked or work.history is None:
+            return (), ()
+        ask = partial(
+            history.items_step, work.folder, work.parts, work.history, asked, tuple(side_files.get(1, ())), work.out
         )
-        write_report(storage, report, found, schema)
-        storage.write(SCHEMA, schema.model_dump_json(indent=1))
-        storage.write(MANIFEST, manifest.model_dump_json(indent=1))
-        storage.remove(stage)
-    return manifest
+        items = self.engine.each("items", ask, list(self.parts))
+        questions = tuple(q for i in items for q in i.questions)
+        values = tuple(v for i in items for v in i.values)
+        ask = partial(history.attributes_step, work.folder, work.parts, work.history, questions, values, work.out)
+        attributes = self.engine.each("attributes", ask, list(self.parts)) if questions else []
+        return tuple(a for i in items for a in i.answers), tuple(a for i in attributes for a in i.answers)
+
+    def _repeats(self, taken: list[Taken]) -> tuple[tuple[int, int, int], ...]:
+        """Rows to drop because their uid repeats; raises where they are refused."""
+        uids = [t.uids for t in taken if t.uids is not None]
+        if not uids:
+            return ()
+        function = partial(_repeated, self.work, tuple(uids))
+        found = [t for t in self.engine.each("split", function, list(self.parts)) if t is not None]
+        if not found:
+            return ()
+        every = pa.concat_tables(found)
+        if not self.work.repeats:
+            refuse_repeats(every, self.rows.uid_column, self.rows.where)
+        order = every.sort_by([("uid", "ascending"), ("everything", "ascending")])
+        uid = order["uid"].combine_chunks().dictionary_encode().indices.to_numpy()
+        again = np.concatenate([[False], uid[1:] == uid[:-1]])
+        gone = order.filter(pa.array(again))
+        self.counts["rows dropped that repeat a uid"] = gone.num_rows
+        return tuple(zip(*(gone[c].to_pylist() for c in ("file", "origin", "place")), strict=True))
+
+    def _side_parts(self, files: Mapping[int, list[Spread]], laid: Sequence[Laid]) -> list[Side]:
+        return [
+            Side(entity, part, tuple(files.get(entity, ())), tuple(each.ids[entity] for each in laid))
+            for entity in range(len(self.work.entities))
+            for part in self.parts
+        ]
+
+    def _checked_sides(self, parts: Sequence[Side], weighed: Sequence[Weighed]) -> list[Ids]:
+        """Who is in the dataset, by entity.
+
+        Raises:
+            DataError: ids of a side that have several rows.
+        """
+        result = []
+        for entity in range(len(self.work.entities)):
+            here = [w for p, w in zip(parts, weighed, strict=True) if p.entity == entity]
+            result.append(sum((w.ids for w in here), Ids()))
+            if (table := self.rows.side_tables.get(entity)) is not None:
+                sides.refuse_repeated(here, table.key, table.where)
+                unknown, known = sum(w.unknown for w in here), sum(w.known for w in here)
+                lost, idle = ([e for w in here if (e := getattr(w, n)) is not None] for n in ("lost", "idle"))
+                met = Found(known + unknown, unknown, min(lost, default=None), min(idle, default=None))
+                joined(table.where, table.key, self.work.entities[entity].source, met, self.rows.remarks)
+                if unknown:
+                    self.counts[f"{table.name} of interactions without a row in their table"] = unknown
+        return result
+
+    def _fitted(self, tally: Tally, laid: Sequence[Laid], parts: Sequence[Side]) -> tuple[Schema, list[str]]:
+        work = self.work
+        keys, least, most = limits(work.features)
+        by_rows = partial(partition.second, work, tally.ranges)
+        totals = self.engine.each("statistics", by_rows, [each.path for each in laid])
+        with_rows = [p for p in parts if p.rows]
+        totals += self.engine.each("statistics", partial(sides.second, work, tally.ranges), with_rows)
+        sums = {key: tuple(sum(t[key][i] for t in totals if key in t) for i in (0, 1)) for key in tally.ranges}
+        terms: list[pa.Table | None] = []
+        if tally.terms:
+            function = partial(common_terms, work.folder, tuple(tally.terms), least, most)
+            terms = self.engine.each("vocabularies", function, list(self.parts))
+        return fitted(
+            self.recipe.name,
+            self.rows.recipe,
+            work.features,
+            work.places,
+            work.entities,
+            self.rows.types(),
+            tally,
+            sums,  # type: ignore[arg-type]
+            vocabulary_terms(keys, most, terms),
+            self.recipe.checks,
+        )
+
+    def _features(self, schema: Schema) -> Features:
+        """The schema, and its parts with staged columns for sources: raw and staged rows are encoded alike."""
+        places = {(p.source, p.kind, p.separator): p.name for p in self.work.places.values()}
+
+        def part(side: int | None) -> Schema:
+            here = (f for f in schema.features if self.work.side_of(f.source) == side)
+            staged = tuple(
+                f.model_copy(update={"source": places[f.source, f.kind, getattr(f, "separator", None)]}) for f in here
+            )
+            return schema.model_copy(update={"features": staged})
+
+        by_side = {s: part(s) for s in self.work.sides if part(s).features}
+        return Features(schema, part(None), by_side)
+
+    def _edges(self, features: Features, encoded: Sequence[Encoded], laid: Sequence[Laid]) -> Edges:
+        samples: dict[str, Any] = {}
+        drawn = [each.edges for each in laid if each.edges is not None]
+        if features.own.numerics:
+            own = features.own.model_copy(update={"features": features.own.numerics})
+            made = encode(own, pa.concat_tables(drawn))
+            samples |= {f.name: made[f.name].to_numpy() for f in own.features}
+        for side, schema in features.sides.items():
+            here = [e.edges for e in encoded if e.side.entity == side]
+            samples |= {f.name: np.concatenate([e[f.name] for e in here]) for f in schema.numerics if here}
+        return edges_of(samples)
+
+    def _written(
+        self,
+        features: Features,
+        encoded: Sequence[Encoded],
+        parts: Sequence[Side],
+        edges: Edges,
+        laid: Sequence[Laid],
+    ) -> list[Written]:
+        by_side = {s: tuple(e for e in encoded if e.side.entity == s) for s in features.sides}
+        raw = {s: tuple(p for p in parts if p.entity == s) for s in features.sides}
+        function = partial(write_shard, self.work, features, by_side, raw, edges)
+        return self.engine.each("shards", function, planned(laid, self.recipe.shard_rows))
+
+    def _profile(
+        self,
+        features: Features,
+        encoded: Sequence[Encoded],
+        edges: Edges,
+        written: Sequence[Written],
+        ids: Sequence[Ids],
+    ) -> Profile:
+        of_sides = self.engine.each("report", partial(_side_histograms, self.work, features, edges), encoded)
+        tables: dict[str, Any] = {}
+        for found in of_sides:
+            for name, table in found.items():
+                tables[name] = tables.get(name, 0) + table.reshape(len(SPLITS), 2, -1)
+        for shard in written:
+            for name, table in shard.histograms.items():
+                into = tables.setdefault(name, np.zeros((len(SPLITS), *table.shape), np.int64))
+                into[shard.planned.split] += table
+        by_split = {s: [w for w in written if w.planned.split == i] for i, s in enumerate(SPLITS)}
+        labels = {s: np.sum([w.labels for w in each], axis=0) for s, each in by_split.items()}
+        weights = {s: np.sum([w.weights for w in each], axis=0) for s, each in by_split.items()}
+        return Profile(
+            rows={s: (int(n[0]), int(n[1])) for s, n in labels.items()},
+            base_rates={s: base_rate(w) for s, w in weights.items()},
+            histograms={f.name: as_histograms(tables[f.name]) for f in features.whole.features},
+            entities=entity_profiles(self.work.entities, ids),
+            edges={name: tuple(bounds) for name, bounds in edges.items()},
+        )
+
+    def _made(
+        self, schema: Schema, profile: Profile, written: Sequence[Written], tally: Tally, warnings: list[str]
+    ) -> Made:
+        shards = named(self.work, written)
+        digests = {
+            s: f"{sum(w.digest for w in written if w.planned.split == i) % 2**64:016x}" for i, s in enumerate(SPLITS)
+        }
+        manifest = _manifest(schema, digests, shards, profile)
+        checks = checked(schema, profile, tally, self.work.places)
+        report = Report(
+            name=self.recipe.name,
+            digest=manifest.digest,
+            rows=profile.rows,
+            base_rates=profile.base_rates,
+            counts=self.counts,
+            duplicate_uids=0,
+            features=checks,
+            entities=profile.entities,
+            notes=tuple(self.rows.remarks.notes),
+            warnings=(*self.rows.remarks.warnings, *warnings, *warned(checks, profile.entities, self.recipe.checks)),
+        )
+        return Made(schema, manifest, report, profile)
 
 
-def staged_sources(schema: Schema, rows: Rows) -> Schema:
-    """The schema with staged columns for sources, to encode staged rows by the same code as raw ones."""
-    places = {(p.source, p.kind, p.separator): p.name for p in plan(rows.features).values()}
-    features = tuple(
-        f.model_copy(update={"source": places[f.source, f.kind, getattr(f, "separator", None)]})
-        for f in schema.features
+def _work(rows: Rows, recipe: Recipe, uri: str) -> Work:
+    out = local_path(uri)  # Hadoop's URIs of local files are not escaped
+    return Work(
+        folder=f"{out}/{_STAGE}",
+        out=out,
+        parts=partitions(rows.size),
+        features=rows.features,
+        entities=rows.entities,
+        sides={number: table.sources for number, table in rows.side_tables.items()},
+        split=recipe.split,
+        negatives=recipe.negatives,
+        seed=recipe.seed,
+        history=rows.history,
+        uid="uid" if rows.uid is not None else None,
+        repeats=rows.repeats,
+        timed=rows.time is not None,
     )
-    return schema.model_copy(update={"features": features})
 
 
-def _counted(frame: DataFrame) -> tuple[int, dict[str, int]]:
-    """Rows that repeat a uid (none, or it raises), and the rows that the split leaves out.
+def _repeated(work: Work, files: tuple[Spread, ...], part: int) -> pa.Table | None:
+    table, file = read_part(work.folder, list(files), part)
+    found = list(repeated(work, [(table, file)])) if table is not None else []
+    return pa.concat_tables(found) if found else None
 
-    Raises:
-        DataError: a split has no rows, or one class only, or two rows have one uid.
+
+def _side_histograms(work: Work, features: Features, edges: Edges, encoded: Encoded) -> dict[str, Any]:
+    batch, counts = sides.counted(work, encoded)
+    return histograms(features.sides[encoded.side.entity], batch, edges, counts)
+
+
+def _refuse_empty(labels: Any) -> None:
+    """Raises where a split has no rows, or one class only.
+
+    Args:
+        labels: [splits, 2] rows.
     """
-    counts = {s: [0, 0] for s in SPLITS}
-    left_out = 0
-    for split, label, rows in frame.groupBy(SPLIT, LABEL).count().collect():
-        if split is None:
-            left_out += rows
-        else:
-            counts[split][label] = rows
-    if empty := [s for s in SPLITS if not sum(counts[s])]:
-        seen = ", ".join(f"{s}: {sum(counts[s])} rows" for s in SPLITS)
+    by_split = dict(zip(SPLITS, labels.tolist(), strict=True))
+    if empty := [s for s, n in by_split.items() if not sum(n)]:
+        seen = ", ".join(f"{s}: {sum(n)} rows" for s, n in by_split.items())
         raise DataError(f"the split leaves {' and '.join(empty)} empty ({seen}); change `split`")
-    for split, (negatives, positives) in counts.items():
+    for split, (negatives, positives) in by_split.items():
         if not negatives or not positives:
             one = "positive" if positives else "negative"
             raise DataError(f"all {negatives + positives} rows of {split} are {one}; both classes are needed")
-    repeated = frame.groupBy(UID).count().where("count > 1")
-    duplicates, example = repeated.agg(F.count(F.lit(1)), F.min(UID)).first()  # type: ignore[misc]
-    if duplicates:
-        raise DataError(f"{duplicates} uids have several rows, for example {example!r}; a uid names one row")
-    return duplicates, {"rows in no split": left_out} if left_out else {}
+
+
+def _days(taken: Sequence[Taken]) -> dict[int, tuple[int, int]]:
+    result: dict[int, tuple[int, int]] = {}
+    for each in taken:
+        for day, (rows, positives) in each.days.items():
+            before = result.get(day, (0, 0))
+            result[day] = (before[0] + rows, before[1] + positives)
+    return result
+
+
+def _fold(recipe: Recipe) -> str | None:
+    return recipe.split.column if isinstance(recipe.split, ColumnSplit) else None
+
+
+def _only_spark(recipe: Recipe) -> str | None:
+    if isinstance(recipe, interactions.Interactions):
+        return interactions.needs_spark(recipe)
+    return f"recipe {recipe.recipe} is made by Spark"
+
+
+def _bytes(recipe: Recipe) -> int:
+    return interactions.table_bytes(recipe) if isinstance(recipe, interactions.Interactions) else 0
 
 
 def _manifest(
-    schema: Schema, digests: dict[str, tuple[int, str]], shards: dict[str, tuple[Shard, ...]], found: Profile
+    schema: Schema, digests: Mapping[str, str], shards: Mapping[str, tuple[Shard, ...]], found: Profile
 ) -> Manifest:
     splits = {}
     for name in SPLITS:
-        rows, content = digests[name]
-        assert rows == sum(s.rows for s in shards[name]), f"{name} has {rows} rows, not those of its shards"
+        rows = sum(s.rows for s in shards[name])
+        assert rows == sum(found.rows[name]), f"{name} has {rows} rows, not those of its shards"
         splits[name] = Split(
             rows=rows,
             base_rate=found.base_rates[name],
             entities={e: c.ids[name] for e, c in found.entities.items()},
-            digest=content,
+            digest=digests[name],
             shards=shards[name],
         )
     text = schema.model_dump_json() + "".join(splits[s].digest for s in SPLITS)

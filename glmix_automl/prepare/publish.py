@@ -16,22 +16,24 @@ from pyspark.sql import SparkSession
 
 from glmix_automl.errors import DataError
 from glmix_automl.layout import MANIFEST, SUCCESS
-from glmix_automl.prepare.storage import Storage
+from glmix_automl.prepare.storage import PlainStorage, Storage, opened
+
+Place = Storage | PlainStorage
 
 _LEFT_OVER_SECONDS = 86_400  # unfinished folders of dead runs are removed a day after their last change
 
 
 @contextmanager
-def publishing(spark: SparkSession, output: str, overwrite: bool) -> Iterator[Storage]:
+def publishing(spark: SparkSession | None, output: str, overwrite: bool) -> Iterator[Place]:
     """A folder to write the dataset's files to; when the block ends without error, it becomes `output`.
 
     Raises:
         DataError: `output` is there and `overwrite` is not given, or it is something else than a dataset.
     """
-    target = Storage(spark, output)
+    target = opened(spark, output)
     recover(target)
     _free(target, overwrite)
-    unfinished = Storage(spark, target.sibling(f"{target.path.getName()}.new-{uuid.uuid4().hex[:8]}"))
+    unfinished = opened(spark, target.sibling(f"{target.name}.new-{uuid.uuid4().hex[:8]}"))
     unfinished.make()
     try:
         yield unfinished
@@ -44,9 +46,9 @@ def publishing(spark: SparkSession, output: str, overwrite: bool) -> Iterator[St
     _sweep(target)
 
 
-def replace(target: Storage, finished: str) -> None:
+def replace(target: Place, finished: str) -> None:
     """Puts a finished folder in the place of `target`, whose old content is removed last."""
-    old = target.sibling(f"{target.path.getName()}.old-{uuid.uuid4().hex[:8]}")
+    old = target.sibling(f"{target.name}.old-{uuid.uuid4().hex[:8]}")
     aside = target.exists()
     if aside:
         target.rename(target.uri, old)
@@ -60,7 +62,7 @@ def replace(target: Storage, finished: str) -> None:
         target.remove(old)
 
 
-def recover(target: Storage) -> None:
+def recover(target: Place) -> None:
     """Ends what a run killed between two renames began: nothing at `target`, but a whole dataset beside it."""
     if target.exists():
         return
@@ -71,7 +73,7 @@ def recover(target: Storage) -> None:
             return
 
 
-def _free(target: Storage, overwrite: bool) -> None:
+def _free(target: Place, overwrite: bool) -> None:
     names = target.names()
     if not names and not target.exists():
         return
@@ -83,13 +85,12 @@ def _free(target: Storage, overwrite: bool) -> None:
         )
 
 
-def _beside(target: Storage, kind: str) -> list[str]:
-    parent = target.path.getParent()
-    start = f"{target.path.getName()}{kind}"
-    return [target.sibling(n) for n in target.names(str(parent.toString())) if n.startswith(start)]
+def _beside(target: Place, kind: str) -> list[str]:
+    start = f"{target.name}{kind}"
+    return [target.sibling(n) for n in target.names(target.parent) if n.startswith(start)]
 
 
-def _sweep(target: Storage) -> None:
+def _sweep(target: Place) -> None:
     """Removes what dead runs left: old datasets, since a new one is in place, and unfinished folders of days ago."""
     for uri in _beside(target, ".old-"):
         target.remove(uri)

@@ -236,6 +236,10 @@ class Recipe(Config):
     negatives: float = pydantic.Field(default=1.0, gt=0, le=1)
     """Share of negative training rows kept; their weight is divided by it."""
     shard_rows: int = pydantic.Field(default=250_000, ge=1)
+    engine: Literal["auto", "local", "spark"] = "auto"
+    """What prepares it: threads of one process, or Spark's executors; the dataset is the same. `auto`: `local` for
+    tables on this machine of at most 2 GB, unless a Spark master is named, spark-submit started it, or only Spark can
+    read them (`derive`)."""
     checks: Checks = Checks()
 
 

@@ -8,19 +8,19 @@ from glmix_automl.pages.page import render
 from glmix_automl.prepare.checks import FeatureCheck, Report
 from glmix_automl.prepare.profile import Profile
 from glmix_automl.prepare.report_charts import sections
-from glmix_automl.prepare.storage import Storage
+from glmix_automl.prepare.storage import PlainStorage, Storage, opened
 from glmix_automl.schema import SPLITS, Schema
 
 
-def write_report(storage: Storage, report: Report, found: Profile, schema: Schema) -> None:
+def write_report(storage: Storage | PlainStorage, report: Report, found: Profile, schema: Schema) -> None:
     """Writes `data_report.json` and `data_report.html` into the dataset's folder."""
     storage.write(DATA_REPORT_JSON, report.model_dump_json(indent=1))
     storage.write(DATA_REPORT_HTML, page(report, found, schema))
 
 
-def read_report(spark: SparkSession, uri: str) -> Report:
+def read_report(spark: SparkSession | None, uri: str) -> Report:
     """The report of a published dataset."""
-    return Report.model_validate_json(Storage(spark, uri).read(DATA_REPORT_JSON))
+    return Report.model_validate_json(opened(spark, uri).read(DATA_REPORT_JSON))
 
 
 def page(report: Report, found: Profile, schema: Schema) -> str:

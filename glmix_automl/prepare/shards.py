@@ -1,65 +1,142 @@
-"""Staged rows become Parquet shards of even size, the rows of a member together and in order of time.
+"""Parquet shards of even size, the rows of a member together and in order of time.
 
 Which shard a row is in, and where in it, follows from the data alone (hashes of member ids and counts of rows), never
-from partitions, cores or arrival; so the same data gives the same shards on any machine.
+from partitions, cores or arrival; so the same data gives the same shards on any machine. A shard is one task: its rows
+are read, encoded, put beside what describes their member and item, sorted, written, and counted and hashed on the way,
+so that nothing is read again.
 """
 
-from collections.abc import Iterator
-from functools import partial, reduce
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import from_arrow_schema
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from glmix_automl.features import arrow_schema, encode
+from glmix_automl.layout import RAW, Folder
 from glmix_automl.manifest import Shard
-from glmix_automl.prepare.split import SPLIT
-from glmix_automl.prepare.stage import LABEL, TIME, UID, WEIGHT, in_large_batches
-from glmix_automl.prepare.storage import Storage
-from glmix_automl.prepare.tables import column
+from glmix_automl.prepare.exchange import Ints, read_batch
+from glmix_automl.prepare.history import keys_of
+from glmix_automl.prepare.partition import Laid
+from glmix_automl.prepare.profile import Edges, histograms, weighed
+from glmix_automl.prepare.row_hash import BUCKETS, row_hashes
+from glmix_automl.prepare.sides import Encoded, Side, attach, raw_columns
+from glmix_automl.prepare.stage import LABEL, TIME, UID, WEIGHT, Work, part_of
 from glmix_automl.schema import LABEL as OUT_LABEL
 from glmix_automl.schema import OFFSET, SPLITS, TIMESTAMP, Schema
 from glmix_automl.schema import UID as OUT_UID
 from glmix_automl.schema import WEIGHT as OUT_WEIGHT
 
-_BUCKETS = 65_536  # of member ids; shards are runs of buckets, so this bounds how even they can be
-_BUCKET = "bucket"
-# Partition columns of the first write; no feature should be named so.
-_SPLIT, _SHARD = "__split", "__shard"
-_UNSORTED = "_shards"
 
-Layout = dict[str, npt.NDArray[np.int32]]
-"""Split -> the shard of each bucket."""
+@dataclass(frozen=True)
+class Planned:
+    """A shard to be written.
+
+    Attributes:
+        split: its number in `SPLITS`.
+        number: of the shard.
+        low, high: its first and last bucket of members.
+        files: laid partitions that have rows of these.
+    """
+
+    split: int
+    number: int
+    low: int
+    high: int
+    files: tuple[str, ...]
 
 
-def write(frame: DataFrame, schema: Schema, storage: Storage, shard_rows: int) -> dict[str, tuple[Shard, ...]]:
-    """Encodes staged rows with a split and writes `<split>/part-<number>.parquet` under `storage`.
+@dataclass(frozen=True)
+class Written:
+    """A shard that was written, and the numbers of its rows.
+
+    Attributes:
+        planned: what was asked for.
+        path: of the file among the intermediate ones; to be moved to its place.
+        raw: of a file of its rows' raw columns, for shards that models are judged on.
+        rows: how many.
+        digest: sum of their hashes, modulo 2^64.
+        labels: rows by class.
+        weights: sums of their weights by class (see `profile.weighed`).
+        histograms: of the rows' own features: [2, bins].
+    """
+
+    planned: Planned
+    path: str
+    raw: str | None
+    rows: int
+    digest: int
+    labels: Ints
+    weights: Ints
+    histograms: Mapping[str, Ints]
+
+
+@dataclass(frozen=True)
+class Features:
+    """The schema of the dataset, and the parts of it that are read from rows and from sides, with staged sources."""
+
+    whole: Schema
+    own: Schema
+    sides: Mapping[int, Schema]
+
+
+def planned(found: Sequence[Laid], shard_rows: int) -> list[Planned]:
+    """The shards of a dataset: runs of buckets with about `shard_rows` rows."""
+    result = []
+    for split in range(len(SPLITS)):
+        counts = np.zeros(BUCKETS, np.int64)
+        for each in found:
+            counts[each.first : each.first + each.buckets.shape[1]] += each.buckets[split]
+        layout = _layout(counts, shard_rows)
+        for number in range(int(layout.max(initial=-1)) + 1):
+            buckets = np.flatnonzero((layout == number) & (counts > 0))
+            if len(buckets):
+                low, high = int(buckets[0]), int(buckets[-1])
+                files = tuple(f.path for f in found if f.first <= high and f.first + f.buckets.shape[1] > low)
+                result.append(Planned(split, number, low, high, files))
+    return result
+
+
+def write_shard(
+    work: Work,
+    features: Features,
+    encoded: Mapping[int, Sequence[Encoded]],
+    raw: Mapping[int, Sequence[Side]],
+    edges: Edges,
+    shard: Planned,
+) -> Written:
+    """Writes one shard under a name of its own among the intermediate files.
 
     Args:
-        frame: staged rows with their split; rows without one are left out.
-        schema: with features whose sources are staged columns (`f0`, ...).
-        storage: folder of the unfinished dataset.
-        shard_rows: rows of a shard aimed at.
+        work: what is prepared.
+        features: of the dataset.
+        encoded: entity -> its side, in parts.
+        raw: entity -> its side before it was encoded.
+        edges: bins of numeric features.
+        shard: which rows.
     """
-    placed = frame.where(F.col(SPLIT).isNotNull()).withColumn(_BUCKET, F.pmod(F.xxhash64("e0"), F.lit(_BUCKETS)))
-    layout, rows = _layout(placed, shard_rows)
-    fields = dataset_schema(schema)
-    spark_fields = from_arrow_schema(pa.schema([*fields, pa.field(_SPLIT, pa.string()), pa.field(_SHARD, pa.int32())]))
-    encoded = placed.mapInArrow(partial(_encode, schema, layout), spark_fields)
-    order = [column(c) for c in (_SPLIT, _SHARD, schema.entities[0].name, TIMESTAMP, OUT_UID)]
-    unsorted = f"{storage.uri}/{_UNSORTED}"
-    (
-        encoded.repartition(sum(map(len, rows.values())), _SPLIT, _SHARD)
-        .sortWithinPartitions(*order)
-        .write.partitionBy(_SPLIT, _SHARD)
-        .parquet(unsorted)
+    rows = _rows(work, shard)
+    made = _made(work, features, encoded, rows, shard)
+    label = rows[LABEL].to_numpy().astype(np.int64)
+    place = Folder(work.folder)
+    path = f"{uuid.uuid4().hex}.parquet"
+    coded = [e.name for e in features.whole.entities] + [f.name for f in features.whole.categoricals]
+    pq.write_table(made, place.path(path), filesystem=place.filesystem, compression="snappy", use_dictionary=coded)
+    return Written(
+        planned=shard,
+        path=path,
+        raw=_write_raw(work, features.whole, raw, rows, shard) if shard.split else None,
+        rows=made.num_rows,
+        digest=int(np.sum(row_hashes(made.columns), dtype=np.uint64)),
+        labels=np.bincount(label, minlength=2),
+        weights=weighed(made[OUT_WEIGHT].to_numpy(), label, 2),
+        histograms=histograms(features.own, made, edges, label),
     )
-    shards = {split: _named(storage, unsorted, split, counts) for split, counts in rows.items()}
-    storage.remove(unsorted)
-    return shards
 
 
 def dataset_schema(schema: Schema) -> pa.Schema:
@@ -77,70 +154,99 @@ def dataset_schema(schema: Schema) -> pa.Schema:
     )
 
 
-def read_split(spark: SparkSession, schema: Schema, uri: str, split: str) -> DataFrame:
-    """The rows of a written split."""
-    return spark.read.schema(from_arrow_schema(dataset_schema(schema))).parquet(f"{uri}/{split}")
+def named(work: Work, written: Sequence[Written]) -> dict[str, tuple[Shard, ...]]:
+    """Moves shards to their final names; by split, in order."""
+    result: dict[str, list[Shard]] = {s: [] for s in SPLITS}
+    for shard in sorted(written, key=lambda w: (w.planned.split, w.planned.number)):
+        split = SPLITS[shard.planned.split]
+        place = Folder(work.out).within(split)
+        if not result[split]:
+            place.filesystem.create_dir(place.path(), recursive=True)
+        name = f"part-{shard.planned.number:05d}.parquet"
+        place.filesystem.move(Folder(work.folder).path(shard.path), place.path(name))
+        if shard.raw is not None:
+            beside = Folder(work.out).within(f"{RAW}/{split}")
+            beside.filesystem.create_dir(beside.path(), recursive=True)
+            beside.filesystem.move(Folder(work.folder).path(shard.raw), beside.path(name))
+        result[split].append(Shard(name=name, rows=shard.rows))
+    return {split: tuple(shards) for split, shards in result.items()}
 
 
-def digests(frames: dict[str, DataFrame]) -> dict[str, tuple[int, str]]:
-    """Rows of each written split, and the sum of their hashes as hexadecimal text: the same in whatever order."""
-    hashed = [
-        frame.select(F.lit(name).alias("name"), F.xxhash64(*(column(c) for c in frame.columns)).alias("hash"))
-        for name, frame in frames.items()
-    ]
-    total = F.sum(F.col("hash").cast("decimal(38,0)"))
-    found = reduce(DataFrame.unionAll, hashed).groupBy("name").agg(F.count(F.lit(1)), total).collect()
-    return {name: (rows, f"{int(number) % 2**64:016x}") for name, rows, number in found}
+def _layout(counts: Ints, shard_rows: int) -> npt.NDArray[np.int64]:
+    """The shard of each bucket."""
+    total = int(counts.sum())
+    shards = max(1, -(-total // shard_rows))
+    middles = np.cumsum(counts) - counts / 2
+    wanted = np.minimum((middles * shards / max(total, 1)).astype(np.int64), shards - 1)
+    used = np.unique(wanted[counts > 0])  # a member of more rows than a shard leaves numbers unused
+    return np.searchsorted(used, wanted).clip(0, max(len(used) - 1, 0))
 
 
-def _layout(placed: DataFrame, shard_rows: int) -> tuple[Layout, dict[str, list[int]]]:
-    """The shard of each bucket, and the rows of each shard, by split; the driver sees one count per bucket."""
-    layout, rows = {}, {}
-    counted = {s: np.zeros(_BUCKETS, np.int64) for s in SPLITS}
-    for split, bucket, count in placed.groupBy(SPLIT, _BUCKET).count().collect():
-        counted[split][bucket] = count
-    for split, counts in counted.items():
-        total = int(counts.sum())
-        shards = max(1, -(-total // shard_rows))
-        middles = np.cumsum(counts) - counts / 2
-        wanted = np.minimum((middles * shards / max(total, 1)).astype(np.int64), shards - 1)
-        used = np.unique(wanted[counts > 0])  # a member of more rows than a shard leaves numbers unused
-        layout[split] = np.searchsorted(used, wanted).clip(0, max(len(used) - 1, 0)).astype(np.int32)
-        rows[split] = np.bincount(layout[split], weights=counts, minlength=len(used)).astype(int).tolist()
-    return layout, rows
+def _rows(work: Work, shard: Planned) -> pa.Table:
+    """The shard's rows in order."""
+    tables = []
+    for path in shard.files:
+        batch = read_batch(work.folder, path, shard.split)
+        bucket = batch.column("bucket").to_numpy()
+        begin, end = np.searchsorted(bucket, [shard.low, shard.high + 1])
+        part = pa.Table.from_batches([batch.slice(begin, end - begin)])
+        tables.append(part if work.negatives >= 1 else part.filter(part["kept"]))
+    table = pa.concat_tables(tables).drop_columns(["bucket", "kept"]).combine_chunks()
+    return table.take(_order(table)).combine_chunks()
 
 
-def _encode(schema: Schema, layout: Layout, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for table in in_large_batches(batches):
-        rows = table.num_rows
-        buckets = table.column(_BUCKET).to_numpy()
-        split = table.column(SPLIT)
-        shard = np.zeros(rows, np.int32)
-        names = split.to_numpy(zero_copy_only=False)
-        for name, shard_of in layout.items():
-            here = names == name
-            shard[here] = shard_of[buckets[here]]
-        fixed = [
-            table.column(UID),
-            table.column(LABEL).cast(pa.float32()),
-            table.column(WEIGHT).cast(pa.float32()),
-            pa.array(np.zeros(rows, np.float32)),
-            pa.array(table.column(TIME).to_numpy() / 1e6),
-            *(table.column(f"e{i}") for i in range(len(schema.entities))),
-        ]
-        made = pa.table([*fixed, *encode(schema, table).columns], schema=dataset_schema(schema))
-        made = made.append_column(_SPLIT, split).append_column(_SHARD, pa.array(shard))
-        yield from made.to_batches(max_chunksize=20_000)
+def _write_raw(work: Work, schema: Schema, raw: Mapping[int, Sequence[Side]], rows: pa.Table, shard: Planned) -> str:
+    """Writes the raw columns of a shard's rows as they were staged, history among them, by uid; returns the path."""
+    staged = {name: rows[name] for name in rows.column_names}
+    for side, parts in raw.items():
+        staged |= raw_columns(work, _near(work, side, parts, shard), keys_of(rows[f"e{side}"]))
+    columns: dict[str, pa.Array] = {}
+    # A column that is read in several ways is kept as text, from which numbers are read too.
+    for place in sorted(
+        dict.fromkeys(work.places.values()), key=lambda p: ("numeric", "bag", "categorical").index(p.kind)
+    ):
+        if place.name in staged:
+            columns[place.source] = staged[place.name]
+    columns |= {e.source: rows[f"e{i}"] for i, e in enumerate(schema.entities)}
+    intermediate = Folder(work.folder)
+    path = f"{uuid.uuid4().hex}.parquet"
+    pq.write_table(
+        pa.table({OUT_UID: rows[UID], **columns}), intermediate.path(path), filesystem=intermediate.filesystem
+    )
+    return path
 
 
-def _named(storage: Storage, unsorted: str, split: str, rows: list[int]) -> tuple[Shard, ...]:
-    """Moves the one file of each shard to its final name."""
-    storage.make(f"{storage.uri}/{split}")
-    shards = []
-    for number, count in enumerate(rows):
-        folder = f"{unsorted}/{_SPLIT}={split}/{_SHARD}={number}"
-        (name,) = (n for n in storage.names(folder) if n.endswith(".parquet"))
-        final = f"part-{number:05d}.parquet"
-        storage.rename(f"{folder}/{name}", f"{storage.uri}/{split}/{final}")
-        shards.append(Shard(name=final, rows=count))
-    return tuple(shards)
+def _near(work: Work, side: int, parts: Sequence[Any], shard: Planned) -> list[Any]:
+    """The parts of a side that may have ids of a shard: of members, those of its buckets."""
+    if side:
+        return list(parts)
+    low, high = part_of(np.array([shard.low, shard.high]), work.parts).tolist()
+    return [p for p in parts if low <= getattr(p, "side", p).part <= high]
+
+
+def _order(table: pa.Table) -> pa.Array:
+    """By member, time, uid. Texts are compared only where hashes and times do not decide."""
+    order = [("e0", "ascending"), (TIME, "ascending"), (UID, "ascending")]
+    return pc.sort_indices(table, sort_keys=order)
+
+
+def _made(
+    work: Work, features: Features, encoded: Mapping[int, Sequence[Encoded]], rows: pa.Table, shard: Planned
+) -> pa.Table:
+    count = rows.num_rows
+    own = encode(features.own, rows)
+    columns = {name: own[name] for name in own.column_names}
+    for side, parts in encoded.items():
+        keys = keys_of(rows[f"e{side}"])
+        columns.update(attach(work, _near(work, side, parts, shard), keys, features.sides[side]))
+    fixed = {
+        OUT_UID: rows[UID],
+        OUT_LABEL: rows[LABEL].cast(pa.float32()),
+        OUT_WEIGHT: rows[WEIGHT].cast(pa.float32()),
+        OFFSET: pa.array(np.zeros(count, np.float32)),
+        TIMESTAMP: pa.array(rows[TIME].to_numpy() / 1e6),
+        **{e.name: rows[f"e{i}"] for i, e in enumerate(features.whole.entities)},
+    }
+    columns.update(fixed)
+    wanted = dataset_schema(features.whole)
+    return pa.table([columns[f.name] for f in wanted], schema=wanted)

@@ -1,66 +1,117 @@
-"""Which split a staged row is in; a pure function of the row, the rule and the seed."""
+"""Which split a row is in; a pure function of the row, the rule and the seed."""
 
+import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from glmix_automl.errors import ConfigError, DataError
+from glmix_automl.prepare.engine import Engine
+from glmix_automl.prepare.exchange import Ints, Spread, read_batch
 from glmix_automl.prepare.recipe import Fractions, RandomSplit, SplitRule, TimeSplit
+from glmix_automl.prepare.row_hash import share
 from glmix_automl.prepare.stage import FOLD, TIME, UID
-from glmix_automl.schema import SPLITS
 from glmix_automl.seeds import derive
 
-SPLIT = "split"
 _BINS = 65_536
-_PARTS = 2**30
 
 
-def assigned(frame: DataFrame, rule: SplitRule, seed: int, entities: list[str]) -> DataFrame:
-    """The staged frame with a column `split`: train, validation, test, or null for rows that are left out.
+@dataclass(frozen=True)
+class Borders:
+    """The first times of validation and of test, where the split goes by time."""
+
+    validation: int = 0
+    test: int = 0
+
+
+def split_of(rows: pa.Table, rule: SplitRule, borders: Borders, seed: int, entities: Sequence[str]) -> Ints:
+    """The split of each row by its number in `SPLITS`, -1 for rows that are left out: [rows].
 
     Args:
-        frame: staged rows.
+        rows: staged rows, with their uid.
         rule: by time, at random or by a column.
+        borders: of a split by time.
         seed: of the random split.
         entities: names of the entities, in the order of their staged columns.
 
     Raises:
-        ConfigError: a random split by an entity that is not there, a time that cannot be read.
-        DataError: a split by time where all rows have one time.
+        ConfigError: a random split by an entity that is not there.
     """
     if isinstance(rule, TimeSplit):
-        validation, test = _moments(frame, rule)
-        return frame.withColumn(SPLIT, _three(F.col(TIME) < validation, F.col(TIME) < test))
+        time = rows[TIME].to_numpy()
+        return (time >= borders.validation).astype(np.int64) + (time >= borders.test)
     if isinstance(rule, RandomSplit):
-        unit = UID if rule.unit == "row" else _entity(rule.unit, entities)
-        draw = share(unit, derive(seed, "split"))
+        unit = UID if rule.unit == "row" else entity_column(rule.unit, entities)
+        draw = share(rows[unit], derive(seed, "split"))
         train, validation_end = rule.fractions.borders
-        return frame.withColumn(SPLIT, _three(draw < train, draw < validation_end))
-    fold = F.col(FOLD)
-    name = F.when(fold.isin(*rule.train), SPLITS[0]).when(fold.isin(*rule.validation), SPLITS[1])
-    return frame.withColumn(SPLIT, name.when(fold.isin(*rule.test), SPLITS[2]))
+        return (draw >= train).astype(np.int64) + (draw >= validation_end)
+    fold = rows[FOLD].combine_chunks()
+    result = np.full(rows.num_rows, -1, np.int64)
+    for number, values in reversed(list(enumerate((rule.train, rule.validation, rule.test)))):
+        result[pc.is_in(fold, value_set=pa.array(values, pa.string())).to_numpy(zero_copy_only=False)] = number
+    return result
 
 
-def share(unit: str, seed: int) -> Column:
-    """A number from 0 to 1 per value of the string column `unit`, uniform, the same wherever it is computed."""
-    return F.pmod(F.xxhash64(F.lit(seed), F.col(unit)), F.lit(_PARTS)) / F.lit(float(_PARTS))
+def entity_column(name: str, entities: Sequence[str]) -> str:
+    """The staged column of an entity.
+
+    Raises:
+        ConfigError: there is no such entity.
+    """
+    if name not in entities:
+        raise ConfigError(f"split: unit {name!r} is neither `row` nor an entity ({', '.join(entities)})")
+    return f"e{list(entities).index(name)}"
+
+
+def borders(
+    engine: Engine, folder: str, files: Sequence[Spread], rule: SplitRule, first: int, last: int
+) -> tuple[Borders, int]:
+    """Where validation and test begin, and about how many rows train has (exactly, for fractions of time).
+
+    Args:
+        engine: looks through the rows' times.
+        folder: URI of intermediate files.
+        files: the rows.
+        rule: how rows are split.
+        first, last: times of the rows.
+
+    Raises:
+        ConfigError: a time that cannot be read.
+        DataError: a split by time where all rows have one time.
+    """
+    rows = sum(sum(f.rows) for f in files)
+    if isinstance(rule, RandomSplit):
+        return Borders(), round(rows * rule.fractions.borders[0])
+    if not isinstance(rule, TimeSplit):
+        return Borders(), rows
+    if rule.validation_from is not None and rule.test_from is not None:
+        found = Borders(_micros(rule.validation_from), _micros(rule.test_from))
+        if found.validation >= found.test:
+            raise ConfigError("split: validation_from must be before test_from")
+        return found, rows
+    _refuse_one_time(rows, first, last)
+    searches = [_Search(int(border * rows), first, last) for border in rule.fractions.borders]
+    ranks = [s.rank for s in searches]
+    while open_searches := [s for s in searches if s.low < s.high]:
+        counted = engine.each("split", _Counting(folder, tuple(open_searches)), list(files))
+        for number, search in enumerate(open_searches):
+            search.narrow_to(np.sum([c[number] for c in counted], axis=0))
+    return Borders(searches[0].low, searches[1].low), ranks[0] - searches[0].rank
 
 
 def moments(frame: DataFrame, fractions: Fractions) -> tuple[int, int]:
-    """The times at which validation and test begin: those of the rows that stand at the borders in order of time.
+    """The times at which two shares of a frame's rows end, by Spark: those of the rows that stand at the borders.
 
     Exact, though nothing is sorted: a histogram of the time column is refined around the borders until a bin is one
     microsecond wide. A handful of passes over one column; the driver sees no more than the bins.
     """
     first, last, rows = frame.agg(F.min(TIME), F.max(TIME), F.count(F.lit(1))).first()  # type: ignore[misc]
-    if not rows:
-        raise DataError("no rows are left to split")
-    if first == last:
-        raise DataError(
-            "a split by time needs rows of different times, all have the same; "
-            "use `split: {by: random}` or `{by: column}`"
-        )
+    _refuse_one_time(rows, first, last)
     searches = [_Search(int(border * rows), first, last) for border in fractions.borders]
     while open_searches := [s for s in searches if s.low < s.high]:
         _refine(frame, open_searches)
@@ -83,6 +134,11 @@ class _Search:
         inside = F.col(TIME).between(self.low, self.high)
         return F.when(inside, F.floor((F.col(TIME) - F.lit(self.low)) / F.lit(self.width)))
 
+    def count(self, times: Ints) -> Ints:
+        """Rows in each bin."""
+        inside = times[(times >= self.low) & (times <= self.high)]
+        return np.bincount((inside - self.low) // self.width, minlength=_BINS)
+
     def narrow(self, counts: dict[int, int]) -> None:
         for number in sorted(counts):
             if self.rank < counts[number]:
@@ -91,6 +147,26 @@ class _Search:
                 return
             self.rank -= counts[number]
         raise AssertionError("a rank lies among the rows it was counted in")
+
+    def narrow_to(self, counts: Ints) -> None:
+        """`narrow`, from the rows in every bin."""
+        self.narrow({int(n): int(counts[n]) for n in np.flatnonzero(counts)})
+
+
+@dataclass(frozen=True)
+class _Counting:
+    """Counts the times of a file in the bins of searches."""
+
+    folder: str
+    searches: tuple[_Search, ...]
+
+    def __call__(self, file: Spread) -> list[Ints]:
+        totals = [np.zeros(_BINS, np.int64) for _ in self.searches]
+        for number, rows in enumerate(file.rows):
+            if rows:
+                times = read_batch(self.folder, file.path, number).column(TIME).to_numpy()
+                totals = [t + s.count(times) for t, s in zip(totals, self.searches, strict=True)]
+        return totals
 
 
 def _refine(frame: DataFrame, searches: list[_Search]) -> None:
@@ -105,29 +181,22 @@ def _refine(frame: DataFrame, searches: list[_Search]) -> None:
         search.narrow(found)
 
 
-def _moments(frame: DataFrame, rule: TimeSplit) -> tuple[int, int]:
-    if rule.validation_from is None or rule.test_from is None:
-        return moments(frame, rule.fractions)
-    validation, test = _micros(frame, rule.validation_from), _micros(frame, rule.test_from)
-    if validation >= test:
-        raise ConfigError("split: validation_from must be before test_from")
-    return validation, test
+def _refuse_one_time(rows: int, first: int, last: int) -> None:
+    if not rows:
+        raise DataError("no rows are left to split")
+    if first == last:
+        raise DataError(
+            "a split by time needs rows of different times, all have the same; "
+            "use `split: {by: random}` or `{by: column}`"
+        )
 
 
-def _micros(frame: DataFrame, moment: str | float) -> int:
+def _micros(moment: str | float) -> int:
     if isinstance(moment, int | float):
         return round(moment * 1e6)
-    read = frame.sparkSession.range(1).select(F.unix_micros(F.try_to_timestamp(F.lit(moment)))).first()
-    if read is None or read[0] is None:
-        raise ConfigError(f"split: {moment!r} is no time; expected ISO 8601 text or seconds since the epoch")
-    return int(read[0])
-
-
-def _entity(name: str, entities: list[str]) -> str:
-    if name not in entities:
-        raise ConfigError(f"split: unit {name!r} is neither `row` nor an entity ({', '.join(entities)})")
-    return f"e{entities.index(name)}"
-
-
-def _three(train: Column, validation: Column) -> Column:
-    return F.when(train, SPLITS[0]).when(validation, SPLITS[1]).otherwise(SPLITS[2])
+    try:
+        read = datetime.datetime.fromisoformat(moment.strip().replace("Z", "+00:00"))
+    except ValueError as error:
+        raise ConfigError(f"split: {moment!r} is no time; expected ISO 8601 text or seconds since the epoch") from error
+    zoned = read if read.tzinfo else read.replace(tzinfo=datetime.timezone.utc)
+    return (zoned - datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)) // datetime.timedelta(microseconds=1)

@@ -1,31 +1,29 @@
-"""Staging: raw rows read once into plain types and written down, so that no later step computes the recipe again.
+"""Staging: raw rows in plain types go to the partition of their member, and all later steps read them there.
 
-The recipe's joins and window functions are the dear part of preparation; fitting, encoding and checking each need the
-rows anew. Staged columns have names of our own (`f0`, `f1`, ...), so odd names of the raw data end here, and types of
-three kinds only: double, string, array of (term, value).
+Staged columns have names of our own (`f0`, `f1`, ...), so odd names of the raw data end here, and types of three kinds
+only: double, string, array of (term, value). What describes a member or an item stays in a table of its own (a side),
+with one row per id: it is fitted with the number of its rows as weight, encoded once, and put beside rows when a shard
+is written.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
-from pyspark.sql.functions import arrow_udf
-from pyspark.sql.pandas.types import from_arrow_type
-from pyspark.sql.types import ArrayType, DataType, DoubleType, FloatType, IntegralType, StringType
+import pyarrow.compute as pc
 
-from glmix_automl.features import FLOAT32_MAX, as_bag, as_numbers, as_texts
-from glmix_automl.prepare.recipe import BagFeature, CategoricalFeature, ColumnSplit, NumericFeature
-from glmix_automl.prepare.rows import Rows
-from glmix_automl.prepare.tables import column, term_text
-
-BATCH_ROWS = 200_000
-"""Rows handed to Python functions at a time: Spark's own batches are small, and vocabularies are hashed per call."""
+from glmix_automl.errors import DataError
+from glmix_automl.features import as_bag, as_numbers, as_texts
+from glmix_automl.prepare.exchange import Ints, Spread, spread
+from glmix_automl.prepare.history import DAY, History, keys_of
+from glmix_automl.prepare.recipe import BagFeature, CategoricalFeature, NumericFeature, SplitRule
+from glmix_automl.prepare.row_hash import BUCKETS, row_hashes
+from glmix_automl.schema import Entity
 
 UID, LABEL, WEIGHT, TIME, FOLD = "uid", "label", "weight", "time", "fold"
-_KINDS = {
+KINDS = {
     "numeric": pa.float64(),
     "categorical": pa.string(),
     "bag": pa.list_(pa.struct([("term", pa.string()), ("value", pa.float64())])),
@@ -54,61 +52,80 @@ def plan(features: tuple[Declared, ...]) -> dict[Declared, Staged]:
     return result
 
 
-def staged(rows: Rows, split: object) -> DataFrame:
-    """The rows with columns uid, label (int), weight (double), time (bigint), e0, e1, ... (entities), f0, f1, ...
-    (see `plan`), and fold (string), the raw split column, where the split goes by one.
+@dataclass(frozen=True)
+class Work:
+    """What every task of a preparation is told.
+
+    Attributes:
+        folder: URI of intermediate files.
+        out: URI of the unfinished dataset.
+        parts: partitions of every exchange.
+        features: declared, with their sides.
+        entities: whom random effects belong to; the first is the member.
+        sides: entity (its number) -> sources that its side holds.
+        split: which split a row is in.
+        negatives: share of negative training rows kept.
+        seed: of every draw.
+        history: what of the past is computed, or None.
+        uid: how rows are named: given, or made of member, item and time.
+        repeats: whether rows that repeat a given uid are dropped, all but one.
+        timed: whether made uids have the time in them.
+    """
+
+    folder: str
+    out: str
+    parts: int
+    features: tuple[Declared, ...]
+    entities: tuple[Entity, ...]
+    sides: Mapping[int, frozenset[str]]
+    split: SplitRule
+    negatives: float
+    seed: int
+    history: History | None = None
+    uid: str | None = UID
+    repeats: bool = False
+    timed: bool = True
+
+    @property
+    def places(self) -> dict[Declared, Staged]:
+        """The staged column of each feature."""
+        return plan(self.features)
+
+    def side_of(self, source: str) -> int | None:
+        """The entity in whose side a raw column is, or None for the rows' own."""
+        return next((number for number, sources in self.sides.items() if source in sources), None)
+
+    def features_of(self, side: int | None) -> tuple[Declared, ...]:
+        """The features read from a side, or from the rows themselves."""
+        return tuple(f for f in self.features if self.side_of(f.source) == side)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a block of rows became.
+
+    Attributes:
+        rows: in the partitions of their members.
+        asked: by item, for history (see `history.items_step`), or None.
+        uids: by uid, to find repeated ones, or None.
+        first, last: times.
+        days: day -> rows and positives.
+    """
+
+    rows: Spread
+    asked: Spread | None
+    uids: Spread | None
+    first: int
+    last: int
+    days: Mapping[int, tuple[int, int]]
+
+
+def read_as(place: Staged, raw: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A raw column as its staged kind.
 
     Raises:
-        DataError: when run, on a raw column of a type that its feature cannot be read from.
+        DataError: it is of a type that the feature cannot be read from.
     """
-    places = list(dict.fromkeys(plan(rows.features).values()))
-    fixed = [
-        column(rows.uid).cast("string").alias(UID),
-        column(rows.label).cast("int").alias(LABEL),
-        (column(rows.weight).cast("double") if rows.weight else F.lit(1.0)).alias(WEIGHT),
-        (column(rows.time).cast("bigint") if rows.time else F.lit(0).cast("bigint")).alias(TIME),
-        *(column(e.source).cast("string").alias(f"e{i}") for i, e in enumerate(rows.entities)),
-    ]
-    if isinstance(split, ColumnSplit):
-        fixed.append(column(split.column).cast("string").alias(FOLD))
-    kinds = {f.name: f.dataType for f in rows.frame.schema}
-    return rows.frame.select(*fixed, *(_plain(column(p.source), kinds[p.source], p).alias(p.name) for p in places))
-
-
-def in_large_batches(batches: Iterator[pa.RecordBatch], rows: int = BATCH_ROWS) -> Iterator[pa.Table]:
-    """The batches put together to tables of about `rows` rows."""
-    waiting: list[pa.RecordBatch] = []
-    for batch in batches:
-        waiting.append(batch)
-        if sum(b.num_rows for b in waiting) >= rows:
-            yield pa.Table.from_batches(waiting)
-            waiting = []
-    if waiting:
-        yield pa.Table.from_batches(waiting)
-
-
-def _plain(raw: Column, kind: DataType, place: Staged) -> Column:
-    """A raw column as its staged kind, by Spark itself where that reads it as `glmix_automl.features` does."""
-    if place.kind == "numeric" and isinstance(kind, IntegralType):
-        return raw.cast("double")
-    if place.kind == "numeric" and isinstance(kind, FloatType | DoubleType):
-        number = raw.cast("double")
-        finite = F.abs(number) < float("inf")  # false of NaN, which Spark puts above infinity
-        return F.when(finite, F.greatest(F.least(number, F.lit(FLOAT32_MAX)), F.lit(-FLOAT32_MAX)))
-    if place.kind == "categorical" and isinstance(kind, StringType | IntegralType):
-        text = term_text(raw) if isinstance(kind, StringType) else raw.cast("string")
-        return F.when(text != "", text)
-    if place.kind == "bag" and isinstance(kind, ArrayType) and isinstance(kind.elementType, StringType):
-        terms = F.filter(F.coalesce(raw, F.array()), lambda t: t.isNotNull() & (t != ""))
-        return F.transform(terms, lambda t: F.struct(t.alias("term"), F.lit(1.0).alias("value")))
-
-    def read(values: pa.Array) -> pa.Array:
-        return _read(place, values)
-
-    return arrow_udf(read, from_arrow_type(_KINDS[place.kind]))(raw)  # type: ignore[call-overload]
-
-
-def _read(place: Staged, raw: pa.Array) -> pa.Array:
     if place.kind == "numeric":
         numbers = as_numbers(raw, place.source)
         return pa.array(numbers, mask=numbers != numbers)
@@ -118,3 +135,112 @@ def _read(place: Staged, raw: pa.Array) -> pa.Array:
     ends = np.cumsum(np.bincount(bag.rows, minlength=len(raw)))
     pairs = pa.StructArray.from_arrays([bag.terms, pa.array(bag.values)], ["term", "value"])
     return pa.ListArray.from_arrays(pa.array(np.concatenate([[0], ends]).astype(np.int32)), pairs)
+
+
+def take_in(work: Work, rows: pa.Table) -> Taken:
+    """Writes a block of rows to the partitions of their members.
+
+    Args:
+        work: what is prepared.
+        rows: `label` (0 or 1), `weight`, `time`, `e0`, `e1`, ..., the rows' own staged columns, `uid` where it is
+            given, `fold` where the split goes by it; no nulls but in features and `fold`.
+    """
+    key = keys_of(rows["e0"])
+    bucket = (key.view(np.uint64) % np.uint64(BUCKETS)).astype(np.int64)
+    part = part_of(bucket, work.parts)
+    kept = rows.append_column("key", pa.array(key))
+    other = keys_of(rows["e1"]) if len(work.entities) > 1 else None
+    if other is not None:
+        kept = kept.append_column("other", pa.array(other))
+    spread_rows, place = spread(work.folder, kept, part, work.parts)
+    address = {"origin": pa.array(part.astype(np.int32)), "place": pa.array(place.astype(np.int32))}
+    asked = uids = None
+    if work.history is not None and (work.history.item or work.history.attributes):
+        assert other is not None, "history is of members and items"
+        question = {"key": pa.array(other), "id": rows["e1"], "time": rows[TIME], "label": rows[LABEL], **address}
+        asked, _ = spread(work.folder, pa.table(question), _by_key(other, work.parts), work.parts)
+    if work.uid == UID:
+        hashed = keys_of(rows[UID])
+        named = {"key": pa.array(hashed), UID: rows[UID], **address}
+        if work.repeats:
+            named["everything"] = pa.array(everything(rows))
+        uids, _ = spread(work.folder, pa.table(named), _by_key(hashed, work.parts), work.parts)
+    time, label = rows[TIME].to_numpy(), rows[LABEL].to_numpy()
+    return Taken(spread_rows, asked, uids, int(time.min()), int(time.max()), _by_day(time, label))
+
+
+def take_in_side(work: Work, side: int, rows: pa.Table) -> Spread:
+    """Writes a block of a side (`id`, its staged columns, `a0`, ...) to the partitions of its ids."""
+    key = keys_of(rows["id"])
+    part = part_of_ids(key, side, work.parts)
+    return spread(work.folder, rows.append_column("key", pa.array(key)), part, work.parts)[0]
+
+
+def part_of(bucket: Ints, parts: int) -> Ints:
+    """The partition of a bucket of members."""
+    return bucket * parts // BUCKETS
+
+
+def part_of_ids(key: Ints, side: int, parts: int) -> Ints:
+    """The partition of the ids of a side: members lie where their rows do, others by their key."""
+    if side == 0:
+        return part_of((key.view(np.uint64) % np.uint64(BUCKETS)).astype(np.int64), parts)
+    return _by_key(key, parts)
+
+
+def everything(rows: pa.Table) -> npt.NDArray[np.int64]:
+    """A hash of the whole row, to put rows of one name in an order that does not depend on how they came."""
+    return row_hashes([rows[c] for c in sorted(rows.column_names)]).view(np.int64)
+
+
+def repeated(work: Work, uids: list[tuple[pa.Table, Ints]]) -> Iterator[pa.Table]:
+    """Rows that share a uid with another one: `uid`, `file`, `origin`, `place`, `everything`."""
+    for table, file in uids:
+        key = table["key"].to_numpy()
+        order = np.argsort(key, kind="stable")
+        same = key[order][1:] == key[order][:-1]
+        if same.any():
+            # Texts of equal hashes decide: two uids may share a hash.
+            rows = order[np.concatenate([[False], same]) | np.concatenate([same, [False]])]
+            found = table.take(pa.array(rows)).append_column("file", pa.array(file[rows]))
+            counts = found.group_by(UID).aggregate([([], "count_all")])
+            several = counts.filter(pc.greater(counts["count_all"], 1))[UID]
+            yield found.filter(pc.is_in(found[UID], value_set=several.combine_chunks()))
+
+
+def in_large_tables(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """The batches put together to tables of about `rows` rows."""
+    waiting: list[pa.RecordBatch] = []
+    held = 0
+    for batch in batches:
+        waiting.append(batch)
+        held += batch.num_rows
+        if held >= rows:
+            yield pa.Table.from_batches(waiting)
+            waiting, held = [], 0
+    if held:
+        yield pa.Table.from_batches(waiting)
+
+
+def refuse_repeats(repeats: pa.Table, column: str, where: str) -> None:
+    """Raises for rows that repeat a uid.
+
+    Raises:
+        DataError: how many there are, an example, and the remedy.
+    """
+    extra = repeats.num_rows - pc.count_distinct(repeats[UID]).as_py()
+    raise DataError(
+        f"{where}: {extra} rows repeat a uid of column {column!r}, for example {pc.min(repeats[UID]).as_py()!r}; "
+        "mend them, or set `interactions.duplicates: drop`"
+    )
+
+
+def _by_key(key: Ints, parts: int) -> Ints:
+    return (key.view(np.uint64) % np.uint64(parts)).astype(np.int64)
+
+
+def _by_day(time: Ints, label: Ints) -> dict[int, tuple[int, int]]:
+    days, at = np.unique(time // DAY, return_inverse=True)
+    rows = np.bincount(at, minlength=len(days)).tolist()
+    positives = np.bincount(at, weights=label, minlength=len(days)).astype(np.int64).tolist()
+    return dict(zip(days.tolist(), zip(rows, positives, strict=True), strict=True))

@@ -5,9 +5,11 @@ import io
 from typing import Any, BinaryIO, cast
 
 from py4j.protocol import Py4JError
+from pyarrow import fs
 from pyspark.sql import SparkSession
 
 from glmix_automl.errors import DataError
+from glmix_automl.layout import Folder
 from glmix_automl.prepare.local_files import listed
 from glmix_automl.spark import translated
 
@@ -38,9 +40,19 @@ class Storage:
         """The URI in full."""
         return str(self.path.toString())
 
+    @property
+    def name(self) -> str:
+        """Its last name."""
+        return str(self.path.getName())
+
+    @property
+    def parent(self) -> str:
+        """URI of the folder it is in."""
+        return str(self.path.getParent().toString())
+
     def sibling(self, name: str) -> str:
         """URI of another name in the same folder."""
-        return f"{self.path.getParent().toString().rstrip('/')}/{name}"
+        return f"{self.parent.rstrip('/')}/{name}"
 
     def exists(self, uri: str = "") -> bool:
         """Whether there is a file or folder."""
@@ -197,3 +209,85 @@ class _Stream(io.RawIOBase):
         if not self.closed:
             self._stream.close()
         super().close()
+
+
+class PlainStorage:
+    """What `Storage` does for a dataset's folder, by pyarrow's file systems: no Spark is needed."""
+
+    def __init__(self, uri: str) -> None:
+        self._folder = Folder(uri.rstrip("/"))
+        self._files = self._folder.filesystem
+        self.name = self._folder.path().rpartition("/")[2]
+
+    @property
+    def uri(self) -> str:
+        """The URI in full."""
+        return self._folder.uri if "://" in self._folder.uri else self._folder.path()
+
+    @property
+    def parent(self) -> str:
+        """URI of the folder it is in."""
+        return self.uri.rpartition("/")[0]
+
+    def sibling(self, name: str) -> str:
+        """URI of another name in the same folder."""
+        return f"{self.parent}/{name}"
+
+    def exists(self, uri: str = "") -> bool:
+        """Whether there is a file or folder."""
+        return Folder(uri or self.uri).exists()
+
+    def names(self, uri: str = "") -> list[str]:
+        """Names in a folder, sorted; empty if it is not there."""
+        selector = fs.FileSelector(Folder(uri or self.uri).path(), allow_not_found=True)
+        return sorted(info.base_name for info in self._files.get_file_info(selector))
+
+    def modified(self, uri: str) -> float:
+        """When it was last changed, in seconds since the epoch."""
+        return float((self._files.get_file_info(Folder(uri).path()).mtime_ns or 0) / 1e9)
+
+    def write(self, name: str, content: str) -> None:
+        """Writes a small file inside the folder."""
+        self._folder.write(name, content)
+
+    def read(self, name: str) -> str:
+        """The content of a small text file inside the folder."""
+        return self._folder.read(name).decode()
+
+    def rename(self, old: str, new: str) -> None:
+        """Renames a file or folder; `new` must not be there.
+
+        Raises:
+            DataError: it could not be done.
+        """
+        if self.exists(new):
+            raise DataError(f"{old}: cannot be renamed to {new}")
+        try:
+            self._files.move(Folder(old).path(), Folder(new).path())
+        except OSError as error:
+            raise DataError(f"{old}: cannot be renamed to {new}: {error.strerror or error}") from error
+
+    def make(self, uri: str = "") -> None:
+        """Makes a folder and those above it.
+
+        Raises:
+            DataError: it could not be done.
+        """
+        try:
+            self._files.create_dir(Folder(uri or self.uri).path(), recursive=True)
+        except OSError as error:
+            raise DataError(f"{uri or self.uri}: cannot be made: {error.strerror or error}") from error
+
+    def remove(self, uri: str = "") -> None:
+        """Removes a file, or a folder and all it holds, if it is there."""
+        place = Folder(uri or self.uri)
+        kind = self._files.get_file_info(place.path()).type
+        if kind == fs.FileType.Directory:
+            self._files.delete_dir(place.path())
+        elif kind == fs.FileType.File:
+            self._files.delete_file(place.path())
+
+
+def opened(spark: SparkSession | None, uri: str) -> "Storage | PlainStorage":
+    """A dataset's folder, as Spark sees it, or without a session as pyarrow does."""
+    return Storage(spark, uri) if spark is not None else PlainStorage(uri)

@@ -17,22 +17,32 @@ from glmix_automl.features import encode
 from glmix_automl.manifest import Manifest
 from glmix_automl.schema import SPLITS, Schema
 
-pytestmark = pytest.mark.spark
 
-
-def prepared(spark: Any, settings: dict[str, Any], overwrite: bool = False) -> Manifest:
+def prepared(settings: dict[str, Any], overwrite: bool = False, spark: Any = None) -> Manifest:
     from glmix_automl.prepare.interactions import Interactions
     from glmix_automl.prepare.pipeline import prepare
 
     return prepare(spark, parse(settings, Interactions, "test"), overwrite)
 
 
-def raw_rows(spark: Any, settings: dict[str, Any]) -> pd.DataFrame:
-    from glmix_automl.prepare.interactions import Interactions, rows
-    from glmix_automl.prepare.run_settings import run_settings
+def laid_rows(settings: dict[str, Any], folder: Path) -> pd.DataFrame:
+    """The rows' own raw columns and those of history, by uid, as they are laid down for shards."""
+    from glmix_automl.prepare import pipeline
+    from glmix_automl.prepare.engine import Local
+    from glmix_automl.prepare.exchange import read_batch
+    from glmix_automl.prepare.interactions import Interactions, arrow_rows
+    from glmix_automl.prepare.progress import Progress
 
-    with run_settings(spark):
-        return rows(spark, parse(settings, Interactions, "test")).frame.toPandas()
+    recipe, engine = parse(settings, Interactions, "test"), Local(Progress())
+    rows = arrow_rows(engine, recipe)
+    (folder / "_stage").mkdir(parents=True)
+    work = pipeline._work(rows, recipe, str(folder))
+    steps = pipeline._Preparation(engine, work, rows, recipe)
+    laid = steps._laid(*steps._read())
+    tables = [pa.Table.from_batches([read_batch(work.folder, each.path, i)]) for each in laid for i in range(3)]
+    table = pa.concat_tables(tables)
+    names = {place.name: place.source for place in work.places.values()}
+    return table.rename_columns([names.get(n, n) for n in table.column_names]).to_pandas().set_index("uid")
 
 
 def read(folder: str, split: str, manifest: Manifest) -> pa.Table:
@@ -71,7 +81,9 @@ def expected_history(
     return found
 
 
-def test_history_is_that_of_strictly_earlier_rows(spark: Any, settings: dict[str, Any], tables: Path) -> None:
+def test_history_is_that_of_strictly_earlier_rows(
+    settings: dict[str, Any], tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     raw = pd.read_csv(tables / "interactions.csv", dtype={"item id": str})
     raw = raw.set_axis(["uid", "member", "item", "stars", "when", "device"], axis=1).assign(
         label=lambda f: f.stars >= 4
@@ -80,22 +92,23 @@ def test_history_is_that_of_strictly_earlier_rows(spark: Any, settings: dict[str
     items = pd.read_csv(tables / "items.csv", dtype=str).fillna("")
     tags = {i: sorted({t for t in text.split("|") if t}) for i, text in zip(items["item id"], items.tags, strict=True)}
     expected = expected_history(raw, tags)
-    whole = raw_rows(spark, settings).set_index("_glmix_uid")
-    settings["history"]["heavy_rows"] = 7  # almost every key is cut into spans
-    cut = raw_rows(spark, settings).set_index("_glmix_uid")
+    whole = laid_rows(settings, tmp_path / "whole")
+    settings["history"]["heavy_rows"] = 7  # almost every key is read in blocks of time
+    monkeypatch.setattr("glmix_automl.prepare.intake.BLOCK_ROWS", 100)
+    monkeypatch.setattr("glmix_automl.prepare.arrow_tables.BLOCK_ROWS", 100)
+    cut = laid_rows(settings, tmp_path / "cut")
     for name in next(iter(expected.values())):
         wanted = pd.Series({uid: values[name] for uid, values in expected.items()}).sort_index().astype(float)
         for got in (whole, cut):
             np.testing.assert_allclose(got[name].sort_index().astype(float), wanted, rtol=1e-12, err_msg=name)
 
 
-def test_a_dataset_is_whole_and_says_what_it_is(spark: Any, settings: dict[str, Any], tables: Path) -> None:
+def test_a_dataset_is_whole_and_says_what_it_is(settings: dict[str, Any], tables: Path, tmp_path: Path) -> None:
     settings["negatives"] = 0.5
-    manifest = prepared(spark, settings)
+    manifest = prepared(settings)
     out = Path(settings["output"])
-    assert sorted(p.name for p in out.iterdir()) == sorted(
-        [layout.SUCCESS, layout.SCHEMA, layout.MANIFEST, layout.DATA_REPORT_JSON, layout.DATA_REPORT_HTML, *SPLITS]
-    )
+    files = [layout.SUCCESS, layout.SCHEMA, layout.MANIFEST, layout.DATA_REPORT_JSON, layout.DATA_REPORT_HTML]
+    assert sorted(p.name for p in out.iterdir()) == sorted([*files, "history", layout.RAW, *SPLITS])
     assert [p.name for p in out.parent.iterdir()] == ["out"]
     assert Manifest.model_validate_json((out / layout.MANIFEST).read_text()) == manifest
     schema = Schema.model_validate_json((out / layout.SCHEMA).read_text())
@@ -136,31 +149,57 @@ def test_a_dataset_is_whole_and_says_what_it_is(spark: Any, settings: dict[str, 
         "who": splits["test"].who.nunique(),
         "item id": splits["test"]["item id"].nunique(),
     }
-    # The schema turns the same raw rows into the same columns again.
-    frame = raw_rows(spark, settings).set_index("_glmix_uid").loc[splits["test"].uid]
+    # The raw hold-out rows beside it are encoded as they are in it.
+    for split in SPLITS[1:]:
+        kept = pq.read_table(out / layout.RAW / split)
+        there = read(str(out), split, manifest)
+        assert kept["uid"].to_pylist() == there["uid"].to_pylist()
+        made = encode(schema, kept)
+        assert made.to_pylist() == there.select(made.column_names).to_pylist()
+    # Rows joined with their member and item, then encoded, are what was encoded apart and put together.
+    frame = (
+        laid_rows(settings, tmp_path / "laid").rename(columns={"e0": "who", "e1": "item id"}).loc[splits["test"].uid]
+    )
+    frame = frame.drop(columns="who").join(raw.who) if "who" not in frame else frame.loc[:, ~frame.columns.duplicated()]
+    for name, key, own in (("members", "the id", "who"), ("items", "item id", "item id")):
+        side = pd.read_csv(tables / f"{name}.csv", dtype=str).set_index(key)
+        frame = frame.join(side, on=own)
     again = encode(schema, pa.Table.from_pandas(frame, preserve_index=False))
     assert again.to_pylist() == read(str(out), "test", manifest).select(again.column_names).to_pylist()
 
 
-@pytest.mark.slow
+@pytest.mark.spark
 def test_digests_depend_on_data_and_seed_only(
-    spark: Any, settings: dict[str, Any], tables: Path, tmp_path: Path
+    spark: Any, settings: dict[str, Any], tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings["negatives"] = 0.5
-    first = prepared(spark, settings)
-    before = spark.conf.get("spark.sql.shuffle.partitions")
+    first = prepared(settings)
+    by_spark = settings | {"output": str(tmp_path / "by spark")}
+    assert prepared(by_spark, spark=spark) == first
+    histories = [read_history(Path(s["output"])) for s in (settings, by_spark)]
+    assert histories[0] == histories[1]
+    assert {"prior", "item", "member", "tag", "member_tag"} == set(histories[0])
     lines = (tables / "interactions.csv").read_text().splitlines()
     shuffled = tmp_path / "interactions.csv"
     shuffled.write_text("\n".join([lines[0], *np.random.default_rng(1).permutation(lines[1:])]))
     settings["interactions"]["table"]["path"] = str(shuffled)
-    try:
-        spark.conf.set("spark.sql.shuffle.partitions", "7")
-        again = prepared(spark, settings, overwrite=True)
-    finally:
-        spark.conf.set("spark.sql.shuffle.partitions", before)
-    assert again == first
+    for parts in (2, 7):
+        monkeypatch.setattr("glmix_automl.prepare.pipeline.partitions", lambda rows, parts=parts: parts)
+        assert prepared(settings, overwrite=True) == first
+        assert read_history(Path(settings["output"])) == histories[0]
+    small = prepared(settings | {"shard_rows": 30}, overwrite=True)
+    assert small.digest == first.digest
+    assert len(small.splits["train"].shards) > len(first.splits["train"].shards)
     settings["seed"] = 4
-    assert prepared(spark, settings, overwrite=True).splits["train"].digest != first.splits["train"].digest
+    assert prepared(settings, overwrite=True).splits["train"].digest != first.splits["train"].digest
+
+
+def read_history(dataset: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """Kind of key -> what is known of each key at the end, in order of the keys."""
+    return {
+        folder.name: sorted(tuple(row.values()) for row in pq.read_table(folder).to_pylist())
+        for folder in (dataset / "history").iterdir()
+    }
 
 
 def edit(settings: dict[str, Any], path: str, value: Any) -> None:
@@ -191,38 +230,52 @@ def edit(settings: dict[str, Any], path: str, value: Any) -> None:
         ("members/table/rename", {"city": "device"}, ConfigError, r"members both have a column 'device'"),
         ("interactions/features/0/name", "label", ConfigError, r"keeps the name 'label'"),
         ("interactions/features/0/name", "age", ConfigError, r"two columns of the dataset are named 'age'"),
-        ("items/table/derive", {"x": "nonsense("}, DataError, r"items.csv: column 'x': "),
     ],
 )  # fmt: skip
 def test_bad_input_is_named_and_nothing_is_left(
-    spark: Any, settings: dict[str, Any], path: str, value: Any, error: type[GlmixError], message: str
+    settings: dict[str, Any], path: str, value: Any, error: type[GlmixError], message: str
 ) -> None:
     if path == "members/table/rename":
         settings["members"]["features"][1]["source"] = "device"
     settings["history"] = None
     edit(settings, path, value)
     with pytest.raises(error, match=message) as caught:
-        prepared(spark, settings)
+        prepared(settings)
     assert "\tat " not in str(caught.value)
     out = Path(settings["output"])
     assert list(out.parent.iterdir()) == []
 
 
-@pytest.mark.slow
-def test_an_output_is_replaced_only_when_asked_and_only_if_a_dataset(spark: Any, settings: dict[str, Any]) -> None:
+@pytest.mark.spark
+def test_bad_input_is_named_by_spark_too(spark: Any, settings: dict[str, Any]) -> None:
+    edit(settings, "items/table/derive", {"x": "nonsense("})
+    with pytest.raises(ConfigError, match="needs Spark: `derive` of "):
+        prepared(settings)
+    with pytest.raises(DataError, match=r"items.csv: column 'x': "):
+        prepared(settings, spark=spark)
+    del settings["items"]["table"]["derive"]
+    edit(settings, "members/features/0", {"kind": "bag", "source": "age.years", "name": "age"})
+    with pytest.raises(
+        DataError, match=r"reading the raw rows: column 'age.years' is text: a bag of it needs"
+    ) as caught:
+        prepared(settings, spark=spark)
+    assert "\tat " not in str(caught.value)
+
+
+def test_an_output_is_replaced_only_when_asked_and_only_if_a_dataset(settings: dict[str, Any]) -> None:
     settings["history"] = None
     out = Path(settings["output"])
     out.mkdir()
     (out / "thesis.doc").write_text("years of work")
     with pytest.raises(DataError, match="something else than a dataset"):
-        prepared(spark, settings, overwrite=True)
+        prepared(settings, overwrite=True)
     assert (out / "thesis.doc").exists()
     (out / "thesis.doc").unlink()
-    first = prepared(spark, settings)
+    first = prepared(settings)
     with pytest.raises(DataError, match="--overwrite"):
-        prepared(spark, settings)
+        prepared(settings)
     settings["split"] = {"by": "random", "unit": "who", "fractions": {"train": 6, "validation": 2, "test": 2}}
-    second = prepared(spark, settings, overwrite=True)
+    second = prepared(settings, overwrite=True)
     assert second.digest != first.digest
     assert Manifest.model_validate_json((out / layout.MANIFEST).read_text()) == second
     assert [p.name for p in out.parent.iterdir()] == ["out"]
@@ -231,10 +284,7 @@ def test_an_output_is_replaced_only_when_asked_and_only_if_a_dataset(spark: Any,
     assert not members[1] & members[2]
 
 
-@pytest.mark.slow
-def test_a_leak_and_unusable_rows_are_reported(
-    spark: Any, settings: dict[str, Any], tables: Path, tmp_path: Path
-) -> None:
+def test_a_leak_and_unusable_rows_are_reported(settings: dict[str, Any], tables: Path, tmp_path: Path) -> None:
     raw = pd.read_csv(tables / "interactions.csv", dtype=str)
     raw["echo"] = (raw.stars.astype(int) >= 4).map({True: "yes", False: "no"})
     raw.loc[:4, "stars"] = None
@@ -242,11 +292,11 @@ def test_a_leak_and_unusable_rows_are_reported(
     settings["history"] = None
     settings["interactions"]["table"] = {"path": str(tmp_path / "events.json.gz")}
     settings["interactions"]["features"].append({"kind": "categorical", "source": "echo"})
-    prepared(spark, settings)
+    prepared(settings)
     report = json.loads((Path(settings["output"]) / layout.DATA_REPORT_JSON).read_text())
     assert any("'echo' alone has AUC 1.0000" in w for w in report["warnings"])
     assert report["counts"]["rows without a usable label"] == 5
     assert report["counts"]["rows dropped"] == 5
     settings["checks"] = {"max_dropped_share": 0.001}
     with pytest.raises(DataError, match=r"5 of 600 rows cannot be used \(rows without a usable label: 5\)"):
-        prepared(spark, settings, overwrite=True)
+        prepared(settings, overwrite=True)

@@ -1,0 +1,45 @@
+"""What a person sees of a preparation under way."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from glmix_automl.prepare.engine import Local
+from glmix_automl.prepare.progress import Progress
+
+
+def test_a_line_per_step_where_there_is_no_terminal() -> None:
+    said = io.StringIO()
+    with Progress(True, Console(file=said, width=80)) as progress:
+        progress.rows = 1_000
+        engine = Local(progress, threads=2)
+        assert engine.each("reading", str, [1, 2, 3]) == ["1", "2", "3"]
+        engine.each("reading", str, [4])
+        engine.each("shards", str, [])
+    lines = said.getvalue().splitlines()
+    assert [line.split(":")[0] for line in lines] == ["reading", "shards"]
+    assert lines[0].endswith("s (1,000 rows)")
+
+
+def test_one_bar_on_a_terminal_that_only_grows() -> None:
+    said = io.StringIO()
+    with Progress(True, Console(file=said, force_terminal=True, width=100)) as progress:
+        engine, seen = Local(progress, threads=1), []
+        for step in ("reading", "statistics", "reading", "shards"):
+            engine.each(step, str, [1, 2])
+            assert progress._bar is not None
+            seen.append(progress._bar.tasks[0].completed)
+        assert len(progress._bar.tasks) == 1  # type: ignore[union-attr]
+    assert seen == sorted(seen)
+    assert seen[0] < seen[1] == seen[2] < seen[3]
+    assert "shards" in said.getvalue()
+
+
+def test_a_step_ends_with_the_first_failure() -> None:
+    def fail(item: int) -> int:
+        raise ValueError(f"no {item}")
+
+    for threads in (1, 2):
+        with pytest.raises(ValueError, match="no 1"):
+            Local(Progress(), threads).each("reading", fail, [1, 2, 3])
