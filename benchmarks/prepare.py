@@ -1,11 +1,12 @@
-"""Preparation at growing size: rows per second for 1, 4 and 16 million generated interactions, 4 GiB of driver memory.
+"""Preparation at growing size, beside DuckDB and Polars scripts that make the same columns from the same tables.
 
-    python benchmarks/prepare.py [--rows 1000000 4000000 16000000] [--master local[2]] [--driver-memory 4g]
+    python benchmarks/prepare.py [--rows 1000000 4000000 16000000] [--engines local spark] [--raw FOLDER]
 
-Each size is prepared in a process of its own, which starts a Spark of its own, from tables just written. Printed for
-each: seconds by the clock, rows per second, seconds of processors (all processes of the run), and both times against
-the smallest size, with the exponent of processor time in rows: ten times the rows must cost at most eleven times the
-time, which is an exponent of 1.041. Processor time says the same on a machine that has other work.
+Each run is a process of its own, one after the other, on tables just written (or those of `--raw`, for one size).
+Printed for each: seconds by the clock, rows per second, processor seconds (all processes of the run) and microseconds
+of them a row, the largest resident memory, the clock against DuckDB's, and for ours the exponent of processor time in
+rows against the smallest size: ten times the rows must cost at most eleven times the time, an exponent of 1.041. DuckDB
+and Polars make neither data report nor digests, and check less.
 """
 
 import argparse
@@ -15,57 +16,81 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf" / "prepare" / "generated-jymbii.yaml"
+OURS = "import sys; from glmix_automl.cli import main; sys.exit(main())"
+
+
+class Spent(NamedTuple):
+    """What a run took: seconds by the clock and of processors, bytes of resident memory at most."""
+
+    seconds: float
+    cpu: float
+    memory: int
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 4_000_000, 16_000_000])
-    parser.add_argument("--master", default="local[2]")
-    parser.add_argument("--driver-memory", default="4g")
+    parser.add_argument("--engines", nargs="+", choices=("local", "spark"), default=["local", "spark"])
+    parser.add_argument("--raw", help="tables that are there already, instead of generated ones")
     options = parser.parse_args()
-    print(f"{'rows':>12} {'seconds':>9} {'rows/s':>8} {'cpu s':>8} | {'rows x':>7} {'time x':>7} {'cpu x':>7} exponent")
-    first: tuple[int, float, float] | None = None
+    head = f"{'rows':>12} {'by':>8} {'seconds':>8} {'rows/s':>9} {'cpu s':>7} {'us/row':>7} {'GB':>5}"
+    print(f"{head} {'x DuckDB':>8} exponent")
+    first: dict[str, tuple[int, float]] = {}
     for rows in sorted(options.rows):
         with tempfile.TemporaryDirectory() as folder:
-            carried_out("generate", "jymbii", "--rows", str(rows), "--output", f"{folder}/raw")
-            seconds, cpu = prepared(folder, options.master, options.driver_memory)
-            first = first or (rows, seconds, cpu)
-        more, longer, dearer = rows / first[0], seconds / first[1], cpu / first[2]
-        exponent = f"{math.log(dearer) / math.log(more):8.3f}" if more > 1 else ""
-        ratios = f"{more:>7.2f} {longer:>7.2f} {dearer:>7.2f} {exponent}"
-        print(f"{rows:>12,} {seconds:>9.1f} {rows / seconds:>8,.0f} {cpu:>8.1f} | {ratios}", flush=True)
+            raw = options.raw or f"{folder}/raw"
+            if options.raw is None:
+                carried_out("-c", OURS, "generate", "jymbii", "--rows", str(rows), "--output", raw)
+            runs = [("duckdb", bound("duckdb", raw, folder)), ("polars", bound("polars", raw, folder))]
+            runs += [(engine, prepared(engine, raw, folder)) for engine in options.engines]
+            for name, spent in runs:
+                before = first.setdefault(name, (rows, spent.cpu))
+                grown = math.log(spent.cpu / before[1]) / math.log(rows / before[0]) if rows > before[0] else math.nan
+                print(
+                    f"{rows:>12,} {name:>8} {spent.seconds:>8.1f} {rows / spent.seconds:>9,.0f} {spent.cpu:>7.1f} "
+                    f"{spent.cpu / rows * 1e6:>7.1f} {spent.memory / 1e9:>5.1f} "
+                    f"{spent.seconds / runs[0][1].seconds:>8.2f} {'' if math.isnan(grown) else f'{grown:8.3f}'}",
+                    flush=True,
+                )
 
 
-def prepared(folder: str, master: str, memory: str) -> tuple[float, float]:
-    """Seconds of one preparation by the clock and of processors, Spark's start included."""
+def bound(name: str, raw: str, folder: str) -> Spent:
+    return carried_out(str(ROOT / "benchmarks" / f"bound_{name}.py"), raw, f"{folder}/{name}")
+
+
+def prepared(engine: str, raw: str, folder: str) -> Spent:
+    sets = [f"root={raw}", f"output={folder}/{engine}", f"engine={engine}"]
+    words = [word for pair in sets for word in ("--set", pair)]
+    master = ["--master", "local[2]", "--driver-memory", "4g"] if engine == "spark" else []
+    return carried_out("-c", OURS, "prepare", str(CONF), *words, *master)
+
+
+def carried_out(*words: str) -> Spent:
+    """Runs Python to its end; the processes' times are seen five times a second."""
     begun = time.perf_counter()
-    sets = [f"root={folder}/raw", f"output={folder}/dataset"]
-    overrides = [word for pair in sets for word in ("--set", pair)]
-    spent = carried_out("prepare", str(CONF), *overrides, "--overwrite", "--master", master, "--driver-memory", memory)
-    return time.perf_counter() - begun, spent
-
-
-def carried_out(*words: str) -> float:
-    """Runs a command of ours to its end; returns the processor seconds of its processes, seen twice a second."""
-    code = "import sys; from glmix_automl.cli import main; sys.exit(main())"
     with tempfile.TemporaryFile("w+") as said:
-        process = psutil.Popen([sys.executable, "-c", code, *words], cwd=ROOT, stdout=said, stderr=said)
+        process = psutil.Popen([sys.executable, *words], cwd=ROOT, stdout=said, stderr=said)
         spent: dict[int, float] = {}
+        most = 0
         while process.poll() is None:
+            memory = 0
             with contextlib.suppress(psutil.Error):
                 for each in [process, *process.children(recursive=True)]:
                     times = each.cpu_times()
                     spent[each.pid] = times.user + times.system
-            time.sleep(0.5)
+                    memory += each.memory_info().rss
+            most = max(most, memory)
+            time.sleep(0.2)
         if process.returncode:
             said.seek(0)
             sys.exit(said.read()[-4000:])
-    return sum(spent.values())
+    return Spent(time.perf_counter() - begun, sum(spent.values()), most)
 
 
 if __name__ == "__main__":
