@@ -19,7 +19,7 @@ from glmix_automl.config import load, parse
 from glmix_automl.dataset import Dataset
 from glmix_automl.ensemble import Ensemble
 from glmix_automl.errors import StudyError
-from glmix_automl.layout import COORDINATES, MODEL, TRIALS
+from glmix_automl.layout import COORDINATES, DESCRIPTION, MODEL, TRIALS
 from glmix_automl.reporting import report
 from glmix_automl.reporting.evaluation import Evaluation
 from glmix_automl.reporting.leaderboard import Leaderboard, leaderboard
@@ -218,7 +218,7 @@ class Study:
         """
         from glmix_automl.serving.model import Model
 
-        if not self.folder.files.exists(MODEL):
+        if not self.folder.files.exists(f"{MODEL}/{DESCRIPTION}"):
             self.conclude()
         return Model(self.folder.files.within(MODEL))
 

@@ -129,6 +129,9 @@ class Folder:
             raise DataError(f"{path}: cannot be written: {reason}") from error
 
     def remove(self, name: str) -> None:
-        """Removes a folder inside this one and all it holds, if it is there."""
-        if self.exists(name):
+        """Removes a file, or a folder and all it holds, inside this one, if it is there."""
+        kind = self.filesystem.get_file_info(self.path(name)).type
+        if kind == fs.FileType.File:
+            self.filesystem.delete_file(self.path(name))
+        elif kind == fs.FileType.Directory:
             self.filesystem.delete_dir(self.path(name))

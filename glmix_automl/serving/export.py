@@ -7,6 +7,7 @@ effects/<trial>.parquet    of a random effect: entity, term, mean, variance, row
 """
 
 import io
+import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 
 from glmix_automl.config import Config
 from glmix_automl.ensemble import Ensemble
+from glmix_automl.errors import DataError
 from glmix_automl.layout import COORDINATE, COORDINATES, DESCRIPTION, EFFECTS, SCHEMA, TRIALS, WEIGHTS, Folder
 from glmix_automl.models.checkpoint import describe, load_coordinate
 from glmix_automl.schema import Schema
@@ -38,7 +40,10 @@ class ModelDescription(Config):
 
 
 def export(study: Folder, model: Ensemble, schema: Schema, target: Folder, origin: Mapping[str, Any]) -> None:
-    """Writes a model's folder; `model.json` comes last, so a folder without it is no model.
+    """Writes a model's folder; at any moment there is the model before, the new one, or none: never parts of two.
+
+    What a trial trained does not change, so a model of the same study stays whole while coordinates are added to it,
+    until `model.json` is replaced. A model of another study goes first, as trials there have the same numbers.
 
     Args:
         study: folder of the study that trained the coordinates.
@@ -50,8 +55,9 @@ def export(study: Folder, model: Ensemble, schema: Schema, target: Folder, origi
     Raises:
         DataError: a coordinate's files are missing, or the target cannot be written.
     """
-    target.remove(COORDINATES)
-    target.remove(EFFECTS)
+    before = _study(target)
+    if before is None or before != origin.get("study"):
+        target.remove(DESCRIPTION)
     terms = []
     for number, weight in model.pruned.terms:
         place = f"{COORDINATES}/{number}"
@@ -63,6 +69,25 @@ def export(study: Folder, model: Ensemble, schema: Schema, target: Folder, origi
     target.write(SCHEMA, schema.model_dump_json(indent=1))
     description = ModelDescription(bias=model.bias, terms=tuple(terms), origin=dict(origin))
     target.write(DESCRIPTION, description.model_dump_json(indent=1))
+    _remove_unused(target, {term.folder.rpartition("/")[2] for term in terms})
+
+
+def _study(target: Folder) -> object:
+    """Id of the study whose model is in a folder; None of a model that does not say, is damaged, or is not there."""
+    try:
+        return json.loads(target.read(DESCRIPTION))["origin"]["study"]
+    except (DataError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _remove_unused(target: Folder, used: set[str]) -> None:
+    """Removes the coordinates of models before this one."""
+    for number in target.folders(COORDINATES):
+        if number not in used:
+            target.remove(f"{COORDINATES}/{number}")
+    for name in target.files(EFFECTS, ".parquet"):
+        if name.removesuffix(".parquet") not in used:
+            target.remove(f"{EFFECTS}/{name}")
 
 
 def _effects(place: Folder, schema: Schema) -> bytes:
