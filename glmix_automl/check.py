@@ -14,7 +14,7 @@ from glmix_automl.ensemble import MIXTURE
 from glmix_automl.errors import ConfigError, TrialError
 from glmix_automl.search import STRATEGIES
 from glmix_automl.search.entry import SpaceWork
-from glmix_automl.study.plans import with_plans
+from glmix_automl.study.earlier import read_plans
 from glmix_automl.study.session import race
 from glmix_automl.study.settings import EntrySettings, SearchSettings
 
@@ -35,7 +35,7 @@ def check(settings: SearchSettings) -> None:
         without = entry.model_copy(update={"prior": []}) if "prior" in entry.options else entry  # read with the dataset
         alone = settings.model_copy(update={"race": {name: without}, "baseline": None})
         try:
-            found = list(_tried(name, with_plans(alone, None)))
+            found = list(_tried(name, read_plans(alone, None)))
         except ConfigError as error:
             problems |= dict.fromkeys(str(error).splitlines())
             continue

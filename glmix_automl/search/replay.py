@@ -18,8 +18,8 @@ class ReplayOptions(Config):
     """What to rebuild."""
 
     plan: str | dict[str, Any]
-    """Folder of an earlier study, or of the model it exported, whose plan is read when a new study is made; or a file
-    that holds a plan as JSON (`glmix_automl.search.growth.structure.plan`); or the plan itself."""
+    """Folder of an earlier study, or of the model it exported, or a file that holds a plan as JSON
+    (`glmix_automl.search.growth.structure.plan`), read once when a new study is made; or the plan itself."""
     entry: str | None = None
     """Entry of that study's race whose structure it is; needed where several found one."""
     warm_start: bool = False

@@ -18,10 +18,9 @@ from glmix_automl.search.ordered import Ordered
 from glmix_automl.seeds import derive
 from glmix_automl.study import executors, journal, lock
 from glmix_automl.study.controller import Controller
+from glmix_automl.study.earlier import read_plans, read_priors
 from glmix_automl.study.folder import StudyFolder, StudyRecord, resumable
 from glmix_automl.study.journal import Journal
-from glmix_automl.study.plans import with_plans
-from glmix_automl.study.priors import with_priors
 from glmix_automl.study.race import Entry
 from glmix_automl.study.settings import EntrySettings, SearchSettings
 from glmix_automl.study.stopping import rules
@@ -54,7 +53,7 @@ class Session:
         self.folder = StudyFolder(settings.study)
         self.dataset = Dataset.open(settings.dataset)
         begun = self.folder.record.settings if resume and self.folder.begun else None
-        self.settings = with_plans(with_priors(resolved(settings), self.dataset, begun), begun)
+        self.settings = read_plans(read_priors(resolved(settings), self.dataset, begun), begun)
         self.entries = race(self.settings)
         self.controller: Controller | None = None
         self._resume = resume

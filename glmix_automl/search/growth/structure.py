@@ -98,6 +98,8 @@ class Plan(Config):
     """Rows on which it does."""
     origin: str | None = None
     """Folder of the study or exported model that found it: members' weights, and the schema of their dataset."""
+    source: str | None = None
+    """What a replay's configuration called the study, model or file that it was read from."""
 
     @pydantic.model_validator(mode="before")
     @classmethod
