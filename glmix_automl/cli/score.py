@@ -11,6 +11,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("conf", metavar="CONF", help="what to score and where to, a YAML file (docs/scoring.md)")
     add_overrides(parser, "set a key of the file: --set model=studies/tonight --set output=scores/tonight")
     parser.add_argument("--key", help="of the night; fills {key} and {date} in the file")
+    parser.add_argument("--show", type=int, default=0, metavar="N", help="print the scores of so many members")
     parser.add_argument("--json", action="store_true", help="end with a line of JSON for schedulers")
 
 
@@ -18,8 +19,43 @@ def run(options: argparse.Namespace) -> int:
     """Scores and says how many rows."""
     from glmix_automl.serving.scoring import load, score
 
-    found = score(load(options.conf, options.overrides, options.key))
+    settings = load(options.conf, options.overrides, options.key)
+    found = score(settings)
     print(f"{found['rows']:,} rows scored by {found['model_version']}: {found['scores']}")
+    if options.show:
+        _show(settings.output, options.show)
     if options.json:
         print(json.dumps({"command": "score", **found}))
     return 0
+
+
+def _show(output: str, members: int) -> None:
+    """Prints the rows of the first few members."""
+    import pyarrow.parquet as pq
+    from rich.console import Console
+    from rich.table import Table
+
+    from glmix_automl.layout import Folder
+    from glmix_automl.serving.scoring import RANK, VERSION
+
+    folder = Folder(output)
+    rows = (
+        pq.read_table(folder.path(), filesystem=folder.filesystem)
+        .to_pandas()
+        .drop(columns=[VERSION, "uid"], errors="ignore")
+    )
+    who = rows.columns[0]
+    rows = rows[rows[who].isin(sorted(rows[who].unique())[:members])]
+    rows = rows.sort_values([who, RANK] if RANK in rows else [who])
+    table = Table(*rows.columns, box=None)
+    for row in rows.itertuples(index=False):
+        table.add_row(*map(_text, row))
+    Console().print(table)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    if isinstance(value, str | int):
+        return str(value)
+    return ", ".join(f"{share['feature']} {share['log_odds']:+.2f}" for share in value)  # type: ignore[attr-defined]
