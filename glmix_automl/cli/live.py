@@ -55,13 +55,13 @@ def work(study: Study, resume: bool) -> int:
 
 def show(console: Console, study: Study) -> None:
     """Writes what a study has come to, prints the leaderboard, and says where the rest is."""
-    with _set_aside(study.folder.path / LOGS / "report.log"):
+    with set_aside(study.folder.path / LOGS / "report.log"):
         board = study.conclude()
     console.print(leaderboard_view(board, study.folder.name, console.width))
     console.print(f"report: {study.folder.path / REPORT}", highlight=False, soft_wrap=True)
     if not study.settings.tracking.enabled:
         return
-    with _set_aside(study.folder.path / LOGS / "publish.log"):
+    with set_aside(study.folder.path / LOGS / "publish.log"):
         problem = study.publish(board)
     if problem is not None:
         words = f"MLflow is behind ({problem}); later: glmix-automl report {study.folder.path}"
@@ -75,7 +75,7 @@ def console_for() -> Console:
 
 
 @contextlib.contextmanager
-def _set_aside(log: Path) -> Iterator[None]:
+def set_aside(log: Path) -> Iterator[None]:
     """Sends to a file what libraries write to standard error: TensorFlow, loaded to check the exported model, speaks of
     GPUs from native code, which no setting silences.
     """

@@ -27,13 +27,17 @@ def run(options: argparse.Namespace) -> int:
     """Promotes or keeps; the exit code is 0 where the winner is the champion now, 3 where the old one was kept."""
     import yaml
 
+    from glmix_automl.cli.live import set_aside
     from glmix_automl.serving.champion import PromotionRule
     from glmix_automl.serving.promotion import promote
+    from glmix_automl.study.executors import LOGS
     from glmix_automl.study.folder import StudyFolder
 
     given = {key: yaml.safe_load(value) for key, _, value in (text.partition("=") for text in options.rule)}
     rule = parse(given, PromotionRule, "--rule")
-    found = promote(StudyFolder(options.study), options.name, rule, options.force)
+    folder = StudyFolder(options.study)
+    with set_aside(folder.path / LOGS / "promote.log"):
+        found = promote(folder, options.name, rule, options.force)
     print(f"{found['name']} version {found['version']}: {found['action']}, {found['reason']}")
     if options.json:
         print(json.dumps({"command": "promote", **found}))

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import tempfile
+from pathlib import Path
 
 from glmix_automl.cli import add_overrides
 
@@ -17,10 +19,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Scores and says how many rows."""
+    from glmix_automl.cli.live import set_aside
     from glmix_automl.serving.scoring import load, score
 
     settings = load(options.conf, options.overrides, options.key)
-    found = score(settings)
+    with tempfile.TemporaryDirectory() as place, set_aside(Path(place) / "score.log"):
+        found = score(settings)
     print(f"{found['rows']:,} rows scored by {found['model_version']}: {found['scores']}")
     if options.show:
         _show(settings.output, options.show)

@@ -87,9 +87,10 @@ class Registry:
                     return version
             tags = {STUDY: study, TRIAL: str(trial)}
             source = self._logged(run, model)
-            made = self._client.create_model_version(
-                self.name, f"models:/{source}", run_id=run, tags=tags, model_id=source
-            )
+            with self._everywhere():
+                made = self._client.create_model_version(
+                    self.name, f"models:/{source}", run_id=run, tags=tags, model_id=source
+                )
             return _version(made)
 
     def _logged(self, run: str, model: str) -> str:
@@ -146,18 +147,22 @@ class Registry:
 
     def download(self, version: Version, to: Path) -> Folder:
         """The exported model behind a version, copied into a local folder."""
-        with self._explain(f"cannot hand out version {version.number}"):
-            before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-            mlflow.set_tracking_uri(self.uri)
-            mlflow.set_registry_uri(self.uri)
-            try:
-                got = Path(
-                    mlflow.artifacts.download_artifacts(f"models:/{self.name}/{version.number}", dst_path=str(to))
-                )
-            finally:
-                mlflow.set_tracking_uri(before[0])
-                mlflow.set_registry_uri(before[1])
+        with self._explain(f"cannot hand out version {version.number}"), self._everywhere():
+            place = f"models:/{self.name}/{version.number}"
+            got = Path(mlflow.artifacts.download_artifacts(place, dst_path=str(to)))
         return model_folder(got)
+
+    @contextlib.contextmanager
+    def _everywhere(self) -> Iterator[None]:
+        """What MLflow looks up by its global address, it looks up here while the block runs."""
+        before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+        mlflow.set_tracking_uri(self.uri)
+        mlflow.set_registry_uri(self.uri)
+        try:
+            yield
+        finally:
+            mlflow.set_tracking_uri(before[0])
+            mlflow.set_registry_uri(before[1])
 
     @contextlib.contextmanager
     def _explain(self, what: str) -> Iterator[None]:
