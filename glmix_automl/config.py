@@ -1,5 +1,6 @@
 """A YAML file becomes the frozen, checked object it is asked for; nothing else."""
 
+import copy
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,19 +23,29 @@ Model = TypeVar("Model", bound=Config)
 Entry = TypeVar("Entry")
 
 
-def load(path: str | Path, kind: type[Model], overrides: Iterable[str] = (), key: str | None = None) -> Model:
-    """Reads a YAML file as `kind`.
+def load(
+    given: str | Path | Mapping[str, Any], kind: type[Model], overrides: Iterable[str] = (), key: str | None = None
+) -> Model:
+    """Reads a YAML file, or plain data, as `kind`.
 
     Args:
-        path: the file.
+        given: the file, or what would be in it.
         kind: the configuration class.
-        overrides: `dotted.key=value` texts laid over the file before it is checked; the value is read as YAML, a
+        overrides: `dotted.key=value` texts laid over it before it is checked; the value is read as YAML, a
             number in the key indexes a list.
         key: of the night, by which `{key}`, `{date}` and `{date-1}` in texts are filled; none: they stay as they are.
 
     Raises:
         ConfigError: no such file, not YAML, an unknown key, a value out of range: which, where, what was expected.
     """
+    content = copy.deepcopy(dict(given)) if isinstance(given, Mapping) else _read(given)
+    content = lay_over(content, overrides)
+    where = "configuration" if isinstance(given, Mapping) else str(given)
+    return parse(content if key is None else fill(content, key), kind, where)
+
+
+def _read(path: str | Path) -> dict[str, Any]:
+    """Keys and values of a YAML file."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
@@ -47,8 +58,7 @@ def load(path: str | Path, kind: type[Model], overrides: Iterable[str] = (), key
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected keys and values at the top, got {type(content).__name__}")
-    content = lay_over(content, overrides)
-    return parse(content if key is None else fill(content, key), kind, str(path))
+    return content
 
 
 def lay_over(content: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ ROWS = [
     {"training", "reporting"},
     {"tracking", "check"},
     {"serving"},
+    {"conclusion"},
     {"api"},
     {"nightly"},
     {"cli"},

@@ -11,6 +11,7 @@ from rich.table import Table
 from glmix_automl import metrics
 from glmix_automl.api import Study
 from glmix_automl.cli.live import console_for
+from glmix_automl.conclusion import evaluate
 from glmix_automl.pages.numbers import number, p_value, seconds
 from glmix_automl.reporting.evaluation import Evaluation
 from glmix_automl.reporting.leaderboard import leaderboard
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     for path in options.studies:
         study = Study.open(path)
         history = study.history
-        evaluation = study.evaluation(history)
+        evaluation = evaluate(study.folder, history)
         winner = leaderboard(history, evaluation).rows[0]
         digest = study.folder.record.digest
         if first is None:

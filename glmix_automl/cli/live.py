@@ -14,6 +14,7 @@ from rich.live import Live
 
 from glmix_automl.api import Study
 from glmix_automl.check import check
+from glmix_automl.conclusion import conclude, publish
 from glmix_automl.layout import REPORT
 from glmix_automl.reporting.display import headline, leaderboard_view, status_view
 from glmix_automl.study import controller as control
@@ -56,13 +57,13 @@ def work(study: Study, resume: bool) -> int:
 def show(console: Console, study: Study) -> None:
     """Writes what a study has come to, prints the leaderboard, and says where the rest is."""
     with set_aside(study.folder.path / LOGS / "report.log"):
-        board = study.conclude()
+        board = conclude(study.folder)
     console.print(leaderboard_view(board, study.folder.name, console.width))
     console.print(f"report: {study.folder.path / REPORT}", highlight=False, soft_wrap=True)
     if not study.settings.tracking.enabled:
         return
     with set_aside(study.folder.path / LOGS / "publish.log"):
-        problem = study.publish(board)
+        problem = publish(study.folder, board)
     if problem is not None:
         words = f"MLflow is behind ({problem}); later: glmix-automl report {study.folder.path}"
         console.print(words, highlight=False, soft_wrap=True, markup=False)

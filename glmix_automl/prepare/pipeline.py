@@ -73,16 +73,17 @@ class _Named(Config):
     recipe: str
 
 
-def load(path: str | Path, overrides: Sequence[str] = (), key: str | None = None) -> Recipe:
-    """Reads a recipe.
+def load(given: str | Path | Mapping[str, Any], overrides: Sequence[str] = (), key: str | None = None) -> Recipe:
+    """Reads a recipe, from a YAML file or plain data.
 
     Raises:
         ConfigError: as `config.load`, or a recipe of an unknown kind.
     """
-    kind = config.load(path, _Named, overrides).recipe
+    where = "recipe" if isinstance(given, Mapping) else given
+    kind = config.load(given, _Named, overrides).recipe
     if kind not in RECIPES:
-        raise ConfigError(f"{path}: unknown recipe {kind!r}; there are {', '.join(RECIPES)}")
-    return config.load(path, RECIPES[kind][0], overrides, key)
+        raise ConfigError(f"{where}: unknown recipe {kind!r}; there are {', '.join(RECIPES)}")
+    return config.load(given, RECIPES[kind][0], overrides, key)
 
 
 def wants_spark(recipe: Recipe, asked: bool = False) -> bool:

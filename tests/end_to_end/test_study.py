@@ -108,7 +108,7 @@ def test_the_champion_scores_raw_rows_as_the_study_did(finished: tuple[Study, st
 
 def test_leaderboard_picture_plan_and_exported_model_have_the_same_members(finished: tuple[Study, str]) -> None:
     study = finished[0]
-    history, winner = study.history, study.board().rows[0]
+    history, winner = study.history, study.leaderboard().iloc[0]
     assert winner.entry == "growth"
     drawn = structure(history.trials, history.results, "growth")
     assert drawn.ensemble == winner.trial

@@ -88,7 +88,7 @@ def test_the_run_of_a_study_shows_what_it_came_to(
     finished: tuple[Study, str], ui: tuple[str, str], browser: str, tmp_path: Path
 ) -> None:
     words = see(browser, ui[0], tmp_path / "study.png", (1800, 1100))
-    winner = finished[0].board().rows[0]
+    winner = finished[0].leaderboard().iloc[0]
     assert re.search(r"made \d{4}-\d\d-\d\d \d\d:\d\d", words), "named after dataset and day"
     assert "Child runs" in words
     assert f"{winner.trial:04d} growth mixture" in words

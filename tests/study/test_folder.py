@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from glmix_automl.api import Study
+from glmix_automl.conclusion import evaluate
 from glmix_automl.errors import DataError, StudyError
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.study.session import Session
@@ -42,10 +43,10 @@ def test_nobody_takes_another_dataset_for_the_studys(made: Path, tmp_path: Path)
     moved = record.settings.model_copy(update={"dataset": str(tmp_path / "all" / "dataset")})
     StudyFolder(tmp_path / "all" / "tonight").write(record.model_copy(update={"settings": moved}))
     study = Study.open(tmp_path / "all" / "tonight")
-    assert study.evaluation(study.history).dataset.rows("test") == 15
+    assert evaluate(study.folder, study.history).dataset.rows("test") == 15
     reorder(tmp_path / "all" / "dataset")
     with pytest.raises(DataError, match="split test is not what it was when the study began"):
-        study.evaluation(study.history)
+        evaluate(study.folder, study.history)
     with pytest.raises(DataError, match="split test is not what it was"), Session(study.settings, resume=True):
         pass
 

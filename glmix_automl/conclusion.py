@@ -1,0 +1,122 @@
+"""What a study has come to: leaderboard, report and the winning model in its folder, all of it in MLflow too."""
+
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+
+from glmix_automl.dataset import Dataset
+from glmix_automl.ensemble import Ensemble
+from glmix_automl.errors import StudyError
+from glmix_automl.layout import COORDINATES, MODEL, TRIALS
+from glmix_automl.reporting import report
+from glmix_automl.reporting.evaluation import Evaluation
+from glmix_automl.reporting.leaderboard import Leaderboard, leaderboard
+from glmix_automl.reporting.permutation import permutation_importance
+from glmix_automl.search.growth.structure import Plan, plan
+from glmix_automl.serving.export import export
+from glmix_automl.study.folder import StudyFolder
+from glmix_automl.study.history import History
+from glmix_automl.tracking.tracker import track
+
+if TYPE_CHECKING:
+    from glmix_automl.tracking.publish import ModelFiles
+
+EXAMPLE_ROWS = 5  # of the model's input
+
+
+def evaluate(folder: StudyFolder, history: History) -> Evaluation:
+    """What judges a study's models on the test rows.
+
+    Raises:
+        DataError: the dataset cannot be read, or is another one by now.
+        StudyError: no trial left a model.
+    """
+    if history.best is None:
+        raise StudyError(f"{folder.path}: no trial left a model, of {len(history.results)} that ended")
+    return Evaluation(folder.open_dataset("validation", "test"), folder.files, history)
+
+
+def conclude(folder: StudyFolder) -> Leaderboard:
+    """Writes leaderboard, report and the winning model into a study's folder; gives the leaderboard.
+
+    Raises:
+        DataError: the dataset or cached scores cannot be read.
+        StudyError: no trial left a model.
+    """
+    from glmix_automl.serving.model import Model  # loads TensorFlow
+
+    history = folder.history()
+    evaluation = evaluate(folder, history)
+    board = leaderboard(history, evaluation)
+    board.write(folder.files)
+    _export(folder, history, evaluation, board)
+    score, record = Model(folder.files.within(MODEL)).score_block, folder.record
+    losses = permutation_importance(score, evaluation.dataset, record.settings.seed)
+    report.write(folder.files, folder.name, record, history, board, evaluation, losses)
+    return board
+
+
+def _export(folder: StudyFolder, history: History, evaluation: Evaluation, board: Leaderboard) -> None:
+    winner = board.rows[0]
+    origin: dict[str, object] = {
+        "study": folder.record.id,
+        "name": folder.name,
+        "digest": folder.record.digest,
+    }
+    origin |= {"trial": winner.trial, "entry": winner.entry, "model": winner.model}
+    origin |= {"validation_auc": winner.validation_auc, "test_auc": winner.test_auc}
+    model, target = evaluation.model(winner.trial), folder.files.within(MODEL)
+    found = _plan(history, winner.entry, model)
+    origin |= {"plan": found.model_dump(mode="json")} if found is not None else {}
+    export(folder.files, model, evaluation.dataset.schema, target, origin)
+
+
+def _plan(history: History, entry: str, model: Ensemble) -> Plan | None:
+    """What rebuilds an entry's ensemble, its weights being those of the exported coordinates; None without one."""
+    try:
+        found = plan(history.trials, history.results, entry)
+    except ValueError:
+        return None
+    kept = {f"{TRIALS}/{n}": f"{COORDINATES}/{n}" for n in model.pruned.members}
+    members = (m.model_copy(update={"checkpoint": kept.get(str(m.checkpoint))}) for m in found.members)
+    return found.model_copy(update={"members": tuple(members)})
+
+
+def publish(folder: StudyFolder, board: Leaderboard, seconds: float = 60.0) -> str | None:
+    """Has MLflow show what `conclude` wrote, and what it missed of the trials; returns what went wrong, or None.
+
+    Args:
+        folder: of the study.
+        board: the leaderboard.
+        seconds: how long to wait for the tracking server to catch up.
+    """
+    record = folder.record
+    tracker = track(folder, record.settings, record.dataset_name)
+    if tracker is None:
+        return None
+    if not tracker.close(seconds) or tracker.parent is None:
+        return tracker.problem or "the tracking server is slow"
+    try:
+        from glmix_automl.tracking.publish import publish as show  # loads MLflow
+
+        show(tracker.uri, tracker.parent, folder, folder.history(), board, _model_files(folder))
+    except Exception as error:  # MLflow's view is never worth more than the study itself
+        return f"{type(error).__name__}: {error}".strip().splitlines()[0]
+    return None
+
+
+def _model_files(folder: StudyFolder) -> "ModelFiles":
+    from glmix_automl.serving import pyfunc
+    from glmix_automl.tracking.publish import ModelFiles
+
+    dataset = Dataset.open(folder.record.settings.dataset)
+    shard = dataset.shards("validation")[0]
+    rows = next(pq.ParquetFile(shard.path, filesystem=shard.filesystem).iter_batches(EXAMPLE_ROWS)).to_pandas()
+    return ModelFiles(
+        folder.path / MODEL,
+        pyfunc.__name__,
+        pyfunc.code(),
+        pyfunc.requirements(),
+        pyfunc.signature(dataset.schema),
+        pyfunc.example(dataset.schema, rows),
+    )
