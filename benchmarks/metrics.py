@@ -62,11 +62,6 @@ def main() -> int:
     _show("AUC per member", lambda: metrics.member_auc(labels, first, member))
     _show("NDCG@10 per member", lambda: metrics.ndcg(labels, first, member, 10))
     _show("AUC interval, members as clusters", lambda: metrics.auc_interval(labels, first, clusters=member))
-    _show(
-        "bootstrap over members, a draw",
-        lambda: metrics.bootstrap_test(labels, first, second, member, replicates=20),
-        20,
-    )
     return 0
 
 

@@ -43,17 +43,17 @@ def ndcg(labels: np.ndarray, scores: np.ndarray, members: np.ndarray, k: int) ->
     """
     if np.isnan(scores).any():
         return math.nan
-    return lists_ndcg(Runs.of(labels, scores, None, members), k)
+    return _mean_ndcg(Runs.of(labels, scores, None, members), k)
 
 
 def precision(labels: np.ndarray, scores: np.ndarray, members: np.ndarray, k: int) -> float:
     """Mean over all members of the share of positives among the first k rows, or all rows where there are fewer."""
     if np.isnan(scores).any():
         return math.nan
-    return lists_precision(Runs.of(labels, scores, None, members), k)
+    return _mean_precision(Runs.of(labels, scores, None, members), k)
 
 
-def lists_ndcg(runs: Runs, k: int) -> float:
+def _mean_ndcg(runs: Runs, k: int) -> float:
     """`ndcg` of runs gathered by member without weights."""
     if not len(runs):
         return math.nan
@@ -67,7 +67,7 @@ def lists_ndcg(runs: Runs, k: int) -> float:
     return float(np.mean(found[positives > 0] / ideal[positives > 0])) if positives.any() else math.nan
 
 
-def lists_precision(runs: Runs, k: int) -> float:
+def _mean_precision(runs: Runs, k: int) -> float:
     """`precision` of runs gathered by member without weights."""
     if not len(runs):
         return math.nan

@@ -1,4 +1,4 @@
-"""Rows gathered by score: what exact ranking metrics need of them, and what can be merged over shards and ranks."""
+"""Rows gathered by score: what exact ranking metrics need of them."""
 
 import math
 from dataclasses import dataclass
@@ -11,8 +11,6 @@ from glmix_automl.metrics.order import grouped_keys, heads, score_keys, sorted_r
 @dataclass(frozen=True, eq=False)
 class Runs:
     """The distinct (group, score) pairs of some rows in ascending order, with what lies on each.
-
-    Runs of parts of the data merge to the runs of all of it, exactly (weights: up to the rounding of sums).
 
     Attributes:
         keys: uint64 [runs], ascending and distinct: the group's code, then the score's key.
@@ -37,7 +35,7 @@ class Runs:
 
         Args:
             labels: [rows] 0 or 1.
-            scores: [rows] float32 (or what float32 holds exactly, if runs are to be merged); none NaN.
+            scores: [rows] float32; none NaN.
             weights: [rows] at least 0, or None for 1 each.
             groups: [rows] codes from 0 to 2^31 - 1 (of members, say), or None for one group.
         """
@@ -53,7 +51,9 @@ class Runs:
             order = np.argsort(packed)
             ordered = packed[order]
         weights, positive = np.asarray(weights, np.float64)[order], positive[order]
-        return cls._gathered(ordered, weights * positive, weights * ~positive, np.ones(len(ordered), np.int64))
+        starts = heads(ordered)
+        rows = np.diff(starts, append=len(ordered))
+        return cls(ordered[starts], _sums(weights * positive, starts), _sums(weights * ~positive, starts), rows)
 
     @classmethod
     def _counted(cls, positive: np.ndarray, scores: np.ndarray, groups: np.ndarray | None) -> "Runs":
@@ -69,20 +69,6 @@ class Runs:
         rows = np.diff(starts, append=len(packed))
         positives = _sums(ones, starts)
         return cls(packed[starts], positives.astype(np.float64), (rows - positives).astype(np.float64), rows)
-
-    @classmethod
-    def _gathered(cls, ordered: np.ndarray, positives: np.ndarray, negatives: np.ndarray, rows: np.ndarray) -> "Runs":
-        starts = heads(ordered)
-        return cls(ordered[starts], _sums(positives, starts), _sums(negatives, starts), _sums(rows, starts))
-
-    def merge(self, other: "Runs") -> "Runs":
-        """The runs of the rows of both."""
-        keys = np.concatenate([self.keys, other.keys])
-        order = np.argsort(keys, kind="stable")  # two ascending runs: one pass
-        both = [
-            np.concatenate([getattr(self, n), getattr(other, n)])[order] for n in ("positives", "negatives", "rows")
-        ]
-        return Runs._gathered(keys[order], *both)
 
     def __len__(self) -> int:
         return len(self.keys)

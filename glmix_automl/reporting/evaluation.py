@@ -46,12 +46,16 @@ class Evaluation:
         """AUC with its 95 % interval (DeLong)."""
         return metrics.auc_interval(self.labels, self.scores(number), self.weights, self.members)
 
-    def metric(self, name: str, number: int) -> float:
-        """One of `metrics.METRICS`; NaN where it is about members and the dataset has no entities."""
-        if self.members is None and name not in ("auc", "log_loss", "calibration"):
-            return math.nan
-        members = np.zeros(len(self.labels), np.int64) if self.members is None else self.members
-        return metrics.METRICS[name].function(self.labels, self.scores(number), self.weights, members)
+    def within_members(self, number: int) -> dict[str, float]:
+        """AUC, NDCG@10 and precision@10 within each member's rows; all NaN where the dataset has no entities."""
+        if self.members is None:
+            return dict.fromkeys(("member_auc", "ndcg_at_10", "precision_at_10"), math.nan)
+        labels, scores, members = self.labels, self.scores(number), self.members
+        return {
+            "member_auc": metrics.member_auc(labels, scores, members, self.weights),
+            "ndcg_at_10": metrics.ndcg(labels, scores, members, 10),  # MLflow takes no @ in a name
+            "precision_at_10": metrics.precision(labels, scores, members, 10),
+        }
 
     def compare(self, first: int, second: int) -> Comparison:
         """AUC of `second` less AUC of `first`, paired (DeLong)."""

@@ -146,9 +146,7 @@ def _row(history: History, evaluation: Evaluation, place: int, found: tuple[Tria
         test_auc=_finite(auc.estimate),
         test_low=_finite(auc.low),
         test_high=_finite(auc.high),
-        member_auc=_finite(evaluation.metric("member_auc", trial.number)),
-        ndcg_at_10=_finite(evaluation.metric("ndcg_at_10", trial.number)),
-        precision_at_10=_finite(evaluation.metric("precision_at_10", trial.number)),
+        **{name: _finite(value) for name, value in evaluation.within_members(trial.number).items()},
         p_value=None if paired is None else _finite(paired.p_value),
         difference=None if paired is None else _finite(paired.difference),
     )
