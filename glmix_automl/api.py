@@ -2,10 +2,10 @@
 
 from glmix_automl import Study, prepare
 
-prepare("conf/prepare/ml-100k.yaml")
+dataset = prepare("conf/prepare/ml-100k.yaml")
 study = Study("conf/search/jymbii.yaml").run()
 study.leaderboard()
-study.champion().predict(raw_frame)
+study.champion().predict(pandas.read_parquet(dataset.folder.path("raw/test")))
 """
 
 from collections.abc import Iterable, Mapping, Sequence

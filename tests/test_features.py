@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from glmix_automl.errors import DataError
 from glmix_automl.features import arrow_schema, as_bag, as_numbers, as_texts, encode, entity_ids
 from glmix_automl.features.hashing import hash_texts
+from glmix_automl.prepare.history import names
 from glmix_automl.schema import Bag, Categorical, Entity, Numeric, Schema, Vocabulary
 
 NOON = datetime.datetime(2020, 1, 1, 12)
@@ -94,6 +95,9 @@ def test_unreadable_types_and_missing_columns_are_named() -> None:
     one = schema(Numeric(name="n", source="raw n"))
     with pytest.raises(DataError, match=r"no column 'raw n'.*their columns: x, y"):
         encode(one, pa.table({"x": [1], "y": [2]}))
+    for source in names("member_tags"):
+        with pytest.raises(DataError, match=rf"no column '{source}' in the rows: it is history.*raw/test.*columns: x"):
+            encode(schema(Numeric(name="n", source=source)), pa.table({"x": [1]}))
     with pytest.raises(DataError, match="column 'raw n': expected numbers, got list"):
         encode(one, pa.table({"raw n": [[1]]}))
     with pytest.raises(DataError, match="needs a `separator`"):

@@ -1,5 +1,6 @@
 """A schema applied to raw columns."""
 
+import re
 from collections.abc import Collection, Iterator
 
 import numpy as np
@@ -13,6 +14,8 @@ from glmix_automl.features.values import FLOAT32_MAX, RawBag, as_bag, as_numbers
 from glmix_automl.schema import Bag, Feature, Numeric, Schema, Vocabulary
 
 Ids = npt.NDArray[np.int64]
+
+_HISTORY = re.compile(r"past_.+_(count|rate|seconds)")  # as preparation names its columns of history
 
 
 def encode(schema: Schema, table: pa.Table | pa.RecordBatch) -> pa.Table:
@@ -60,6 +63,13 @@ def _fields(feature: Feature) -> Iterator[pa.Field]:
 def _raw(table: pa.Table | pa.RecordBatch, source: str, name: str) -> pa.Array | pa.ChunkedArray:
     if source not in table.schema.names:
         there = ", ".join(table.schema.names) or "none"
+        if _HISTORY.fullmatch(source):
+            raise DataError(
+                f"no column {source!r} in the rows: it is history, what preparation counts of the events before a row; "
+                "hand over rows that bring their past_* columns, as those in raw/test of a prepared dataset do (in "
+                "Python: pandas.read_parquet; on the command line: rows.path of glmix-automl score), or prepare "
+                f"without history; their columns: {there}"
+            )
         raise DataError(f"no column {source!r} in the rows (for {name!r}); their columns: {there}")
     return table.column(source)
 

@@ -106,6 +106,26 @@ def test_wrong_models_are_named(study: Study, tmp_path: Path) -> None:
         score(settings(study, tmp_path / "scores", model="models:/jobs"))
 
 
+def test_what_the_study_shows_works_on_the_raw_rows_beside_the_dataset(study: Study) -> None:
+    dataset = Dataset.open(study.settings.dataset)
+    rows = pd.read_parquet(dataset.folder.path("raw/test")).set_index("uid").loc[dataset.column("test", "uid")]
+    found = study.champion().predict(rows)
+    np.testing.assert_allclose(found.log_odds, np.load(study.folder.path / "trials/0/scores-test.npy"), atol=1e-5)
+    report = study.report()
+    assert report == study.folder.path / "report.html"
+    assert "one" in report.read_text()
+    (study.folder.path / "model" / "model.json").unlink()  # as a crash while it is exported leaves it
+    assert study.champion().predict(rows).equals(found)
+    assert {name for name in vars(Study) if not name.startswith("_")} == {
+        "champion",
+        "history",
+        "leaderboard",
+        "open",
+        "report",
+        "run",
+    }
+
+
 def test_a_models_coordinates_add_up(study: Study) -> None:
     model: Model = study.champion()
     assert model.coordinates == ("0_logistic",)
