@@ -129,7 +129,7 @@ def leaderboard(history: History, evaluation: Evaluation) -> Leaderboard:
 def _row(history: History, evaluation: Evaluation, place: int, found: tuple[Trial, Result], winner: Trial) -> Row:
     trial, result = found
     results = [r for n, r in history.results.items() if history.trials[n].strategy == trial.strategy]
-    auc = evaluation.auc(trial.number)
+    auc, within = evaluation.auc(trial.number), evaluation.within_members(trial.number)
     paired = evaluation.compare(winner.number, trial.number) if trial.number != winner.number else None
     return Row(
         place=place,
@@ -146,7 +146,9 @@ def _row(history: History, evaluation: Evaluation, place: int, found: tuple[Tria
         test_auc=_finite(auc.estimate),
         test_low=_finite(auc.low),
         test_high=_finite(auc.high),
-        **{name: _finite(value) for name, value in evaluation.within_members(trial.number).items()},
+        member_auc=_finite(within["member_auc"]),
+        ndcg_at_10=_finite(within["ndcg_at_10"]),
+        precision_at_10=_finite(within["precision_at_10"]),
         p_value=None if paired is None else _finite(paired.p_value),
         difference=None if paired is None else _finite(paired.difference),
     )
