@@ -109,11 +109,11 @@ class Study:
             check(self.settings)
         with (
             Session(self.settings, resume) as session,
-            tracked(session.folder, session.settings, session.dataset.manifest.name),
+            tracked(session.folder, session.settings, session.dataset.manifest.name) as tracker,
         ):
             self.ended = session.run(observe)
         if self.ended != INTERRUPTED:
-            self.problem = publish(self.folder, conclude(self.folder))
+            self.problem = publish(self.folder, conclude(self.folder), tracker)
         return self
 
     @property

@@ -31,6 +31,10 @@ def check(settings: SearchSettings) -> None:
         ConfigError: everything that is wrong, a line each.
     """
     problems: dict[str, None] = {}
+    try:
+        settings.tracking.check()
+    except ConfigError as error:
+        problems[str(error)] = None
     for name, entry in settings.race.items():
         without = entry.model_copy(update={"prior": []}) if "prior" in entry.options else entry  # read with the dataset
         alone = settings.model_copy(update={"race": {name: without}, "baseline": None})

@@ -16,12 +16,13 @@ from glmix_automl.search.growth.structure import Plan, plan
 from glmix_automl.serving.export import export
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.study.history import History
-from glmix_automl.tracking.tracker import track
+from glmix_automl.tracking.tracker import Tracker, track
 
 if TYPE_CHECKING:
     from glmix_automl.tracking.publish import ModelFiles
 
 EXAMPLE_ROWS = 5  # of the model's input
+SLOW = "the tracking server is slow"
 
 
 def evaluate(folder: StudyFolder, history: History) -> Evaluation:
@@ -82,20 +83,25 @@ def _plan(history: History, entry: str, model: Ensemble) -> Plan | None:
     return found.model_copy(update={"members": tuple(members)})
 
 
-def publish(folder: StudyFolder, board: Leaderboard, seconds: float = 60.0) -> str | None:
+def publish(
+    folder: StudyFolder, board: Leaderboard, before: Tracker | None = None, seconds: float = 60.0
+) -> str | None:
     """Has MLflow show what `conclude` wrote, and what it missed of the trials; returns what went wrong, or None.
 
     Args:
         folder: of the study.
         board: the leaderboard.
+        before: what tracked the study until now; a server that it did not reach is not waited for again.
         seconds: how long to wait for the tracking server to catch up.
     """
+    if before is not None and not before.caught_up:
+        return before.problem or SLOW
     record = folder.record
     tracker = track(folder, record.settings, record.dataset_name)
     if tracker is None:
         return None
     if not tracker.close(seconds) or tracker.parent is None:
-        return tracker.problem or "the tracking server is slow"
+        return tracker.problem or SLOW
     try:
         from glmix_automl.tracking.publish import publish as show  # loads MLflow
 

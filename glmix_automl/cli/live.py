@@ -22,7 +22,7 @@ from glmix_automl.study.controller import Controller
 from glmix_automl.study.executors import LOGS
 from glmix_automl.study.session import Session, status
 from glmix_automl.study.settings import Limits
-from glmix_automl.tracking.tracker import tracked
+from glmix_automl.tracking.tracker import Tracker, tracked
 from glmix_automl.trial import Result
 from glmix_automl.workers.executor import Executor
 
@@ -40,7 +40,7 @@ def work(study: Study, resume: bool) -> int:
         check(study.settings)
     with (
         Session(study.settings, resume) as session,
-        tracked(session.folder, session.settings, session.dataset.manifest.name),
+        tracked(session.folder, session.settings, session.dataset.manifest.name) as tracker,
         _signals(session),
     ):
         display = _Screen if console.is_terminal else _Lines
@@ -50,11 +50,11 @@ def work(study: Study, resume: bool) -> int:
         console.print(f"interrupted; go on with: glmix-automl resume {study.folder.path}", highlight=False)
         return INTERRUPTED_CODE
     console.print(f"ended: {study.ended}", highlight=False)
-    show(console, study)
+    show(console, study, tracker)
     return 0
 
 
-def show(console: Console, study: Study) -> None:
+def show(console: Console, study: Study, tracker: Tracker | None = None) -> None:
     """Writes what a study has come to, prints the leaderboard, and says where the rest is."""
     with set_aside(study.folder.path / LOGS / "report.log"):
         board = conclude(study.folder)
@@ -63,7 +63,7 @@ def show(console: Console, study: Study) -> None:
     if not study.settings.tracking.enabled:
         return
     with set_aside(study.folder.path / LOGS / "publish.log"):
-        problem = publish(study.folder, board)
+        problem = publish(study.folder, board, tracker)
     if problem is not None:
         words = f"MLflow is behind ({problem}); later: glmix-automl report {study.folder.path}"
         console.print(words, highlight=False, soft_wrap=True, markup=False)

@@ -50,6 +50,7 @@ class Session:
             DataError: the dataset cannot be read.
             StudyError: there is a study and `resume` is not set, or it is about something else.
         """
+        settings.tracking.check()
         self.folder = StudyFolder(settings.study)
         self.dataset = Dataset.open(settings.dataset)
         begun = self.folder.record.settings if resume and self.folder.begun else None

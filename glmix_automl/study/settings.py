@@ -1,11 +1,17 @@
 """The configuration of a search: dataset, race, workers, limits and tracking; one YAML file, checked before work."""
 
+from importlib.metadata import entry_points
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import pydantic
 
-from glmix_automl.config import Config
+from glmix_automl.config import Config, nearest
+from glmix_automl.errors import ConfigError
 from glmix_automl.workers.submission import DEFAULT_POLICY
+
+STORES = ("file", "http", "https", "sqlite", "mysql", "postgresql", "mssql", "databricks", "databricks-uc", "uc")
+"""Schemes of MLflow's own tracking stores; plugins bring others."""
 
 
 class Workers(Config):
@@ -102,6 +108,25 @@ class Tracking(Config):
     """Any MLflow tracking URI; none: SQLite in `mlflow.db` beside the study's folder."""
     experiment: str | None = None
     """None: the dataset's name."""
+
+    def check(self) -> None:
+        """Checks that MLflow can know the place, without asking there.
+
+        Raises:
+            ConfigError: nobody knows the scheme of the URI, or it names no host.
+        """
+        if not self.enabled or self.uri is None:
+            return
+        parts = urlsplit(self.uri)
+        scheme = parts.scheme.partition("+")[0]  # mysql+pymysql
+        known = (*STORES, *(plugin.name for plugin in entry_points(group="mlflow.tracking_store")))
+        if scheme and scheme not in known:
+            told = nearest(scheme, known)
+            raise ConfigError(
+                f"tracking.uri: {self.uri}: MLflow knows no scheme {scheme!r}{told}; there are {', '.join(known)}"
+            )
+        if scheme in ("http", "https") and not parts.hostname:
+            raise ConfigError(f"tracking.uri: {self.uri}: names no host; expected http://host:port")
 
 
 class SearchSettings(Config):

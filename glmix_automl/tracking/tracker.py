@@ -9,10 +9,12 @@ found by the study's and the trial's tags before they are made.
 import contextlib
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pydantic
 
@@ -34,6 +36,8 @@ CURSOR = "tracking.json"  # in the study's folder
 POLL_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 CATCH_UP_SECONDS = 30.0  # for the tracking server, when the study has ended; the rest is logged by the next command
+SILENT_SECONDS = 5.0  # after which a server is given up that answers nothing in that time
+HALF_MADE = re.compile("duplicate column|already exists|no such (table|column)|malformed|not a database")
 CURSOR_EVENTS = 100  # logged at most before the cursor is moved
 
 
@@ -62,6 +66,7 @@ class Tracker:
         self._caught_up = threading.Event()
         self._thread = threading.Thread(target=self._work, name="glmix-tracking", daemon=True)
         self._trials: dict[int, Trial] = {}
+        self._answered: float | None = None  # when the server did last; None while MLflow is being loaded
         self.problem: str | None = None
         """Why nothing can be logged at the moment."""
 
@@ -71,10 +76,29 @@ class Tracker:
         self._thread.start()
 
     def close(self, seconds: float) -> bool:
-        """Waits until everything in the journal is logged, but not longer than `seconds`; whether it is."""
+        """Waits until everything in the journal is logged, but not longer than `seconds`; whether it is.
+
+        A server that answers nothing for `SILENT_SECONDS` is not waited for: it hangs, or is away.
+        """
+        began = time.monotonic()
         self._closing.set()
-        self._thread.join(seconds)
+        while self._thread.is_alive() and time.monotonic() - began < seconds:
+            self._thread.join(0.1)
+            if self._is_remote and self._answered is not None:
+                silent = time.monotonic() - max(began, self._answered)
+                if silent > SILENT_SECONDS:
+                    self.problem = self.problem or f"{self.uri} has not answered for {silent:.0f} s"
+                    break
         return self._caught_up.is_set()
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether everything in the journal was logged when it closed."""
+        return self._caught_up.is_set()
+
+    @property
+    def _is_remote(self) -> bool:
+        return self.uri.startswith(("http://", "https://"))
 
     @property
     def parent(self) -> str | None:
@@ -103,18 +127,34 @@ class Tracker:
                     return
             except Exception as error:  # whatever goes wrong at the server's end, the study goes on
                 view = None
-                first = str(error).strip().splitlines()[0] if str(error).strip() else ""
+                reason = self._explain(error)
                 if self.problem is None:
-                    log.warning("tracking is behind uri=%s reason=%s: %s", self.uri, type(error).__name__, first)
-                self.problem = f"{type(error).__name__}: {first}"
+                    log.warning("tracking is behind uri=%s reason=%s", self.uri, reason)
+                self.problem = reason
+                if closing and not self._is_remote:
+                    return  # nobody brings a file back within seconds
                 pause = min(2 * pause, 1.0 if closing else LONGEST_PAUSE_SECONDS)
             self._closing.wait(pause) if not closing else threading.Event().wait(pause)
+
+    def _explain(self, error: Exception) -> str:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        if self.uri.startswith("sqlite:") and HALF_MADE.search(first):
+            path = urlsplit(self.uri).path.removeprefix("/")
+            return (
+                f"{path}: is no whole database of MLflow, as a full disk leaves one that was being made, and stays so; "
+                f"remove that file, then: glmix-automl report {self._folder.path} (the journal has all that was logged)"
+            )
+        return f"{type(error).__name__}: {first}"
 
     def _connect(self) -> "View":
         from glmix_automl.tracking.view import View
 
+        self._answered = self._answered or time.monotonic()
         record = self._folder.record
         view = View(self.uri, self._experiment, record, self._began())
+        self._answered = time.monotonic()
+        if self._cursor.parent not in (None, view.parent):  # another store lies there now
+            self._move(offset=0, out={})
         self._move(experiment_id=view.experiment, parent=view.parent)
         if self._cursor.offset:
             self._recall(view)
@@ -146,6 +186,7 @@ class Tracker:
         offset, out, count = self._cursor.offset, dict(self._cursor.out), 0
         for event, length in journal.lines(self._folder.journal, offset):
             self._log(view, event, out)
+            self._answered = time.monotonic()
             offset, count = offset + length, count + 1
             if count % CURSOR_EVENTS == 0:
                 view.flush()
@@ -193,20 +234,21 @@ def track(folder: StudyFolder, settings: SearchSettings, dataset: str) -> Tracke
 
 
 @contextlib.contextmanager
-def tracked(folder: StudyFolder, settings: SearchSettings, dataset: str) -> Iterator[None]:
-    """Tracks a study while the block works on it."""
+def tracked(folder: StudyFolder, settings: SearchSettings, dataset: str) -> Iterator[Tracker | None]:
+    """Tracks a study while the block works on it, then waits a little; the tracker knows whether it caught up."""
     tracker = track(folder, settings, dataset)
     try:
-        yield
+        yield tracker
     finally:
-        if tracker is not None and not tracker.close(CATCH_UP_SECONDS):
-            log.warning("tracking is behind study=%s reason=%s", folder.path, tracker.problem)
+        if tracker is not None:
+            tracker.close(CATCH_UP_SECONDS)
 
 
 def modest() -> None:
     """Has MLflow's client give up soon, as waiting for a server that is away is the tracker's business, and say little:
     it would tell of its database's tables in the middle of the study's lines.
     """
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it tells of every retry
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -18,15 +19,19 @@ import hypothesis.strategies as st
 import pytest
 from mlflow.tracking import MlflowClient
 
+from glmix_automl.api import Study
+from glmix_automl.errors import ConfigError
 from glmix_automl.study.controller import Controller
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.study.journal import Journal
 from glmix_automl.study.race import Entry
+from glmix_automl.study.settings import Tracking
 from glmix_automl.tracking.names import fit
-from glmix_automl.tracking.tracker import CURSOR, Tracker, default_uri
+from glmix_automl.tracking.tracker import CURSOR, SILENT_SECONDS, Tracker, default_uri
 from glmix_automl.tracking.view import BEST, STUDY_TAG, TRIAL_TAG
 from glmix_automl.trial import Result, Trial
 from glmix_automl.workers.executor import Reporter
+from tests.dataset_maker import make_dataset
 from tests.study.places import Hill, Threads, Work, peak
 from tests.study.records import begun
 
@@ -195,6 +200,87 @@ def test_with_the_server_away_in_the_middle_nothing_is_lost_and_nothing_waits(tm
     assert {run.info.status for run in found.values()} == {"FINISHED"}
     for number, run in found.items():
         assert run.data.metrics["validation_auc"] == pytest.approx(controller.history.results[number].auc)
+
+
+def test_a_database_that_a_full_disk_left_half_made_is_named_and_all_is_logged_when_it_is_gone(tmp_path: Path) -> None:
+    folder, database = begun(tmp_path / "study"), tmp_path / "mlflow.db"
+    work(folder, 3)
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    tracker = Tracker(folder, default_uri(folder), "made")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, usual[1]))  # no file grows beyond, as if the disk were full
+    try:
+        tracker.start()
+        _until(lambda: tracker.problem is not None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    # There is room again, and the database stays as it is.
+    assert not tracker.close(120)
+    assert tracker.problem is not None
+    assert f"{database}: is no whole database" in tracker.problem
+    assert f"remove that file, then: glmix-automl report {folder.path}" in tracker.problem
+    database.unlink()
+    after = Tracker(folder, default_uri(folder), "made")
+    after.start()
+    assert after.close(120), after.problem
+    assert sorted(runs(default_uri(folder), after.parent)) == [0, 1, 2]
+
+
+@contextmanager
+def silent() -> Iterator[str]:
+    """A server that takes every connection and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def quick(tmp_path: Path, tracking: dict[str, Any]) -> Study:
+    """A study of one short trial."""
+    one = {"strategy": "fixed", "family": "logistic", "parameters": {"solver": "lbfgs", "l2": 1.0}}
+    place = {"place": "in_process", "slots": 1}
+    there = {"dataset": str(tmp_path / "dataset"), "study": str(tmp_path / "study")}
+    return Study({**there, "workers": place, "tracking": tracking, "race": {"one": one}})
+
+
+def test_a_server_that_hangs_costs_seconds_at_the_end_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_dataset(tmp_path / "dataset", rows=200, bags=0, weighted_bags=0)
+    waits: list[float] = []
+    close = Tracker.close
+
+    def timed(self: Tracker, seconds: float) -> bool:
+        began = time.monotonic()
+        done = close(self, seconds)
+        waits.append(time.monotonic() - began)
+        return done
+
+    monkeypatch.setattr(Tracker, "close", timed)
+    with silent() as uri:
+        study = quick(tmp_path, {"uri": uri}).run()
+    assert study.ended == "every entry of the race has ended"
+    assert len(study.leaderboard()) == 1
+    assert study.problem is not None
+    assert uri in study.problem
+    (waited,) = waits  # not again to publish
+    assert SILENT_SECONDS - 1 < waited < 10
+    assert not [record for record in caplog.records if record.levelname == "WARNING"], "the one line is `problem`"
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("htpp://tracking:5000", "knows no scheme 'htpp'; did you mean 'http'?"),
+        ("http:///", "names no host"),
+        ("s3://bucket/mlflow", "knows no scheme 's3'"),
+    ],
+)
+def test_an_impossible_uri_is_refused_before_anything_starts(tmp_path: Path, uri: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        quick(tmp_path, {"uri": uri}).run()
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        Tracking(uri=uri).check()
+    assert not (tmp_path / "study").exists()
+    for possible in (None, "mlruns", "sqlite:///a.db", "mysql+pymysql://host/db", "https://host", "databricks"):
+        Tracking(uri=possible).check()
 
 
 def _until(condition: Any, seconds: float = 60.0) -> None:
