@@ -38,11 +38,11 @@ def read_plans(settings: SearchSettings, begun: SearchSettings | None) -> Search
         ConfigError: there is no such folder or file, it holds no structure or several, or weights to begin from are
             not there.
     """
-    race = {name: _with_plan(name, entry, begun) for name, entry in settings.race.items()}
+    race = {name: _take_plan(name, entry, begun) for name, entry in settings.race.items()}
     return settings.model_copy(update={"race": race})
 
 
-def _with_plan(name: str, entry: EntrySettings, begun: SearchSettings | None) -> EntrySettings:
+def _take_plan(name: str, entry: EntrySettings, begun: SearchSettings | None) -> EntrySettings:
     if entry.strategy not in STRATEGIES or STRATEGIES[entry.strategy].options is not ReplayOptions:
         return entry
     options = parse(entry.options, ReplayOptions, f"race.{name}")
@@ -65,20 +65,20 @@ def _tells(known: Any, given: str) -> bool:
     """
     if not isinstance(known, dict):
         return bool(known == given)
-    return known.get("source") == given or known.get("origin") == _spelled_out(given)
+    return known.get("source") == given or known.get("origin") == _spell_out(given)
 
 
-def _spelled_out(folder: str) -> str:
+def _spell_out(folder: str) -> str:
     return folder if "://" in folder else str(Path(folder).absolute())
 
 
 def _read_plan(where: str, source: str, entry: str | None) -> Plan:
     """The plan of a study or model, its weights in that folder; or the one in a file, its weights where that says."""
-    folder = _spelled_out(source)
+    folder = _spell_out(source)
     try:
         if Path(source).is_file():
             held = load(source, Plan)  # JSON is YAML
-            origin = None if held.origin is None else _spelled_out(held.origin)
+            origin = None if held.origin is None else _spell_out(held.origin)
             return held.model_copy(update={"origin": origin, "source": source})
         if "://" not in folder and StudyFolder(folder).begun:
             found = _of_study(where, StudyFolder(folder), entry)
@@ -154,11 +154,11 @@ def read_priors(settings: SearchSettings, dataset: Dataset, begun: SearchSetting
     Raises:
         ConfigError: a prior is no study, or has no trial in the entry's space.
     """
-    race = {name: _with_priors(name, entry, dataset, begun) for name, entry in settings.race.items()}
+    race = {name: _take_priors(name, entry, dataset, begun) for name, entry in settings.race.items()}
     return settings.model_copy(update={"race": race})
 
 
-def _with_priors(name: str, entry: EntrySettings, dataset: Dataset, begun: SearchSettings | None) -> EntrySettings:
+def _take_priors(name: str, entry: EntrySettings, dataset: Dataset, begun: SearchSettings | None) -> EntrySettings:
     given = entry.options.get("prior")
     if not isinstance(given, list | tuple) or entry.strategy not in STRATEGIES:
         return entry  # nothing, or what the strategy's own check refuses

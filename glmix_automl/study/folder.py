@@ -101,10 +101,10 @@ class StudyFolder:
     @property
     def running(self) -> bool:
         """Whether a controller works on it now."""
-        return lock.held(self.lock)
+        return lock.is_held(self.lock)
 
 
-def resumable(old: StudyRecord, new: StudyRecord, path: Path) -> None:
+def check_resume(old: StudyRecord, new: StudyRecord, path: Path) -> None:
     """Checks that a study may go on with other settings: its race and seed are what its journal is about.
 
     Raises:

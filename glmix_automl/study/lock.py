@@ -18,7 +18,7 @@ from glmix_automl.errors import StudyError
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def hold(path: Path) -> Iterator[None]:
     """Holds the lock for the length of the block.
 
     Raises:
@@ -42,7 +42,7 @@ def locked(path: Path) -> Iterator[None]:
         os.close(file)
 
 
-def held(path: Path) -> bool:
+def is_held(path: Path) -> bool:
     """Whether a controller holds the lock now."""
     try:
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC)

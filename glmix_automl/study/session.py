@@ -19,7 +19,7 @@ from glmix_automl.seeds import derive
 from glmix_automl.study import executors, journal, lock
 from glmix_automl.study.controller import Controller
 from glmix_automl.study.earlier import read_plans, read_priors
-from glmix_automl.study.folder import StudyFolder, StudyRecord, resumable
+from glmix_automl.study.folder import StudyFolder, StudyRecord, check_resume
 from glmix_automl.study.journal import Journal
 from glmix_automl.study.race import Entry
 from glmix_automl.study.settings import EntrySettings, SearchSettings
@@ -54,7 +54,7 @@ class Session:
         self.folder = StudyFolder(settings.study)
         self.dataset = Dataset.open(settings.dataset)
         begun = self.folder.record.settings if resume and self.folder.begun else None
-        self.settings = read_plans(read_priors(resolved(settings), self.dataset, begun), begun)
+        self.settings = read_plans(read_priors(spell_out(settings), self.dataset, begun), begun)
         self.entries = race(self.settings)
         self.controller: Controller | None = None
         self._resume = resume
@@ -64,7 +64,7 @@ class Session:
     def __enter__(self) -> "Session":
         self.folder.path.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
-            stack.enter_context(lock.locked(self.folder.lock))
+            stack.enter_context(lock.hold(self.folder.lock))
             self._begin()
             self._held = stack.pop_all()
         return self
@@ -87,7 +87,7 @@ class Session:
                 )
             begun = self.folder.record
             confirm(self.dataset, begun.digest, begun.fingerprints)
-            resumable(begun, record, self.folder.path)
+            check_resume(begun, record, self.folder.path)
             record = record.model_copy(update={"id": begun.id})
         # Beside the weights that a later study may begin from, when the dataset is gone.
         self.folder.files.write(SCHEMA, self.dataset.schema.model_dump_json(indent=1))
@@ -175,7 +175,7 @@ def status(controller: Controller, executor: Executor) -> dict[str, Any]:
     }
 
 
-def resolved(settings: SearchSettings) -> SearchSettings:
+def spell_out(settings: SearchSettings) -> SearchSettings:
     """The same with the places of study and dataset spelled out, so that it means the same from any directory."""
     dataset = settings.dataset
     if "://" not in dataset and not dataset.startswith("file:"):

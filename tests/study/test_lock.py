@@ -13,8 +13,8 @@ from glmix_automl.study import lock
 HOLD = """
 import os, sys, time
 from pathlib import Path
-from glmix_automl.study.lock import locked
-with locked(Path(sys.argv[1])):
+from glmix_automl.study.lock import hold
+with hold(Path(sys.argv[1])):
     if len(sys.argv) > 2 and os.fork() == 0:
         time.sleep(20)
         os._exit(0)
@@ -35,8 +35,8 @@ def hold(path: Path, *more: str) -> "subprocess.Popen[str]":
 def test_a_second_controller_is_refused_and_told_by_whom(tmp_path: Path) -> None:
     process = hold(tmp_path / "lock")
     try:
-        assert lock.held(tmp_path / "lock")
-        with pytest.raises(StudyError, match=f"process {process.pid} on .* since 20"), lock.locked(tmp_path / "lock"):
+        assert lock.is_held(tmp_path / "lock")
+        with pytest.raises(StudyError, match=f"process {process.pid} on .* since 20"), lock.hold(tmp_path / "lock"):
             pass
     finally:
         process.kill()
@@ -51,7 +51,7 @@ def test_the_lock_of_a_killed_controller_is_taken_over(tmp_path: Path, more: tup
     try:
         assert lock.owner(tmp_path / "lock")["pid"] == process.pid
         time.sleep(0.1)
-        with lock.locked(tmp_path / "lock"):
+        with lock.hold(tmp_path / "lock"):
             assert lock.owner(tmp_path / "lock")["pid"] == os.getpid()
     finally:
         try:
@@ -61,7 +61,7 @@ def test_the_lock_of_a_killed_controller_is_taken_over(tmp_path: Path, more: tup
 
 
 def test_a_lock_given_back_has_no_owner(tmp_path: Path) -> None:
-    with lock.locked(tmp_path / "lock"):
-        assert lock.held(tmp_path / "lock")
-    assert not lock.held(tmp_path / "lock")
+    with lock.hold(tmp_path / "lock"):
+        assert lock.is_held(tmp_path / "lock")
+    assert not lock.is_held(tmp_path / "lock")
     assert lock.owner(tmp_path / "lock") == {}
