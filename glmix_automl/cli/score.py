@@ -20,10 +20,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Scores and says how many rows."""
     from glmix_automl.cli.live import set_aside
-    from glmix_automl.serving.scoring import load, score
 
-    settings = load(options.conf, options.overrides, options.key)
     with tempfile.TemporaryDirectory() as place, set_aside(Path(place) / "score.log"):
+        from glmix_automl.serving.scoring import load, score
+
+        settings = load(options.conf, options.overrides, options.key)
         found = score(settings)
     print(f"{found['rows']:,} rows scored by {found['model_version']}: {found['scores']}")
     if options.show:
