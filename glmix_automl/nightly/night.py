@@ -121,6 +121,10 @@ class NightRun:
         choice = self._choice(dataset) if not folder.begun else None
         study = Study(folder.record.settings) if choice is None else Study(self._study_settings(choice, dataset))
         study.run(resume=True)
+        if study.problem is not None:
+            raise StudyError(
+                f"{study.folder.path}: MLflow is behind: {study.problem}; run the step again to log the rest"
+            )
         winner = study.leaderboard().iloc[0]
         found = {"study": str(study.folder.path), "entry": winner.entry, "trial": int(winner.trial)}
         found |= {"validation_auc": float(winner.validation_auc), "test_auc": float(winner.test_auc)}

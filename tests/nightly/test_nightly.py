@@ -1,0 +1,159 @@
+"""Nights on generated tables: done once per key, refused where the tables are broken, cheap where that suffices."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from glmix_automl.cli import main
+from glmix_automl.dates import fill
+from glmix_automl.errors import ConfigError
+from glmix_automl.nightly.gate import refusals
+from glmix_automl.nightly.settings import GateRule, load
+from glmix_automl.prepare.checks import Report
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint")
+ROOT = Path(__file__).resolve().parent.parent.parent
+SEARCH = {
+    "dataset": "given by the night",
+    "study": "given by the night",
+    "workers": {"place": "in_process", "slots": 1},
+    "race": {
+        "growth": {
+            "strategy": "adanet",
+            "lag": 0,
+            "candidates": 2,
+            "epochs": 1,
+            "generator": {
+                "kind": "pool",
+                "candidates": [
+                    {"family": "logistic", "parameters": {"solver": "lbfgs", "l2": 10.0}, "until": 1, "alone": True},
+                    {"family": "trees", "parameters": {"trees": 20, "leaves": 8}},
+                ],
+            },
+        }
+    },
+}
+
+
+def night(folder: Path, key: str, *words: str) -> int:
+    return main(["nightly", str(folder / "nightly.yaml"), "--key", key, *words])
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a night's configuration and no tables yet."""
+    folder = tmp_path_factory.mktemp("nightly")
+    (folder / "search.yaml").write_text(yaml.safe_dump(SEARCH))
+    settings = {
+        "recipe": str(ROOT / "conf" / "prepare" / "generated-jymbii.yaml"),
+        "search": str(folder / "search.yaml"),
+        "home": str(folder / "nights"),
+        "name": "suggestions",
+        "overrides": {"recipe": {"root": str(folder / "tables" / "{date}")}},
+        "choice": {"drift": 1.0, "auc_drop": 1.0},
+    }
+    (folder / "nightly.yaml").write_text(yaml.safe_dump(settings))
+    return folder
+
+
+def deliver(folder: Path) -> None:
+    """Tables of two dates, and of a third on which a third of the rows arrived."""
+    for number, date in enumerate(("2026-11-26", "2026-11-27")):
+        words = ["--rows", "6000", "--seed", str(number), "--output", str(folder / "tables" / date)]
+        assert main(["generate", "jymbii", *words]) == 0
+    shutil.copytree(folder / "tables" / "2026-11-27", folder / "tables" / "2026-11-28")
+    broken = folder / "tables" / "2026-11-28" / "interactions.parquet"
+    rows = pd.read_parquet(broken).head(2000)
+    shutil.rmtree(broken)
+    rows.to_parquet(broken)
+
+
+@pytest.mark.slow
+def test_three_nights(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    deliver(home)
+    assert night(home, "2026-11-26", "--json") == 0
+    first = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (first["search.way"], first["promote.action"], first["promote.version"]) == ("search", "promoted", 1)
+    record = (home / "nights" / "2026-11-26" / "night.json").read_text()
+
+    assert night(home, "2026-11-26", "--json") == 0
+    again = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert again == first, "the same key changes nothing"
+    assert (home / "nights" / "2026-11-26" / "night.json").read_text() == record
+
+    assert night(home, "2026-11-27", "--json") in (0, 3)
+    second = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert second["search.way"] == "replay"
+    assert second["gate.compared_with"] == "2026-11-26"
+    assert second["promote.champion_before"] == 1
+    assert second["prepare.digest"] != first["prepare.digest"]
+
+    assert night(home, "2026-11-28", "--json") == 2
+    refused = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert "did not pass the gate" in refused["error"]
+    assert "rows" in refused["error"]
+    steps = json.loads((home / "nights" / "2026-11-28" / "night.json").read_text())["steps"]
+    assert (steps["gate"]["state"], "search" in steps) == ("refused", False)
+
+
+def test_dates_and_keys() -> None:
+    assert fill({"a": ["{date-1}/x", 3], "b": "{key}"}, "2026-03-01") == {"a": ["2026-02-28/x", 3], "b": "2026-03-01"}
+    assert fill("{date+1} {date}", "2024-02-28T03-00") == "2024-02-29 2024-02-28"
+    with pytest.raises(ConfigError, match="does not begin with one"):
+        fill("{date}", "tonight")
+    assert fill("{other} {key}", "tonight") == "{other} tonight"
+
+
+def test_a_wrong_key_or_step_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConfigError, match="must be a name for a folder"):
+        load(str(home / "nightly.yaml"), "../x", [])
+    assert night(home, "2026-11-26", "--step", "bake") == 2
+    assert "there are prepare, gate" in capsys.readouterr().err
+
+
+def report(rows: tuple[int, int] = (800, 200), fill: float = 1.0, unseen: float = 0.0, name: str = "city") -> Report:
+    feature = {
+        "name": name,
+        "kind": "categorical",
+        "side": "member",
+        "fill": {"train": fill, "validation": fill, "test": fill},
+        "unseen": {"validation": unseen, "test": unseen},
+        "psi": 0.0,
+        "auc": 0.5,
+    }
+    splits = {"train": rows, "validation": (8, 2), "test": (8, 2)}
+    return Report.model_validate(
+        {
+            "name": "made",
+            "digest": "d",
+            "rows": splits,
+            "base_rates": {split: positive / (positive + negative) for split, (negative, positive) in splits.items()},
+            "counts": {},
+            "duplicate_uids": 0,
+            "features": [feature],
+            "entities": {},
+            "warnings": [],
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        (report(), None),
+        (report(rows=(300, 75)), "375 rows"),
+        (report(rows=(600, 400)), "base rate"),
+        (report(fill=0.5), "filled in 50.0%"),
+        (report(unseen=0.6), "60% of the terms"),
+        (report(name="town"), "'city' of the last good night is missing"),
+        (report(rows=(1000, 0)), "both classes"),
+    ],
+)
+def test_the_gate(now: Report, said: str | None) -> None:
+    found = refusals(GateRule(), now, report())
+    assert found == [] if said is None else any(said in line for line in found)
+    assert refusals(GateRule(rows=None, base_rate=None, fill=None, unseen=None), report(), None) == []
