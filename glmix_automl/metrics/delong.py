@@ -11,8 +11,8 @@ two-sample statistic; with equal weights it is DeLong's to the last digit, so th
 
 DeLong's takes rows for independent. Rows of one member are not: with `clusters` given, the influences of a cluster are
 summed before squaring (Obuchowski, Biometrics 1997), right for many clusters (say 30 or more). So: independent rows,
-DeLong as it is; rows of many members, DeLong with clusters; rows of few members, or an AUC so near 1 that its interval
-collapses, `bootstrap_test`.
+DeLong as it is; rows of many members, DeLong with clusters; of few members, or of an AUC so near 1 that its interval
+collapses, neither.
 """
 
 import math
