@@ -39,13 +39,12 @@ class Choice:
     """How tonight's model is made.
 
     Attributes:
-        way: `search` races strategies; `replay` trains the last night's structure again from its weights; `refresh`
-            fits its random effects anew, with everything else as it is.
+        way: `search` races strategies; `replay` trains the last night's structure again from its weights.
         reason: in one line.
         numbers: drift, the champion's AUC today and when it was promoted, as far as known.
     """
 
-    way: Literal["search", "replay", "refresh"]
+    way: Literal["search", "replay"]
     reason: str
     numbers: dict[str, Any]
 
@@ -69,8 +68,6 @@ def choose(rule: ChoiceRule, dataset: Dataset, earlier: Earlier) -> Choice:
     if "auc_today" in numbers and fall > rule.auc_drop:
         return Choice("search", f"the champion's AUC fell by {fall:.4f}, more than {rule.auc_drop:g}", numbers)
     is_fresh = f"drift {moved:.3f}" + (f", the champion's AUC fell by {fall:.4f}" if "auc_today" in numbers else "")
-    if any(member.get("family") == "random_effect" for member in description.origin["plan"]["members"]):
-        return Choice("refresh", f"{is_fresh}: fitting the random effects anew suffices", numbers)
     return Choice("replay", f"{is_fresh}: the structure found last is trained again from its weights", numbers)
 
 

@@ -204,9 +204,7 @@ class NightRun:
             return settings
         searched = next(night for night in self._earlier() if night.is_over("search"))
         plan = self.home.within(f"{searched.key}/{STUDY}/{MODEL}").path()
-        entry: dict[str, Any] = {"strategy": "replay", "plan": plan, "warm_start": True}
-        if choice.way == "refresh":
-            entry["refit"] = ["random_effect"]
+        entry = {"strategy": "replay", "plan": plan, "warm_start": True}
         return config.parse(
             {**settings.model_dump(mode="json"), "race": {choice.way: entry}, "baseline": None}, SearchSettings, "night"
         )
