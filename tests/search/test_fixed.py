@@ -41,7 +41,7 @@ def test_the_family_may_be_a_parameter_of_the_space() -> None:
         ({"family": "f", "space": {"family": {"choice": ["g"]}}}, "both fixed and a parameter"),
         ({"family": "f", "parameters": {"a": 1}, "space": {"a": {"type": "bool"}}}, "'a' is both fixed"),
         ({"family": "f"}, "missing key 'space'"),
-        ({"family": "f", "space": {}, "epochs": 0}, "greater than 0"),
+        ({"family": "f", "space": {}, "epochs": 0}, "greater than or equal to 0.001"),
         ({"family": "f", "space": {}, "fraction": 1.5}, "less than or equal to 1"),
     ],
 )
