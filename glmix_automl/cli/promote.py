@@ -28,18 +28,17 @@ def run(options: argparse.Namespace) -> int:
     import yaml
 
     from glmix_automl.cli.live import set_aside
-    from glmix_automl.serving.champion import PromotionRule
     from glmix_automl.study.executors import LOGS
     from glmix_automl.study.folder import StudyFolder
 
     given = {key: yaml.safe_load(value) for key, _, value in (text.partition("=") for text in options.rule)}
-    rule = parse(given, PromotionRule, "--rule")
     folder = StudyFolder(options.study)
     assert folder.record, "raises where there is no study"
-    with set_aside(folder.path / LOGS / "promote.log"):
+    with set_aside(folder.path / LOGS / "promote.log"):  # TensorFlow speaks from its first import on
+        from glmix_automl.serving.champion import PromotionRule
         from glmix_automl.serving.promotion import promote
 
-        found = promote(folder, options.name, rule, options.force)
+        found = promote(folder, options.name, parse(given, PromotionRule, "--rule"), options.force)
     print(f"{found['name']} version {found['version']}: {found['action']}, {found['reason']}")
     if options.json:
         print(json.dumps({"command": "promote", **found}))
