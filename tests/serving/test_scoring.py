@@ -75,6 +75,7 @@ def test_each_members_best(study: Study, tmp_path: Path) -> None:
         assert list(rows.sort_values("rank").score) == sorted(rows.score, reverse=True)
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 def test_spark_scores_as_this_machine_does(study: Study, tmp_path: Path, spark: SparkSession) -> None:
     more = {"coordinates": True, "explain": 1, "top": 4}
