@@ -1,4 +1,4 @@
-"""The night as an Airflow DAG: prepare, gate, search, promote, score, prune; Airflow 3, and 2.11.
+"""The night as an Airflow DAG: prepare, gate, search, promote, score, prune; written for Airflow 3.
 
 Needs nothing of GLMix AutoML where it is parsed: every task runs `glmix-automl nightly ... --step STEP`, as a process
 of the worker's (`place: local`) or through spark-submit (`place: spark`). What a step found, and whether a retry is

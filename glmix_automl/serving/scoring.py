@@ -24,7 +24,7 @@ from glmix_automl.errors import ConfigError, DataError
 from glmix_automl.layout import SUCCESS, Folder
 from glmix_automl.prepare.recipe import Table
 from glmix_automl.schema import UID, Schema
-from glmix_automl.serving.contributions import SHARE, largest
+from glmix_automl.serving.contributions import largest
 from glmix_automl.serving.model import Model
 from glmix_automl.serving.source import ModelSource, locate
 
@@ -227,7 +227,6 @@ def _columns(schema: Schema, frame: "DataFrame", settings: ScoreSettings, source
     if settings.explain:
         columns[SHARES] = "array<struct<coordinate: string, feature: string, log_odds: float>>"
     columns[VERSION] = "string"
-    assert SHARE.num_fields == 3
     return ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
 
 
