@@ -6,6 +6,8 @@ each other, and no row sees itself. A number is an accumulator; one more of them
 
     before, state = as_of(keys, times, {"label": labels}, (Count(), Total("label"), Last()))
     later, state = as_of(new_keys, new_times, {"label": new_labels}, ACCUMULATORS, state)
+
+Rows may only ask (rows to be scored): they see what came before them, and nothing sees them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,31 +25,37 @@ NEVER = np.iinfo(np.int64).min
 
 @dataclass(frozen=True)
 class Groups:
-    """Rows in order of key and time; places are in this order.
+    """Rows in order of key and time. Those that count have places in this order; all of them ask.
 
     Attributes:
-        order: [rows], the row at each place.
-        start: [rows], place of the first row of the same key.
-        moment: [rows], place of the first row of the same key and time.
-        ends: [keys], the place after the last row of each key.
+        order: [counting], the row at each place.
+        times: [counting], microseconds, by place.
+        asking: [rows], the row of each question, by key and time; the same as `order` where every row counts.
+        at: [rows], time of each question.
+        start: [rows], place of the first counting row of the question's key.
+        moment: [rows], place of the first one of the question's key that is not before it: `start` to here is its past.
+        key_of: [rows], which of `keys` the question is of.
+        ends: [keys], the place after the last counting row of each key.
         keys: [keys], ascending.
-        times: [rows], microseconds.
     """
 
     order: Ints
+    times: Ints
+    asking: Ints
+    at: Ints
     start: Ints
     moment: Ints
+    key_of: Ints
     ends: Ints
     keys: Ints
-    times: Ints
 
     @property
-    def key_of(self) -> Ints:
-        """[rows], which of `keys` the row at a place has."""
-        return np.repeat(np.arange(len(self.keys)), np.diff(self.ends, prepend=0))
+    def starts(self) -> Ints:
+        """[keys], the place of the first counting row of each key."""
+        return np.concatenate([np.zeros(1, np.int64), self.ends[:-1]]) if len(self.ends) else self.ends
 
     def totals(self, signal: Numbers) -> Numbers:
-        """[rows + 1], cumulative sums of a signal given in the order of places, from 0."""
+        """[counting + 1], cumulative sums of a signal given in the order of places, from 0."""
         return np.concatenate([np.zeros(1, signal.dtype), np.cumsum(signal)])
 
 
@@ -71,10 +79,10 @@ class Accumulator(Protocol):
         """Its number for a key without rows."""
 
     def before(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
-        """[rows], by place: its number as of the rows strictly before each."""
+        """[rows], by question: its number as of the rows strictly before each."""
 
     def after(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
-        """[keys], its number after all of each key's rows."""
+        """[keys], its number after all of each key's rows; of keys without counting rows it is not used."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +98,7 @@ class Count:
 
     def after(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
         """See `Accumulator`."""
-        return np.diff(groups.ends, prepend=0) + carried[self.name]
+        return groups.ends - groups.starts + carried[self.name]
 
 
 @dataclass(frozen=True)
@@ -112,8 +120,8 @@ class Total:
 
     def after(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
         """See `Accumulator`."""
-        totals = groups.totals(signals[self.signal])[np.concatenate([[0], groups.ends])]
-        return np.diff(totals) + carried[self.name]
+        totals = groups.totals(signals[self.signal])
+        return totals[groups.ends] - totals[groups.starts] + carried[self.name]
 
 
 @dataclass(frozen=True)
@@ -126,7 +134,9 @@ class Last:
     def before(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
         """See `Accumulator`."""
         inside = groups.moment > groups.start
-        return np.where(inside, groups.times[groups.moment - 1], carried[self.name][groups.key_of])
+        found = carried[self.name][groups.key_of]
+        found[inside] = groups.times[groups.moment[inside] - 1]
+        return found
 
     def after(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
         """See `Accumulator`."""
@@ -148,10 +158,12 @@ class Decayed:
 
     def before(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
         """See `Accumulator`."""
-        behind = groups.moment - 1
         inside = groups.moment > groups.start
-        seen = self._sums(groups, signals)[behind] * self._left(groups.times - groups.times[behind])
-        return np.where(inside, seen, 0.0) + self._faded(carried, groups.key_of, groups.times)
+        behind = groups.moment[inside] - 1
+        found = self._faded(carried, groups.key_of, groups.at)
+        seen = self._sums(groups, signals)[behind] * self._left(groups.at[inside] - groups.times[behind])
+        found[inside] += seen
+        return found
 
     def after(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
         """See `Accumulator`."""
@@ -159,16 +171,17 @@ class Decayed:
         return self._sums(groups, signals)[groups.ends - 1] + self._faded(carried, every, groups.times[groups.ends - 1])
 
     def _sums(self, groups: Groups, signals: Mapping[str, Numbers]) -> Numbers:
-        """[rows], by place: the sum up to and with each row, as of its time.
+        """[counting], by place: the sum up to and with each row, as of its time.
 
         By doubling (Hillis and Steele, CACM 1986): weights never exceed 1, so however long the history, nothing
         overflows and no key rounds away another's.
         """
         sums = np.ones(len(groups.order)) if self.signal is None else signals[self.signal].astype(np.float64)
-        longest, step = int(np.diff(groups.ends, prepend=0).max(initial=0)), 1
-        place = np.arange(len(sums))
+        lengths = groups.ends - groups.starts
+        longest, step = int(lengths.max(initial=0)), 1
+        place, start = np.arange(len(sums)), np.repeat(groups.starts, lengths)
         while step < longest:
-            later = place[groups.start <= place - step]
+            later = place[start <= place - step]
             sums[later] += sums[later - step] * self._left(groups.times[later] - groups.times[later - step])
             step *= 2
         return sums
@@ -228,23 +241,34 @@ class State:
         return place, self.keys[place] == keys
 
 
-def grouped(keys: Ints, times: Ints) -> Groups:
-    """Rows by key and time."""
-    order = np.lexsort((times, keys)).astype(np.int64)
-    sorted_keys, sorted_times = keys[order], times[order]
-    new_key = np.ones(len(order), bool)
+def grouped(keys: Ints, times: Ints, counts: npt.NDArray[np.bool_] | None = None) -> Groups:
+    """Rows by key and time; all of them count unless `counts` [rows] says which."""
+    asking = np.lexsort((times, keys)).astype(np.int64)
+    sorted_keys, at = keys[asking], times[asking]
+    new_key = np.ones(len(asking), bool)
     new_key[1:] = sorted_keys[1:] != sorted_keys[:-1]
     new_moment = new_key.copy()
-    new_moment[1:] |= sorted_times[1:] != sorted_times[:-1]
-    place = np.arange(len(order), dtype=np.int64)
+    new_moment[1:] |= at[1:] != at[:-1]
+    row = np.arange(len(asking), dtype=np.int64)
+    start = np.maximum.accumulate(np.where(new_key, row, 0))
+    moment = np.maximum.accumulate(np.where(new_moment, row, 0))
     starts = np.flatnonzero(new_key)
+    ends = np.append(starts[1:], len(row)).astype(np.int64) if len(row) else np.empty(0, np.int64)
+    key_of = np.repeat(np.arange(len(starts)), np.diff(ends, prepend=0))
+    if counts is None:
+        return Groups(asking, at, asking, at, start, moment, key_of, ends, sorted_keys[starts])
+    counting = counts[asking]
+    place = np.concatenate([[0], np.cumsum(counting)])
     return Groups(
-        order=order,
-        start=np.maximum.accumulate(np.where(new_key, place, 0)),
-        moment=np.maximum.accumulate(np.where(new_moment, place, 0)),
-        ends=np.append(starts[1:], len(order)).astype(np.int64) if len(order) else np.empty(0, np.int64),
+        order=asking[counting],
+        times=at[counting],
+        asking=asking,
+        at=at,
+        start=place[start],
+        moment=place[moment],
+        key_of=key_of,
+        ends=place[ends],
         keys=sorted_keys[starts],
-        times=sorted_times,
     )
 
 
@@ -254,6 +278,7 @@ def as_of(
     signals: Mapping[str, Numbers],
     accumulators: Sequence[Accumulator],
     state: State | None = None,
+    counts: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[dict[str, Numbers], State]:
     """What the accumulators held of each row's key before the row, and the state after all rows.
 
@@ -263,6 +288,7 @@ def as_of(
         signals: what is added up, by name: [rows].
         accumulators: what to keep; `Last` among them where one decays.
         state: at the end of the block before.
+        counts: [rows], False for rows that only ask; None where all count.
 
     Returns:
         Accumulator -> its number as of each row ([rows], in the order given), and the new state.
@@ -270,18 +296,21 @@ def as_of(
     state = state or State()
     if not len(keys):
         nothing = state.of(keys, accumulators)
-        return nothing, state if len(state.keys) else State(keys, nothing)
-    first, last = int(times.min()), int(times.max())
+        return nothing, state if len(state.keys) else State(keys, nothing, state.until)
+    first = int(times.min())
     if first <= state.until:
         raise ValueError(f"a block begins at {first}, the state before it lasts until {state.until}")
-    groups = grouped(keys, times)
+    groups = grouped(keys, times, counts)
     carried = state.of(groups.keys, accumulators)
     sorted_signals = {name: signal[groups.order] for name, signal in signals.items()}
     found = {}
     for each in accumulators:
-        by_place = each.before(groups, sorted_signals, carried)
-        column = np.empty_like(by_place)
-        column[groups.order] = by_place
+        in_order = each.before(groups, sorted_signals, carried)
+        column = np.empty_like(in_order)
+        column[groups.asking] = in_order
         found[each.name] = column
-    after = {a.name: a.after(groups, sorted_signals, carried) for a in accumulators}
-    return found, state.updated(groups.keys, after, last)
+    if not len(groups.order):
+        return found, state
+    grown = groups.ends > groups.starts
+    after = {a.name: a.after(groups, sorted_signals, carried)[grown] for a in accumulators}
+    return found, state.updated(groups.keys[grown], after, int(groups.times.max()))

@@ -64,6 +64,31 @@ def test_blocks_with_carried_state_are_one_block(rows: list[tuple[int, int, int,
         assert state.columns[name].tolist() == pytest.approx(values.tolist()), name
 
 
+@given(ROWS, st.lists(st.booleans(), min_size=40, max_size=40), st.integers(0, 26))
+def test_rows_that_only_ask_see_the_past_and_are_not_seen(
+    rows: list[tuple[int, int, int, int]], drawn: list[bool], cut: int
+) -> None:
+    """Each question alone, put to the rows that count, as if it were the last row of all."""
+    keys, times, signals = columns(rows)
+    counts = np.array(drawn[: len(rows)], bool)
+    state, found = State(), {a.name: [0.0] * len(rows) for a in KEPT}
+    for here in (np.flatnonzero(times < cut), np.flatnonzero(times >= cut)):
+        block = {name: signal[here] for name, signal in signals.items()}
+        part, state = as_of(keys[here], times[here], block, KEPT, state, counts[here])
+        for name, values in part.items():
+            for row, value in zip(here.tolist(), values.tolist(), strict=True):
+                found[name][row] = value
+    events = [row for row, counting in zip(rows, drawn, strict=False) if counting]
+    for place, row in enumerate(rows):
+        for name, wanted in by_definition([*events, row]).items():
+            assert found[name][place] == pytest.approx(wanted[-1]), name
+    _, alone = as_of(keys[counts], times[counts], {n: s[counts] for n, s in signals.items()}, KEPT)
+    assert state.keys.tolist() == alone.keys.tolist()
+    assert state.until == (alone.until if counts.any() else NEVER)
+    for name, values in alone.columns.items():
+        assert state.columns[name].tolist() == pytest.approx(values.tolist()), name
+
+
 def test_decayed_sums_last_longer_than_a_double_reaches() -> None:
     """Half-lives of one microsecond over a second: a weight of 2^1,000,000 has no double."""
     times = np.array([0, 1, 10**6, 10**6 + 2], np.int64)
