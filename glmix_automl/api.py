@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glmix_automl.check import check
-from glmix_automl.conclusion import conclude, evaluate, publish
+from glmix_automl.conclusion import conclude, evaluate, publish, summary
 from glmix_automl.config import load
 from glmix_automl.dataset import Dataset
 from glmix_automl.layout import DESCRIPTION, MODEL, REPORT
@@ -64,6 +64,7 @@ class Study:
         folder: where it lies.
         ended: why the last `run` ended.
         problem: why MLflow does not show all of it, or None.
+        found: what the last `run` came to, flat: `conclusion.summary`.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Study:
         self.folder = StudyFolder(self.settings.study)
         self.ended: str | None = None
         self.problem: str | None = None
+        self.found: dict[str, Any] = {}
 
     @classmethod
     def open(cls, path: str | Path) -> "Study":
@@ -113,7 +115,9 @@ class Study:
         ):
             self.ended = session.run(observe)
         if self.ended != INTERRUPTED:
-            self.problem = publish(self.folder, conclude(self.folder), tracker)
+            board = conclude(self.folder)
+            self.problem = publish(self.folder, board, tracker)
+            self.found = summary(self.folder, board)
         return self
 
     @property

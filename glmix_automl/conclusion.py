@@ -1,12 +1,12 @@
 """What a study has come to: leaderboard, report and the winning model in its folder, all of it in MLflow too."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
 from glmix_automl.dataset import Dataset
 from glmix_automl.ensemble import Ensemble
-from glmix_automl.errors import StudyError
+from glmix_automl.errors import NoModelError, StudyError
 from glmix_automl.layout import COORDINATES, MODEL, TRIALS
 from glmix_automl.reporting import report
 from glmix_automl.reporting.evaluation import Evaluation
@@ -14,9 +14,10 @@ from glmix_automl.reporting.leaderboard import Leaderboard, leaderboard
 from glmix_automl.reporting.permutation import permutation_importance
 from glmix_automl.search.growth.structure import Plan, plan
 from glmix_automl.serving.export import export
+from glmix_automl.study.controller import INTERRUPTED
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.study.history import History
-from glmix_automl.tracking.tracker import Tracker, track
+from glmix_automl.tracking.tracker import Tracker, read_cursor, run_url, track
 
 if TYPE_CHECKING:
     from glmix_automl.tracking.publish import ModelFiles
@@ -30,10 +31,11 @@ def evaluate(folder: StudyFolder, history: History) -> Evaluation:
 
     Raises:
         DataError: the dataset cannot be read, or is another one by now.
-        StudyError: no trial left a model.
+        StudyError: no trial left a model; `NoModelError` where the study is over.
     """
     if history.best is None:
-        raise StudyError(f"{folder.path}: no trial left a model, of {len(history.results)} that ended")
+        kind = NoModelError if history.ended not in (None, INTERRUPTED) else StudyError
+        raise kind(f"{folder.path}: no trial left a model, of {len(history.results)} that ended")
     return Evaluation(folder.open_dataset("validation", "test"), folder.files, history)
 
 
@@ -81,6 +83,23 @@ def _plan(history: History, entry: str, model: Ensemble) -> Plan | None:
     kept = {f"{TRIALS}/{n}": f"{COORDINATES}/{n}" for n in model.pruned.members}
     members = (m.model_copy(update={"checkpoint": kept.get(str(m.checkpoint))}) for m in found.members)
     return found.model_copy(update={"members": tuple(members)})
+
+
+def summary(folder: StudyFolder, board: Leaderboard) -> dict[str, Any]:
+    """What a study has come to, flat, for whoever asks in one line: its winner, and where MLflow shows it."""
+    record, winner, cursor = folder.record, board.rows[0], read_cursor(folder)
+    return {
+        "study": str(folder.path),
+        "dataset": record.settings.dataset,
+        "digest": record.digest,
+        "ended": folder.history().ended,
+        "entry": winner.entry,
+        "trial": winner.trial,
+        "validation_auc": winner.validation_auc,
+        "test_auc": winner.test_auc,
+        "run": None if cursor is None else cursor.parent,
+        "run_url": None if cursor is None else run_url(cursor),
+    }
 
 
 def publish(

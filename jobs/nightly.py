@@ -1,6 +1,6 @@
 """spark-submit jobs/nightly.py CONF --key 2026-11-28 [--step STEP] [--json]: a night, or one step of it.
 
-Exit codes: 0 done, 1 worth a retry, 2 not (wrong configuration, data refused), 3 the old champion was kept.
+Exit codes are the command line's (`glmix_automl/cli/outcome.py`).
 """
 
 import sys

@@ -1,6 +1,6 @@
 """spark-submit jobs/promote.py STUDY [--name NAME] [--force] [--json]: a better model, and only that, becomes champion.
 
-Exit codes: 0 it is the champion now, 3 the old one was kept, others failures.
+Exit codes are the command line's (`glmix_automl/cli/outcome.py`).
 """
 
 import sys

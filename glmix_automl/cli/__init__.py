@@ -1,13 +1,15 @@
 """The command `glmix-automl`: one module per subcommand, imported only when it is named.
 
-Exit codes: 0 done, 1 failure, 2 bad arguments or configuration, 130 interrupted.
+`outcome` has the exit codes, and what `--json` ends with.
 """
 
 import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
+from glmix_automl.cli.outcome import INTERRUPTED, Outcome
 from glmix_automl.errors import GlmixError
 
 COMMANDS = {
@@ -23,9 +25,10 @@ COMMANDS = {
     "promote": "make a study's winner the champion, if it is better",
     "rollback": "give the champion's place back to the one before",
     "nightly": "prepare, gate, search, promote, score and prune, once per key",
+    "prune": "remove old nights, but none that a model or the next night needs",
     "ui": "start the MLflow UI on a study's store",
 }
-"""Subcommand -> what it does; each is a module here with `arguments(parser)` and `run(options) -> int`."""
+"""Subcommand -> what it does; each is a module here with `arguments(parser)` and `run(options) -> Outcome`."""
 
 
 def add_overrides(parser: argparse.ArgumentParser, text: str) -> None:
@@ -45,13 +48,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name == named:  # only the named one pays for its imports
             command = importlib.import_module(f"glmix_automl.cli.{name}")
             command.arguments(subparser)
+        subparser.add_argument("--json", action="store_true", help="end with a line of JSON for schedulers")
     options = parser.parse_args(words)
     assert command is not None, "the parser demands a command"
+    outcome = _outcome(command, options)
+    if outcome.error is not None:
+        print(f"glmix-automl {options.command}: {outcome.error}", file=sys.stderr)
+    if options.json:
+        print(outcome.line(options.command), flush=True)
+    return outcome.code
+
+
+def _outcome(command: ModuleType, options: argparse.Namespace) -> Outcome:
     try:
-        return int(command.run(options))
+        found: Outcome = command.run(options)
     except GlmixError as error:
-        print(f"glmix-automl {options.command}: {error}", file=sys.stderr)
-        return error.exit_code
+        return Outcome(code=error.exit_code, error=str(error))
     except KeyboardInterrupt:
-        print(f"glmix-automl {options.command}: interrupted", file=sys.stderr)
-        return 130
+        return Outcome(code=INTERRUPTED, error="interrupted")
+    return found

@@ -4,6 +4,7 @@ Studies of the same dataset are compared on the same test rows (paired, DeLong);
 """
 
 import argparse
+import dataclasses
 
 from rich import box
 from rich.table import Table
@@ -11,6 +12,7 @@ from rich.table import Table
 from glmix_automl import metrics
 from glmix_automl.api import Study
 from glmix_automl.cli.live import console_for
+from glmix_automl.cli.outcome import Outcome
 from glmix_automl.conclusion import evaluate
 from glmix_automl.pages.numbers import number, p_value, seconds
 from glmix_automl.reporting.evaluation import Evaluation
@@ -22,7 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("studies", metavar="STUDY", nargs="+", help="folders of studies; the first is compared with")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Outcome:
     """Prints a row per study."""
     table = Table(box=box.SIMPLE_HEAD, title="winners of each study", title_justify="left")
     for name in (
@@ -38,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
     ):
         table.add_column(name)
     first: tuple[str, Evaluation, int] | None = None
+    found = []
     for path in options.studies:
         study = Study.open(path)
         history = study.history
@@ -47,6 +50,7 @@ def run(options: argparse.Namespace) -> int:
         if first is None:
             first = digest, evaluation, winner.trial
         paired = _paired(first, digest, evaluation, winner.trial) if first[1] is not evaluation else None
+        found.append({"study": str(study.folder.path), "digest": digest, **dataclasses.asdict(winner)})
         table.add_row(
             study.folder.name,
             f"{study.folder.record.dataset_name} {digest[:8]}",
@@ -59,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
             "" if paired is None else p_value(paired.p_value),
         )
     console_for().print(table)
-    return 0
+    return Outcome({"studies": found})
 
 
 def _paired(

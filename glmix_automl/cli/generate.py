@@ -2,6 +2,8 @@
 
 import argparse
 
+from glmix_automl.cli.outcome import Outcome
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declares what the subcommand takes."""
@@ -30,7 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Outcome:
     """Generates, or computes a ceiling, and prints what came of it."""
     from glmix_automl import config
     from glmix_automl.generate.write import DATA_SETS, ceiling_of, write
@@ -44,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
         for split, aucs in found.items():
             for score, auc in aucs.items():
                 print(f"{split}: AUC of the {score}: {auc:.4f}")
-        return 0
+        return Outcome({"ceilings": found})
     given = {
         name: getattr(options, name)
         for name in ("rows", "seed", "members", "items", "days")
@@ -58,4 +60,4 @@ def run(options: argparse.Namespace) -> int:
         print(f"{options.output.rstrip('/')}/{name}.{options.format}: {rows:,} rows")
     for name, auc in truth["ceilings"].items():
         print(f"ceiling, AUC of the true probabilities, {name}: {auc:.4f}")
-    return 0
+    return Outcome({"tables": options.output, "rows": truth["rows"], "ceilings": truth["ceilings"]})

@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from glmix_automl.cli.outcome import Outcome
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the subcommand's arguments."""
@@ -18,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace the recipe and the search file")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Outcome:
     """Writes NAME.yaml and NAME-search.yaml into the current folder, and says what was assumed."""
     from glmix_automl.errors import ConfigError
     from glmix_automl.prepare import proposal
@@ -39,4 +41,4 @@ def run(options: argparse.Namespace) -> int:
     sys.stdout.write(
         f"\nwrote {recipe} and {search}; next:\n  glmix-automl prepare {recipe}\n  glmix-automl search {search}\n"
     )
-    return 0
+    return Outcome({"recipe": str(recipe), "search": str(search)})

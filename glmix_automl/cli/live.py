@@ -8,13 +8,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 
 from glmix_automl.api import Study
 from glmix_automl.check import check
-from glmix_automl.conclusion import conclude, publish
+from glmix_automl.cli.outcome import INTERRUPTED, Outcome
+from glmix_automl.conclusion import conclude, publish, summary
 from glmix_automl.layout import REPORT
 from glmix_automl.reporting.display import headline, leaderboard_view, status_view
 from glmix_automl.study import controller as control
@@ -26,12 +28,11 @@ from glmix_automl.tracking.tracker import Tracker, tracked
 from glmix_automl.trial import Result
 from glmix_automl.workers.executor import Executor
 
-INTERRUPTED_CODE = 130
 PLAIN_WIDTH = 160
 
 
-def work(study: Study, resume: bool) -> int:
-    """Runs a study with its progress shown, prints the leaderboard, and gives the exit code.
+def work(study: Study, resume: bool) -> Outcome:
+    """Runs a study with its progress shown, and prints the leaderboard.
 
     Ctrl-C and SIGTERM interrupt the study, which can be resumed; a second one ends the process at once.
     """
@@ -48,26 +49,26 @@ def work(study: Study, resume: bool) -> int:
             study.ended = session.run(observe)
     if study.ended == control.INTERRUPTED:
         console.print(f"interrupted; go on with: glmix-automl resume {study.folder.path}", highlight=False)
-        return INTERRUPTED_CODE
+        return Outcome({"study": str(study.folder.path), "ended": study.ended}, INTERRUPTED)
     console.print(f"ended: {study.ended}", highlight=False)
-    show(console, study, tracker)
-    return 0
+    return Outcome(show(console, study, tracker))
 
 
-def show(console: Console, study: Study, tracker: Tracker | None = None) -> None:
-    """Writes what a study has come to, prints the leaderboard, and says where the rest is."""
+def show(console: Console, study: Study, tracker: Tracker | None = None) -> dict[str, Any]:
+    """Writes what a study has come to, prints the leaderboard, says where the rest is, and gives it as plain data."""
     with set_aside(study.folder.path / LOGS / "report.log"):
         board = conclude(study.folder)
     console.print(leaderboard_view(board, study.folder.name, console.width))
     console.print(f"report: {study.folder.path / REPORT}", highlight=False, soft_wrap=True)
     if not study.settings.tracking.enabled:
-        return
+        return summary(study.folder, board)
     with set_aside(study.folder.path / LOGS / "publish.log"):
         problem = publish(study.folder, board, tracker)
     if problem is not None:
         words = f"MLflow is behind ({problem}); later: glmix-automl report {study.folder.path}"
         console.print(words, highlight=False, soft_wrap=True, markup=False)
     console.print(f"MLflow: glmix-automl ui {study.folder.path}", highlight=False, soft_wrap=True)
+    return summary(study.folder, board) | {"mlflow_behind": problem}
 
 
 def console_for() -> Console:

@@ -1,13 +1,10 @@
 """`glmix-automl nightly CONF --key 2026-11-28`: one night, or one step of it; again with the same key it goes on."""
 
 import argparse
-import json
-import sys
 
 from glmix_automl.cli import add_overrides
+from glmix_automl.cli.outcome import DONE, KEPT, Outcome
 from glmix_automl.errors import GlmixError
-
-KEPT_CODE = 3
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,34 +16,27 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--step", action="append", metavar="STEP", help="prepare, gate, search, promote, score or prune"
     )
-    parser.add_argument("--json", action="store_true", help="end with a line of JSON for schedulers")
     add_overrides(parser, "lay a value over the file, dotted: --set overrides.search.limits.seconds=600")
 
 
-def run(options: argparse.Namespace) -> int:
-    """Runs the night; 0 done, 3 the old champion was kept, 1 worth a retry, 2 not."""
+def run(options: argparse.Namespace) -> Outcome:
+    """Runs the night; what it found is told also where a step failed."""
     from glmix_automl.errors import ConfigError
-    from glmix_automl.nightly.night import NightRun
-    from glmix_automl.nightly.record import STEPS
+    from glmix_automl.nightly import night
     from glmix_automl.nightly.settings import load
+    from glmix_automl.nightly.steps import STEPS
+    from glmix_automl.nightly.tonight import Tonight
 
     if unknown := set(options.step or ()) - set(STEPS):
         raise ConfigError(f"--step {', '.join(sorted(unknown))}: there are {', '.join(STEPS)}")
     steps = [name for name in STEPS if name in (options.step or STEPS)]
-    night = NightRun(load(options.conf, options.key, options.overrides), options.key, _say)
-    code, problem = 0, None
+    tonight = Tonight(load(options.conf, options.key, options.overrides), options.key, _say)
     try:
-        night.run(steps)
+        night.run(tonight, steps)
     except GlmixError as error:
-        code, problem = error.exit_code, str(error)
-        if not options.json:
-            raise
-        print(f"glmix-automl nightly: {error}", file=sys.stderr)
-    if code == 0 and "promote" in steps and night.night.steps["promote"].state == "kept":
-        code = KEPT_CODE
-    if options.json:
-        print(json.dumps({"command": "nightly", "exit_code": code, "error": problem, **night.summary()}))
-    return code
+        return Outcome(night.summary(tonight.night), error.exit_code, str(error))
+    kept = "promote" in steps and tonight.night.steps["promote"].state == "kept"
+    return Outcome(night.summary(tonight.night), KEPT if kept else DONE)
 
 
 def _say(line: str) -> None:

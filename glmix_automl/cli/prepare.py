@@ -3,6 +3,8 @@
 import argparse
 
 from glmix_automl.cli import add_overrides
+from glmix_automl.cli.outcome import Outcome
+from glmix_automl.layout import SUCCESS, Folder
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -10,6 +12,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("conf", metavar="CONF", help="the recipe, a YAML file (see docs/data.md and conf/prepare/)")
     add_overrides(parser, "set a key of the recipe, dotted: --set root=/data --set split.fractions.test=0.2")
     parser.add_argument("--overwrite", action="store_true", help="replace the dataset at the output, atomically")
+    parser.add_argument("--if-missing", action="store_true", help="keep the dataset at the output if it is there")
+    parser.add_argument("--key", help="of the night; fills {key} and {date} in the recipe")
     parser.add_argument(
         "--check", action="store_true", help="only check the recipe: no data is read, Spark not started"
     )
@@ -20,14 +24,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--driver-memory", metavar="SIZE", help="of the local Spark process (default 4g)")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Outcome:
     """Prepares the dataset and prints what is in it."""
     from glmix_automl.prepare.pipeline import load, prepare, wants_spark
 
-    recipe = load(options.conf, options.overrides)
+    recipe = load(options.conf, options.overrides, options.key)
     if options.check:
         print(f"{options.conf}: a valid recipe `{recipe.recipe}`, to be written to {recipe.output}")
-        return 0
+        return Outcome({"recipe": recipe.recipe, "dataset": recipe.output})
+    if options.if_missing and Folder(recipe.output).exists(SUCCESS):
+        print(f"{recipe.output}: a dataset is there already")
+        return _outcome(recipe.output)
     from glmix_automl.prepare.report import read_report
     from glmix_automl.prepare.report_console import show
     from glmix_automl.spark import session, submitted
@@ -42,4 +49,12 @@ def run(options: argparse.Namespace) -> int:
         from glmix_automl.prepare.explain import explain, raw_rows
 
         explain(*raw_rows(recipe.output))
-    return 0
+    return _outcome(recipe.output)
+
+
+def _outcome(output: str) -> Outcome:
+    from glmix_automl.dataset import Dataset
+
+    dataset = Dataset.open(output)
+    rows = {split: dataset.rows(split) for split in dataset.manifest.splits}
+    return Outcome({"dataset": output, "name": dataset.manifest.name, "digest": dataset.digest, "rows": rows})

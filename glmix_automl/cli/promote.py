@@ -1,11 +1,9 @@
 """`glmix-automl promote STUDY`: registers a study's winner; it becomes the champion if it is better, beyond noise."""
 
 import argparse
-import json
 
+from glmix_automl.cli.outcome import DONE, KEPT, Outcome
 from glmix_automl.config import parse
-
-KEPT_CODE = 3
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,11 +18,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="level, smallest_gain, calibration, member_auc, cold_start_auc or scoring_time (docs/scoring.md)",
     )
     parser.add_argument("--force", action="store_true", help="make it the champion whatever the comparison says")
-    parser.add_argument("--json", action="store_true", help="end with a line of JSON for schedulers")
 
 
-def run(options: argparse.Namespace) -> int:
-    """Promotes or keeps; the exit code is 0 where the winner is the champion now, 3 where the old one was kept."""
+def run(options: argparse.Namespace) -> Outcome:
+    """Promotes or keeps; either is done."""
     import yaml
 
     from glmix_automl.cli.live import set_aside
@@ -40,6 +37,4 @@ def run(options: argparse.Namespace) -> int:
 
         found = promote(folder, options.name, parse(given, PromotionRule, "--rule"), options.force)
     print(f"{found['name']} version {found['version']}: {found['action']}, {found['reason']}")
-    if options.json:
-        print(json.dumps({"command": "promote", **found}))
-    return 0 if found["action"] == "promoted" else KEPT_CODE
+    return Outcome(found, DONE if found["action"] == "promoted" else KEPT)

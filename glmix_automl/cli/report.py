@@ -4,6 +4,7 @@ import argparse
 
 from glmix_automl.api import Study
 from glmix_automl.cli.live import console_for, show
+from glmix_automl.cli.outcome import Outcome
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -11,7 +12,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", metavar="STUDY", help="folder of the study, at work or not")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Outcome:
     """Writes the report and prints the leaderboard."""
-    show(console_for(), Study.open(options.study))
-    return 0
+    return Outcome(show(console_for(), Study.open(options.study)))

@@ -1,22 +1,20 @@
 """`glmix-automl rollback NAME`: gives the alias `champion` back to the version that had it before."""
 
 import argparse
-import json
+
+from glmix_automl.cli.outcome import Outcome
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the subcommand's arguments."""
     parser.add_argument("name", metavar="NAME", help="of the registered model")
     parser.add_argument("--uri", required=True, help="of MLflow's server or store, for example sqlite:///mlflow.db")
-    parser.add_argument("--json", action="store_true", help="end with a line of JSON for schedulers")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Outcome:
     """Rolls back one step."""
     from glmix_automl.tracking.registry import Registry
 
     lost, has = Registry(options.uri, options.name).roll_back()
     print(f"{options.name}: version {has.number} is the champion again, no longer version {lost.number}")
-    if options.json:
-        print(json.dumps({"command": "rollback", "name": options.name, "version": has.number, "from": lost.number}))
-    return 0
+    return Outcome({"name": options.name, "version": has.number, "champion_before": lost.number})

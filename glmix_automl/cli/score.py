@@ -1,11 +1,11 @@
 """`glmix-automl score CONF`: scores raw rows with a model, a study's winner or the registered champion."""
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 
 from glmix_automl.cli import add_overrides
+from glmix_automl.cli.outcome import Outcome
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,10 +14,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_overrides(parser, "set a key of the file: --set model=studies/tonight --set output=scores/tonight")
     parser.add_argument("--key", help="of the night; fills {key} and {date} in the file")
     parser.add_argument("--show", type=int, default=0, metavar="N", help="print the scores of so many members")
-    parser.add_argument("--json", action="store_true", help="end with a line of JSON for schedulers")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Outcome:
     """Scores and says how many rows."""
     from glmix_automl.cli.live import set_aside
 
@@ -29,9 +28,7 @@ def run(options: argparse.Namespace) -> int:
     print(f"{found['rows']:,} rows scored by {found['model_version']}: {found['scores']}")
     if options.show:
         _show(settings.output, options.show)
-    if options.json:
-        print(json.dumps({"command": "score", **found}))
-    return 0
+    return Outcome(found)
 
 
 def _show(output: str, members: int) -> None:

@@ -1,26 +1,42 @@
-"""`glmix-automl search CONF`: races the strategies of a configuration on a dataset."""
+"""`glmix-automl search CONF`: races the strategies of a configuration on a dataset.
+
+Without a file, `search --dataset D --study S` runs the race that `init` writes.
+"""
 
 import argparse
+
+import yaml
 
 from glmix_automl.api import Study
 from glmix_automl.check import check
 from glmix_automl.cli import add_overrides
 from glmix_automl.cli.live import work
+from glmix_automl.cli.outcome import Outcome
+from glmix_automl.errors import ConfigError
+from glmix_automl.prepare.proposal import search
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what the command takes."""
-    parser.add_argument("configuration", metavar="CONF", help="YAML file, for example conf/search/quickstart.yaml")
+    parser.add_argument(
+        "configuration", metavar="CONF", nargs="?", help="YAML file, for example conf/search/quickstart.yaml"
+    )
+    parser.add_argument("--dataset", metavar="URI", help="instead of the file's")
+    parser.add_argument("--study", metavar="FOLDER", help="instead of the file's")
     add_overrides(parser, "lay a value over the file")
     parser.add_argument("--check", action="store_true", help="only look the search through: without dataset or workers")
     parser.add_argument("--resume", action="store_true", help="go on with the study if it is there already")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Outcome:
     """Runs the search and prints the leaderboard."""
-    study = Study(options.configuration, options.overrides)
+    named = [f"{key}={getattr(options, key)}" for key in ("dataset", "study") if getattr(options, key) is not None]
+    if options.configuration is None and len(named) < 2:
+        raise ConfigError("name a file, or --dataset and --study for the default race")
+    given = options.configuration or yaml.safe_load(search("default"))
+    study = Study(given, [*named, *options.overrides])
     if options.check:
         check(study.settings)
-        print(f"{options.configuration}: nothing wrong in {len(study.settings.race)} entries of its race")
-        return 0
+        print(f"{options.configuration or 'default race'}: nothing wrong in {len(study.settings.race)} entries")
+        return Outcome({"entries": list(study.settings.race)})
     return work(study, options.resume)

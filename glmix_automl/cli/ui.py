@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 from glmix_automl.cli.live import console_for
+from glmix_automl.cli.outcome import Outcome
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.tracking.names import run_page, runs_page
 from glmix_automl.tracking.store import default_artifacts, default_uri
@@ -25,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=5000, help="port to listen on (default 5000)")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Outcome:
     """Runs the UI until it is ended; a study on a tracking server has its UI there."""
     folder = StudyFolder(options.study)
     uri = folder.record.settings.tracking.uri or default_uri(folder)
@@ -36,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     if away or uri.startswith("databricks"):
         console.print(f"the study is tracked at {uri}; open that in a browser", highlight=False, soft_wrap=True)
-        return 0
+        return Outcome({"server": uri})
     console.print(f"{server} shows {uri}; Ctrl-C ends it", highlight=False, soft_wrap=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--workers", "1"]
     command += ["--default-artifact-root", default_artifacts(folder).as_uri()]
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     # Its jobs (evaluation of agents and the like) are eight processes that no study needs.
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with _group(command, environment) as process:
-        return process.wait()
+        return Outcome({"server": server}, process.wait())
 
 
 def _addresses(folder: StudyFolder, server: str) -> Iterator[str]:

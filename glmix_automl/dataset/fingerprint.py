@@ -16,7 +16,7 @@ import pyarrow as pa
 from glmix_automl import schema as names
 from glmix_automl.dataset.reader import Dataset
 from glmix_automl.dataset.shard import ShardFile, in_threads, naming
-from glmix_automl.errors import DataError
+from glmix_automl.errors import ChangedDataError
 from glmix_automl.layout import SCHEMA
 
 _BYTES = 16
@@ -49,17 +49,18 @@ def confirm(dataset: Dataset, digest: str, known: Mapping[str, str], splits: Ite
         splits: which to look at; all if None.
 
     Raises:
-        DataError: it is another one, or has changed: which split, and what to do.
+        ChangedDataError: it is another one, or has changed: which split, and what to do.
+        DataError: as `fingerprints`.
     """
     if dataset.digest != digest:
-        raise DataError(
+        raise ChangedDataError(
             f"{dataset.folder.uri}: this is another dataset (digest {dataset.digest[:12]}) than the study began with "
             f"(digest {digest[:12]}); put that one back, or begin a new study"
         )
     wanted = [split for split in (known if splits is None else splits) if split in known]
     for split, found in fingerprints(dataset, wanted).items():
         if found != known[split]:
-            raise DataError(
+            raise ChangedDataError(
                 f"{dataset.folder.uri}: split {split} is not what it was when the study began: its shards, the order "
                 "of their rows or the schema have changed, so cached scores no longer fit; put the dataset back as it "
                 "was, or begin a new study"

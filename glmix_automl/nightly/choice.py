@@ -1,14 +1,17 @@
 """The cheapest way to tonight's model: replay the champion's structure from its weights, or search again; and why."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from glmix_automl.dataset import Dataset
 from glmix_automl.errors import GlmixError
-from glmix_automl.layout import DESCRIPTION, SCHEMA, Folder
+from glmix_automl.layout import DESCRIPTION, MODEL, SCHEMA, Folder
+from glmix_automl.nightly.record import Night
 from glmix_automl.nightly.settings import ChoiceRule
+from glmix_automl.nightly.tonight import STUDY
 from glmix_automl.schema import Schema
 from glmix_automl.search.transfer import drift
 from glmix_automl.serving.export import ModelDescription
@@ -47,6 +50,16 @@ class Choice:
     way: Literal["search", "replay"]
     reason: str
     numbers: dict[str, Any]
+
+
+def look_back(home: Folder, nights: Sequence[Night]) -> Earlier:
+    """What the nights before this one left, the last first."""
+    searched = [night for night in nights if night.is_over("search")]
+    models = [home.within(f"{night.key}/{STUDY}/{MODEL}") for night in searched]
+    model = next((folder for folder in models if folder.exists(DESCRIPTION)), None)
+    since = next((k for k, night in enumerate(searched) if night.found("search")["way"] == "search"), len(searched))
+    promoted = next((night.found("promote") for night in nights if night.found("promote")), None)
+    return Earlier(model, since, None if promoted is None else Registry(promoted["uri"], promoted["name"]))
 
 
 def choose(rule: ChoiceRule, dataset: Dataset, earlier: Earlier) -> Choice:

@@ -9,7 +9,6 @@ from glmix_automl.errors import DataError, GlmixError
 from glmix_automl.layout import Folder
 
 NIGHT = "night.json"
-STEPS = ("prepare", "gate", "search", "promote", "score", "prune")
 
 State: TypeAlias = Literal["done", "kept", "refused", "failed"]
 
@@ -74,6 +73,12 @@ class Night(Config):
     def write(self, folder: Folder) -> None:
         """Writes it, whole or not at all."""
         folder.write(NIGHT, self.model_dump_json(indent=1))
+
+
+def nights(home: Folder) -> list[Night]:
+    """The records of all nights, the last first."""
+    keys = sorted((name for name in home.folders() if home.exists(f"{name}/{NIGHT}")), reverse=True)
+    return [Night.read(home.within(key), key) for key in keys]
 
 
 def now() -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from glmix_automl.dataset import Dataset
-from glmix_automl.errors import StudyError
+from glmix_automl.errors import ChangedDataError, StudyError
 from glmix_automl.layout import DESCRIPTION, MODEL, PROMOTIONS
 from glmix_automl.serving.champion import Decision, PromotionRule, decide
 from glmix_automl.serving.holdout import Holdout, Measures
@@ -43,7 +43,7 @@ def promote(
     record = folder.record
     dataset = Dataset.open(record.settings.dataset)
     if dataset.digest != record.digest:
-        raise StudyError(
+        raise ChangedDataError(
             f"{record.settings.dataset}: is another dataset by now (digest {dataset.digest[:12]}, the study's is "
             f"{record.digest[:12]}); promote right after the search, or search again"
         )

@@ -27,7 +27,7 @@ from glmix_automl.study.stopping import rules
 from glmix_automl.trial import Progress
 from glmix_automl.workers.executor import Executor
 
-STATUS = "status.json"  # in the study's folder: what its workers do, rewritten every second while a controller works
+STATUS = "status.json"  # in the study's folder: what its workers do, rewritten every second, and when it ends
 STATUS_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
@@ -119,9 +119,14 @@ class Session:
             controller.replay(list(journal.read(self.folder.journal)))
             if self._interrupted:
                 controller.interrupt()
-            with self._workers(controller, make) as executor:
-                watch.executor = executor
-                return controller.run(executor)
+            ended = "failed"
+            try:
+                with self._workers(controller, make) as executor:
+                    watch.executor = executor
+                    ended = controller.run(executor)
+                    return ended
+            finally:
+                watch.end(ended)
 
     @contextlib.contextmanager
     def _workers(self, controller: Controller, make: Callable[..., Executor]) -> Iterator[Executor]:
@@ -155,6 +160,11 @@ class _Watch:
         if self._observe is not None:
             self._observe(controller, self.executor)
 
+    def end(self, reason: str) -> None:
+        """Leaves a file that is true from now on: nobody works any more."""
+        if self.executor is not None:
+            self._write(json.dumps({"at": self.executor.now(), "ended": reason, "workers": [], "progress": {}}))
+
     def _write(self, text: str) -> None:
         """The file is a mere view: a disk that takes no more of it must not end the study."""
         try:
@@ -170,6 +180,7 @@ def status(controller: Controller, executor: Executor) -> dict[str, Any]:
     """What workers do now, for whoever looks at the study from outside."""
     return {
         "at": executor.now(),
+        "ended": None,
         "workers": [asdict(worker) for worker in executor.status()],
         "progress": {number: asdict(progress) for number, progress in list(controller.latest.items())},
     }

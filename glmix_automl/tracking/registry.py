@@ -59,6 +59,18 @@ class Registry:
                 raise
         return _version(found)
 
+    def aliased(self) -> list[Version]:
+        """The versions that any alias is on."""
+        with self._explain("cannot be asked for its aliases"):
+            try:
+                numbers = set(self._client.get_registered_model(self.name).aliases.values())
+            except MlflowException as error:
+                if error.error_code in ABSENT:
+                    return []
+                raise
+        found = (self.find(int(number)) for number in sorted(numbers))
+        return [version for version in found if version is not None]
+
     def find(self, number: int) -> Version | None:
         """A version by its number; None where there is none."""
         with self._explain(f"cannot be asked for version {number}"):

@@ -24,6 +24,7 @@ from glmix_automl.study import journal
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.study.journal import Event
 from glmix_automl.study.settings import SearchSettings
+from glmix_automl.tracking.names import run_page
 from glmix_automl.tracking.store import default_uri
 from glmix_automl.trial import Result, Trial
 
@@ -221,6 +222,14 @@ def read_cursor(folder: StudyFolder) -> Cursor | None:
         return load(folder.path / CURSOR, Cursor)
     except ConfigError:
         return None
+
+
+def run_url(cursor: Cursor) -> str | None:
+    """Where a server shows the study's run; its name in MLflow where a store is no server; None before it is made."""
+    if cursor.parent is None or cursor.experiment_id is None:
+        return None
+    is_server = cursor.uri.startswith(("http://", "https://"))
+    return run_page(cursor.uri, cursor.experiment_id, cursor.parent) if is_server else f"runs:/{cursor.parent}"
 
 
 def track(folder: StudyFolder, settings: SearchSettings, dataset: str) -> Tracker | None:

@@ -81,14 +81,6 @@ def test_a_search_is_looked_through_without_dataset_or_workers(
     assert not (tmp_path / "study").exists()
 
 
-def test_a_study_all_of_whose_trials_failed_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    make_dataset(tmp_path / "dataset", rows=60)
-    race = {"a": {"strategy": "fixed", "family": "mixture"}}
-    workers, tracking = {"place": "in_process", "slots": 1}, {"enabled": False}
-    assert main(["search", written(tmp_path, race=race, workers=workers, tracking=tracking)]) == 1
-    assert "no trial left a model, of 1 that ended" in capsys.readouterr().err
-
-
 def test_resuming_another_race_or_what_is_no_study_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

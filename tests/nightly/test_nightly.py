@@ -11,7 +11,10 @@ import yaml
 from glmix_automl.cli import main
 from glmix_automl.dates import fill
 from glmix_automl.errors import ConfigError
+from glmix_automl.layout import Folder
 from glmix_automl.nightly.gate import refusals
+from glmix_automl.nightly.record import Night, Step, now
+from glmix_automl.nightly.retention import prune
 from glmix_automl.nightly.settings import GateRule, load
 from glmix_automl.prepare.checks import Report
 
@@ -98,6 +101,27 @@ def test_three_nights(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "rows" in refused["error"]
     steps = json.loads((home / "nights" / "2026-11-28" / "night.json").read_text())["steps"]
     assert (steps["gate"]["state"], "search" in steps) == ("refused", False)
+
+    assert main(["prune", str(home / "nights"), "--keep", "1", "--json"]) == 0
+    removed = json.loads(capsys.readouterr().out.splitlines()[-1])["removed"]
+    assert removed == ([] if second["promote.action"] == "kept" else ["2026-11-26"]), "the champion's and the last good"
+
+
+def test_nights_that_the_next_one_needs_are_kept(tmp_path: Path) -> None:
+    done = Step(state="done", at=now(), seconds=1.0)
+    steps = {
+        "2026-11-21": {"gate": done, "search": done},
+        "2026-11-22": {"gate": done, "search": done},
+        "2026-11-23": {"gate": done},
+        "2026-11-24": {"gate": done.model_copy(update={"state": "refused"})},
+        "2026-11-25": {},
+    }
+    for key, each in steps.items():
+        Night(key=key, steps=each).write(Folder(str(tmp_path / key)))
+    (tmp_path / "mlartifacts").mkdir()
+    assert prune(Folder(str(tmp_path)), 2) == ["2026-11-21"], "the last that has a model, and the last that passed"
+    assert prune(Folder(str(tmp_path)), 1, until="2026-11-22") == []
+    assert sorted(path.name for path in tmp_path.iterdir())[0] == "2026-11-22"
 
 
 def test_dates_and_keys() -> None:

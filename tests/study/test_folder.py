@@ -1,5 +1,6 @@
 """Where a study's folder lies is where the study is; what it was told is read whole or refused."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -23,6 +24,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Session(settings(str(folder / "dataset"), str(folder / "tonight"))) as session:
         session.run(make=place)
     return folder
+
+
+def test_the_status_of_a_study_that_ended_is_true(made: Path) -> None:
+    status = json.loads((made / "tonight" / "status.json").read_text())
+    assert status["ended"] == "every entry of the race has ended"
+    assert status["workers"] == []
 
 
 def test_a_moved_or_copied_study_is_itself(made: Path, tmp_path: Path) -> None:
