@@ -14,6 +14,7 @@ from glmix_automl.ensemble import MIXTURE
 from glmix_automl.errors import ConfigError, TrialError
 from glmix_automl.search import STRATEGIES
 from glmix_automl.search.entry import SpaceWork
+from glmix_automl.space import Choice
 from glmix_automl.study.earlier import read_plans
 from glmix_automl.study.session import race
 from glmix_automl.study.settings import EntrySettings, SearchSettings
@@ -50,7 +51,7 @@ def check(settings: SearchSettings) -> None:
 
 
 def _tried(name: str, settings: SearchSettings) -> Iterator[_Tried]:
-    """Families and parameters of an entry's first trials, and at the ends of its space."""
+    """Families and parameters of an entry's first trials, at the ends of its space and at every value of a choice."""
     (entry,) = race(settings).values()
     for trial in entry.strategy.ask(FIRST):
         yield trial.family, trial.parameters
@@ -61,7 +62,11 @@ def _ends(name: str, entry: EntrySettings) -> Iterator[_Tried]:
     options = parse(entry.options, pick(STRATEGIES, entry.strategy, "no strategy").options, f"race.{name}")
     if not isinstance(options, SpaceWork):
         return
-    for point in options.space.from_unit(np.outer([0.0, 1.0], np.ones(len(options.space.names)))):
+    space = options.space
+    levels = [int(p.levels) if isinstance(p, Choice) else 1 for p in space.parameters.values()]
+    at = np.minimum(np.arange(max(levels, default=1))[:, None], np.array(levels) - 1)  # each of its last value on
+    units = np.concatenate([np.outer([0.0, 1.0], np.ones(len(levels))), (at + 0.5) / levels])
+    for point in space.from_unit(units):
         parameters = {**options.parameters, **point}
         family = str(parameters.pop("family")) if options.family is None else options.family
         yield family, parameters

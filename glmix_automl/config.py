@@ -1,7 +1,12 @@
-"""A YAML file becomes the frozen, checked object it is asked for; nothing else."""
+"""A YAML file becomes the frozen, checked object it is asked for; nothing else.
+
+YAML is read as version 1.2 says: only `true` and `false` are booleans, so `yes`, `no`, `on` and dates are text, and
+`1e-3` is a number. Where text is meant a number is refused, since what it looked like (`007`, `1.50`) is lost.
+"""
 
 import copy
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -19,8 +24,41 @@ class Config(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+class _Loader(yaml.SafeLoader):
+    """Scalars as YAML 1.2 has them, which PyYAML has not yet; a key given twice is an error, as there."""
+
+    yaml_implicit_resolvers: dict[str, list[Any]] = {}
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """As PyYAML does, which lets the last of two equal keys win."""
+        first: dict[str, yaml.Node] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and first.setdefault(key.value, key) is not key:
+                raise yaml.constructor.ConstructorError(
+                    "a mapping", node.start_mark, f"has the key {key.value!r} twice", key.start_mark
+                )
+        return dict(super().construct_mapping(node, deep))
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """Decimal, whatever it begins with."""
+        return int(node.value)
+
+
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9]+", list("-+0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", list("-+.")),
+    ("merge", r"<<", ["<"]),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"({_pattern})$"), _first)
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+
+
 Model = TypeVar("Model", bound=Config)
 Entry = TypeVar("Entry")
+_SCALARS = {"bool", "int", "float", "str"}
 
 
 def load(
@@ -52,13 +90,22 @@ def _read(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is no UTF-8 text: {error.reason} at byte {error.start}") from error
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    content = read_yaml(text, str(path))
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected keys and values at the top, got {type(content).__name__}")
     return content
+
+
+def read_yaml(text: str, where: str) -> Any:
+    """Plain data of YAML 1.2.
+
+    Raises:
+        ConfigError: it is none; `where` says what.
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where}: not valid YAML: {error}") from error
 
 
 def lay_over(content: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
@@ -98,11 +145,27 @@ def parse(content: Mapping[str, Any], kind: type[Model], where: str) -> Model:
     try:
         return kind.model_validate(content)
     except pydantic.ValidationError as error:
-        raise ConfigError("\n".join(_explain(where, detail, kind) for detail in error.errors())) from error
+        told = (_explain(where, detail, kind) for detail in _settled(error.errors()))
+        raise ConfigError("\n".join(dict.fromkeys(told))) from error
+
+
+def _settled(details: Sequence[Any]) -> list[dict[str, Any]]:
+    """Errors, those of a value that may be any scalar and is none once instead of once per type."""
+    types: dict[tuple[Any, ...], set[Any]] = {}
+    for detail in details:
+        types.setdefault(detail["loc"][:-1], set()).add(detail["loc"][-1] if detail["loc"] else None)
+    return [
+        {**detail, "loc": detail["loc"][:-1], "type": "scalar", "msg": "expected a number, a text, true or false"}
+        if types[detail["loc"][:-1]] >= _SCALARS and detail["loc"][-1] in _SCALARS
+        else dict(detail)
+        for detail in details
+    ]
 
 
 def _explain(where: str, detail: Any, kind: type[pydantic.BaseModel]) -> str:
     key = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] in ("string_type", "invalid_key") and isinstance(detail["input"], bool | int | float):
+        return _ask_for_quotes(where, detail)
     if detail["type"] == "extra_forbidden":
         return f"{where}: unknown key {key!r}{nearest(str(detail['loc'][-1]), _keys(kind, detail['loc'][:-1]))}"
     if detail["type"] == "missing":
@@ -111,6 +174,16 @@ def _explain(where: str, detail: Any, kind: type[pydantic.BaseModel]) -> str:
     place = f"{where}: {key}" if key else where
     shown = "" if isinstance(detail["input"], dict | list) else f", got {detail['input']!r}"
     return f"{place}: {message}{shown}"
+
+
+def _ask_for_quotes(where: str, detail: Any) -> str:
+    """A number, true or false where text is meant, as a value or as a key."""
+    is_key = detail["type"] == "invalid_key" or detail["loc"][-1] == "[key]"
+    path = [str(part) for part in detail["loc"] if part != "[key]"]
+    place = ".".join(path[:-1] if is_key else path)
+    given = str(detail["input"]).lower() if isinstance(detail["input"], bool) else detail["input"]
+    what = "a key is text" if is_key else "expected text"
+    return f"{where}: {place}: {what}, got {given}: write it in quotes, as it is meant".replace(": : ", ": ")
 
 
 def _keys(kind: Any, place: Sequence[int | str]) -> list[str]:
@@ -142,10 +215,7 @@ def _lay_over(content: dict[str, Any], override: str) -> None:
             place = place.setdefault(part, {})
         else:
             raise ConfigError(f"--set {override}: there is no {part!r} to set in")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override}: the value is not valid YAML: {error}") from error
+    value = read_yaml(text, f"--set {override}")
     if isinstance(place, list) and last.isdigit() and int(last) < len(place):
         place[int(last)] = value
     elif isinstance(place, dict):

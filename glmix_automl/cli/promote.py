@@ -3,7 +3,7 @@
 import argparse
 
 from glmix_automl.cli.outcome import DONE, KEPT, Outcome
-from glmix_automl.config import parse
+from glmix_automl.config import parse, read_yaml
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,13 +22,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Outcome:
     """Promotes or keeps; either is done."""
-    import yaml
-
     from glmix_automl.cli.live import set_aside
     from glmix_automl.study.executors import LOGS
     from glmix_automl.study.folder import StudyFolder
 
-    given = {key: yaml.safe_load(value) for key, _, value in (text.partition("=") for text in options.rule)}
+    given = {key: read_yaml(value, f"--rule {key}") for key, _, value in (text.partition("=") for text in options.rule)}
     folder = StudyFolder(options.study)
     assert folder.record, "raises where there is no study"
     with set_aside(folder.path / LOGS / "promote.log"):  # TensorFlow speaks from its first import on

@@ -175,7 +175,7 @@ class TimeSplit(Config):
     @pydantic.field_validator("validation_from", "test_from", mode="before")
     @classmethod
     def _as_text(cls, moment: Any) -> Any:
-        return moment.isoformat() if hasattr(moment, "isoformat") else moment  # YAML makes dates of ISO text
+        return moment.isoformat() if hasattr(moment, "isoformat") else moment  # dates in plain data
 
     @pydantic.model_validator(mode="after")
     def _both_or_none(self) -> "TimeSplit":

@@ -16,7 +16,7 @@ from glmix_automl.dataset.builder import BlockBuilder
 from glmix_automl.dataset.entities import dictionary
 from glmix_automl.ensemble import Ensemble
 from glmix_automl.errors import DataError
-from glmix_automl.features import encode, entity_ids
+from glmix_automl.features import as_texts, encode, entity_ids
 from glmix_automl.layout import DESCRIPTION, SCHEMA, Folder
 from glmix_automl.models.checkpoint import load_coordinate
 from glmix_automl.models.rows import in_form
@@ -132,26 +132,57 @@ class Model:
 
 
 def raw_table(schema: Schema, frame: pd.DataFrame) -> pa.Table:
-    """The columns of a frame that features and entities are made of, as Arrow reads them; dicts become maps.
+    """The columns of a frame that features and entities are made of, as preparation reads them.
+
+    Dicts become maps, sparse columns dense ones, and values of several types the text that each reads as.
 
     Raises:
-        DataError: a column holds values of several types.
+        DataError: no frame, a column is there twice, or its values cannot be read.
     """
+    if not isinstance(frame, pd.DataFrame):
+        raise DataError(f"expected a pandas DataFrame of raw rows, got {type(frame).__name__}")
     sources: dict[str, Entity | Feature] = {entity.source: entity for entity in schema.entities}
     sources |= {feature.source: feature for feature in schema.features}
     columns: dict[str, pa.Array] = {}
     for name in frame.columns:
-        if name not in sources:
-            continue
-        values = frame[name]
-        try:
-            if isinstance(sources[name], Bag) and any(isinstance(value, dict) for value in values):
-                columns[name] = pa.array(_pairs(values), pa.map_(pa.string(), pa.float64()))
-            else:
-                columns[name] = pa.array(values, from_pandas=True)
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise DataError(f"column {name!r} cannot be read: {error}") from error
+        if name in columns:
+            raise DataError(f"column {name!r} is in the frame twice: which one is meant? Rename or drop the other")
+        if name in sources:
+            columns[name] = _array(name, frame.loc[:, frame.columns == name].iloc[:, 0], isinstance(sources[name], Bag))
     return pa.table(columns) if columns else pa.table({"": pa.nulls(len(frame))})
+
+
+def _array(name: str, values: "pd.Series", is_bag: bool) -> pa.Array:
+    if isinstance(values.dtype, pd.SparseDtype):
+        values = pd.Series(np.asarray(values), values.index)
+    if values.dtype.kind == "c" or any(isinstance(value, complex) for value in _objects(values)):
+        raise DataError(f"column {name!r} holds complex numbers, which no feature can be made of")
+    try:
+        if is_bag and any(isinstance(value, dict) for value in values):
+            return pa.array(_pairs(values), pa.map_(pa.string(), pa.float64()))
+        try:
+            return pa.array(values, from_pandas=True)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):  # several types, or an integer of any size
+            return pa.array(values.astype(object), from_pandas=True) if is_bag else _texts(name, values)
+    except (pa.ArrowException, OverflowError) as error:
+        raise DataError(f"column {name!r} cannot be read: {error}") from error
+
+
+def _objects(values: "pd.Series") -> Sequence[object]:
+    return values.to_list() if values.dtype == object else ()
+
+
+def _texts(name: str, values: "pd.Series") -> pa.Array:
+    """What each value reads as, by its own type, as preparation finds a column of several types in a CSV file."""
+    found = np.full(len(values), None, object)
+    there = values.notna().to_numpy()
+    kinds = np.array([type(value).__name__ for value in values])
+    for kind in sorted(set(kinds[there])):
+        at = np.flatnonzero(there & (kinds == kind))
+        own = [values.iloc[place] for place in at]
+        array = pa.array([str(value) for value in own] if kind == "int" else own, from_pandas=True)
+        found[at] = as_texts(array, name).to_pylist()
+    return pa.array(found, pa.string())
 
 
 def _pairs(values: "Sequence[object] | pd.Series") -> list[object]:

@@ -175,6 +175,14 @@ class Int(_Parameter):
         return round(number)
 
 
+def _as_choices(values: Any) -> Any:
+    listed = _as_numbers(values)
+    for value in listed if isinstance(listed, list) else [listed]:
+        if not isinstance(value, bool | int | float | str) or value != value:
+            raise ValueError(f"a choice is of numbers, texts, true and false; {value!r} is none")
+    return listed
+
+
 class _Listed(_Parameter):
     @property
     def values(self) -> tuple[Value, ...]:
@@ -210,7 +218,7 @@ class Choice(_Listed):
     """One of a list without order."""
 
     type: Literal["choice"] = "choice"
-    choice: Annotated[tuple[Value, ...], pydantic.BeforeValidator(_as_numbers)]
+    choice: Annotated[tuple[Value, ...], pydantic.BeforeValidator(_as_choices)]
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> "Choice":

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from glmix_automl.cli import main
+from glmix_automl.config import read_yaml
 from glmix_automl.study import history
 from tests.dataset_maker import make_dataset
 
@@ -56,6 +57,46 @@ def test_bad_configurations_are_named(
     assert words in told
     assert "Traceback" not in told
     assert not (tmp_path / "study").exists()
+
+
+SPACE = "race: {a: {strategy: random, family: subnetwork, trials: 1, space: {width: {choice: %s}}}}"
+FIXED = "race: {a: {strategy: fixed, family: logistic}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (SPACE % "[8, null]", "race.a: space.parameters.width.choice.choice: a choice is of numbers, texts, true"),
+        (SPACE % "[8, [1]]", "true and false; [1] is none"),
+        (SPACE % "[8, .nan]", "true and false; nan is none"),
+        (SPACE % "[8, -1, 16]", "race.a: family subnetwork: width: Input should be greater than or equal to 1, got -1"),
+        (SPACE % "[yes, 8]", "race.a: family subnetwork: width: Input should be a valid integer, got 'yes'"),
+        ("race: {1: {strategy: fixed, family: logistic}}", "search.yaml: race: a key is text, got 1: write it in quot"),
+        ("race: {true: {strategy: fixed, family: logistic}}", "race: a key is text, got true: write it in quotes"),
+        ("1: 2\n" + FIXED, "search.yaml: a key is text, got 1: write it in quotes"),
+        ("tracking: {experiment: 007}\n" + FIXED, "tracking.experiment: expected text, got 7: write it in quotes"),
+        ("race: {a: {strategy: fixed, family: logistic, parameters: {l2: []}}}", "l2: expected a number, a text, true"),
+        (FIXED + "\n" + FIXED, "has the key 'race' twice"),
+        (FIXED + "\nseed: yes", "seed: Input should be a valid integer"),
+        (FIXED + "\nlimits: [1", "not valid YAML"),
+    ],
+)
+def test_what_yaml_makes_of_a_search_is_refused_where_it_stands(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
+    (tmp_path / "search.yaml").write_text(f"dataset: d\nstudy: s\n{text}\n")
+    assert main(["search", str(tmp_path / "search.yaml"), "--check"]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert "Traceback" not in told
+
+
+def test_yes_no_on_and_dates_are_text_and_exponents_are_numbers() -> None:
+    text = "{on: [yes, no, off, 2026-01-01, 12:30, 1_000], b: [true, False, 1e-3, .5, -1.e2, 010, .inf, ~]}"
+    assert read_yaml(text, "x") == {
+        "on": ["yes", "no", "off", "2026-01-01", "12:30", "1_000"],
+        "b": [True, False, 0.001, 0.5, -100.0, 10, float("inf"), None],
+    }
 
 
 def test_a_search_is_looked_through_without_dataset_or_workers(
