@@ -27,7 +27,7 @@ from sklearn.linear_model import LogisticRegression
 
 from glmix_automl.metrics import auc, delong_test, member_auc
 from glmix_automl.prepare import graph, pipeline
-from glmix_automl.prepare.pairs.describe import Columns, Network, declared, describe
+from glmix_automl.prepare.pairs.describe import Columns, Network, declared, pair_columns
 from glmix_automl.prepare.pairs.example_rows import LABEL, SPLIT, ExampleRows
 from glmix_automl.prepare.recipe import NumericFeature
 from glmix_automl.prepare.remarks import Remarks
@@ -53,12 +53,12 @@ def main() -> None:
 
 def examples(conf: str, overrides: list[str]) -> tuple[graph.Graph, ExampleRows, dict[str, int], float]:
     """A recipe's example rows, and processor seconds of all but reading."""
-    recipe: Any = pipeline.load(conf, overrides)
+    recipe: Any = pipeline.load_recipe(conf, overrides)
     if not isinstance(recipe, graph.Graph):
         sys.exit(f"{conf}: groups of columns of recipe {recipe.recipe!r} are not measured here")
     spark, counts = session("columns"), {}
     with run_settings(spark):
-        links, attributes = graph.read(spark, recipe, counts, Remarks())
+        links, attributes = graph.read_network(spark, recipe, counts, Remarks())
     begun = time.process_time()
     made = graph.example_rows(links, attributes, recipe, counts, Remarks())
     return recipe, made, counts, time.process_time() - begun
@@ -135,7 +135,7 @@ def spent(made: ExampleRows, rows: pa.Table, groups: set[str]) -> float:
     for turn in range(2):  # the first one compiles
         begun = time.process_time()
         network = Network.of(of.links, made.keys, of.attributes, switched(groups), of.directed, made.seed)
-        describe(network, left[: every if turn else 100], right[: every if turn else 100])
+        pair_columns(network, left[: every if turn else 100], right[: every if turn else 100])
     return time.process_time() - begun
 
 

@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from glmix_automl.metrics import auc
 from glmix_automl.models.design import Coefficients, Design, Floats, Grouping, scores
 from glmix_automl.seeds import generator
-from glmix_automl.training.newton import Targets, solve
-from glmix_automl.training.strength import estimated
+from glmix_automl.training.newton import RowTargets, solve
+from glmix_automl.training.strength import estimate_precision
 
 RUNGS = ("global", "+ per user", "+ per movie", "sweep 2", "sweep 3", "sweep 4", "sweep 5")
 GDMIX = (0.6237, 0.7058, 0.7599)
@@ -41,7 +41,7 @@ class Effect:
 
     def fit(self, label: Floats, offset: Floats, threads: int) -> Floats:
         """Fits strengths and effects on the training rows' offsets; scores of all rows."""
-        targets = Targets(label, np.ones_like(label), offset)
+        targets = RowTargets(label, np.ones_like(label), offset)
         own = self.group[self.coefficients.columns]
 
         def fitted(precision: Floats) -> tuple[Floats, Floats]:
@@ -51,7 +51,7 @@ class Effect:
             self.begin = found.mean
             return found.mean, found.variance
 
-        self.strength = estimated(fitted, own, np.full(self.group.max() + 1, np.nan), self.strength)
+        self.strength = estimate_precision(fitted, own, np.full(self.group.max() + 1, np.nan), self.strength)
         mean, _ = fitted(self.strength[own].astype(np.float32))
         return scores(self.all, self.codes, self.coefficients, mean)
 

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from glmix_automl.models.design import Coefficients, Design, Grouping, scores
 from glmix_automl.seeds import generator
-from glmix_automl.training.newton import Solution, Targets, solve
+from glmix_automl.training.newton import RowTargets, Solution, solve
 
 LOOPED = 100  # entities that the baselines are timed on
 SIZES = (5, 20, 80, 320)  # rows of an entity
@@ -43,7 +43,7 @@ class Made:
         score = truth[self.codes, 0] + np.einsum("ij,ij->i", numerics, truth[self.codes, 1:])
         label = (draw.random(total, np.float32) < 1 / (1 + np.exp(-score))).astype(np.float32)
         self.design = Design.dense(numerics)
-        self.targets = Targets(label, np.ones(total, np.float32), np.zeros(total, np.float32))
+        self.targets = RowTargets(label, np.ones(total, np.float32), np.zeros(total, np.float32))
 
     def fit(self, threads: int = 1) -> tuple[Grouping, Coefficients, Solution]:
         """All that a fit takes: rows grouped, columns found, every entity solved."""
@@ -142,7 +142,7 @@ def _crossed() -> None:
         active = [Coefficients.active(design, grouping) for grouping in grouped]
         for _ in range(5):
             for place, own in enumerate(codes):
-                targets = Targets(label, ones, parts[1 - place])
+                targets = RowTargets(label, ones, parts[1 - place])
                 precision = np.ones(len(active[place].columns), np.float32)
                 found = solve(design, grouped[place], targets, active[place], precision)
                 parts[place] = scores(design, own, active[place], found.mean)

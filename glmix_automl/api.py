@@ -23,7 +23,7 @@ from glmix_automl.study.folder import StudyFolder
 from glmix_automl.study.history import History
 from glmix_automl.study.session import Observer, Session
 from glmix_automl.study.settings import SearchSettings
-from glmix_automl.tracking.tracker import tracked
+from glmix_automl.tracking.tracker import tracking
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,8 +51,8 @@ def prepare(
     from glmix_automl.prepare import pipeline
     from glmix_automl.spark import session
 
-    settings = pipeline.load(recipe, overrides, key)
-    pipeline.prepare(session(f"prepare {settings.name}"), settings, overwrite)
+    settings = pipeline.load_recipe(recipe, overrides, key)
+    pipeline.prepare_dataset(session(f"prepare {settings.name}"), settings, overwrite)
     return Dataset.open(settings.output)
 
 
@@ -111,7 +111,7 @@ class Study:
             check(self.settings)
         with (
             Session(self.settings, resume) as session,
-            tracked(session.folder, session.settings, session.dataset.manifest.name) as tracker,
+            tracking(session.folder, session.settings, session.dataset.manifest.name) as tracker,
         ):
             self.ended = session.run(observe)
         if self.ended != INTERRUPTED:

@@ -19,7 +19,7 @@ from glmix_automl.study.earlier import read_plans
 from glmix_automl.study.session import race
 from glmix_automl.study.settings import EntrySettings, SearchSettings
 
-FIRST = 64
+TRIALS_ASKED = 64
 """Trials of each entry that are looked at: all of a fixed list or a small grid, the first of others."""
 
 _Tried = tuple[str, Mapping[str, Any]]
@@ -40,7 +40,7 @@ def check(settings: SearchSettings) -> None:
         without = entry.model_copy(update={"prior": []}) if "prior" in entry.options else entry  # read with the dataset
         alone = settings.model_copy(update={"race": {name: without}, "baseline": None})
         try:
-            found = list(_tried(name, read_plans(alone, None)))
+            found = list(_combinations(name, read_plans(alone, None)))
         except ConfigError as error:
             problems |= dict.fromkeys(str(error).splitlines())
             continue
@@ -50,10 +50,10 @@ def check(settings: SearchSettings) -> None:
         raise ConfigError("\n".join(problems))
 
 
-def _tried(name: str, settings: SearchSettings) -> Iterator[_Tried]:
+def _combinations(name: str, settings: SearchSettings) -> Iterator[_Tried]:
     """Families and parameters of an entry's first trials, at the ends of its space and at every value of a choice."""
     (entry,) = race(settings).values()
-    for trial in entry.strategy.ask(FIRST):
+    for trial in entry.strategy.ask(TRIALS_ASKED):
         yield trial.family, trial.parameters
     yield from _ends(name, settings.race[name])
 
@@ -77,7 +77,7 @@ def _problem(family: str, parameters: Mapping[str, Any]) -> str | None:
     if family == MIXTURE:
         return None
     try:
-        models.check(family, parameters)
+        models.check_parameters(family, parameters)
     except TrialError as error:
         return str(error)
     return None

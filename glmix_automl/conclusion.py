@@ -55,7 +55,7 @@ def conclude(folder: StudyFolder) -> Leaderboard:
     _export(folder, history, evaluation, board)
     score, record = Model(folder.files.within(MODEL)).score_block, folder.record
     losses = permutation_importance(score, evaluation.dataset, record.settings.seed)
-    report.write(folder.files, folder.name, record, history, board, evaluation, losses)
+    report.write_report(folder.files, folder.name, record, history, board, evaluation, losses)
     return board
 
 
@@ -122,7 +122,7 @@ def publish(
     if not tracker.close(seconds) or tracker.parent is None:
         return tracker.problem or SLOW
     try:
-        from glmix_automl.tracking.publish import publish as show  # loads MLflow
+        from glmix_automl.tracking.publish import log_study as show  # loads MLflow
 
         show(tracker.uri, tracker.parent, folder, folder.history(), board, _model_files(folder))
     except Exception as error:  # MLflow's view is never worth more than the study itself
@@ -142,6 +142,6 @@ def _model_files(folder: StudyFolder) -> "ModelFiles":
         pyfunc.__name__,
         pyfunc.code(),
         pyfunc.requirements(),
-        pyfunc.signature(dataset.schema),
+        pyfunc.model_signature(dataset.schema),
         pyfunc.example(dataset.schema, rows),
     )

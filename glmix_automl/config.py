@@ -56,14 +56,14 @@ for _tag, _pattern, _first in (
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
-Model = TypeVar("Model", bound=Config)
-Entry = TypeVar("Entry")
+ConfigType = TypeVar("ConfigType", bound=Config)
+Element = TypeVar("Element")
 _SCALARS = {"bool", "int", "float", "str"}
 
 
 def load(
-    given: str | Path | Mapping[str, Any], kind: type[Model], overrides: Iterable[str] = (), key: str | None = None
-) -> Model:
+    given: str | Path | Mapping[str, Any], kind: type[ConfigType], overrides: Iterable[str] = (), key: str | None = None
+) -> ConfigType:
     """Reads a YAML file, or plain data, as `kind`.
 
     Args:
@@ -119,7 +119,7 @@ def lay_over(content: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any
     return content
 
 
-def pick(table: Mapping[str, Entry], name: str, problem: str) -> Entry:
+def pick(table: Mapping[str, Element], name: str, problem: str) -> Element:
     """What a table has under a name that a person wrote.
 
     Raises:
@@ -136,7 +136,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f"; did you mean {found[0]!r}?" if found else ""
 
 
-def parse(content: Mapping[str, Any], kind: type[Model], where: str) -> Model:
+def parse(content: Mapping[str, Any], kind: type[ConfigType], where: str) -> ConfigType:
     """Checks plain data as `kind`; errors name `where` and the key.
 
     Raises:

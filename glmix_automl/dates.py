@@ -24,10 +24,10 @@ def fill(content: Any, key: str) -> Any:
         return {name: fill(value, key) for name, value in content.items()}
     if isinstance(content, list):
         return [fill(value, key) for value in content]
-    return _PLACE.sub(lambda found: _filled(found, key), content) if isinstance(content, str) else content
+    return _PLACE.sub(lambda found: _fill(found, key), content) if isinstance(content, str) else content
 
 
-def _filled(found: "re.Match[str]", key: str) -> str:
+def _fill(found: "re.Match[str]", key: str) -> str:
     kind, sign, days = found.groups()
     if kind == "key" and days is None:
         return key

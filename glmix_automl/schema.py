@@ -11,7 +11,7 @@ import pydantic
 
 from glmix_automl.config import Config
 
-VERSION = 1
+SCHEMA_VERSION = 1
 
 LABEL = "label"  # float32, 0 or 1
 WEIGHT = "weight"  # float32, > 0

@@ -38,7 +38,7 @@ def session(name: str, master: str | None = None, driver_memory: str | None = No
     # Executors on this machine, and those of a like environment elsewhere, run the same Python.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(name)
-    if not submitted():
+    if not is_submitted():
         builder = builder.master(master or os.environ.get("MASTER", "local[*]"))
         builder = builder.config("spark.driver.memory", driver_memory or DRIVER_MEMORY)
         builder = builder.config("spark.ui.showConsoleProgress", "false").config("spark.ui.enabled", "false")
@@ -46,7 +46,7 @@ def session(name: str, master: str | None = None, driver_memory: str | None = No
         # Spark's default of 200 is for clusters: here its 200 x 200 small shuffle files cost more than the work.
         builder = builder.config("spark.sql.shuffle.partitions", str(8 * (os.cpu_count() or 1)))
         builder = builder.config("spark.shuffle.sort.bypassMergeThreshold", "1")
-    with translated("Spark cannot be started"), _quiet():
+    with translate_errors("Spark cannot be started"), _quiet():
         spark = builder.getOrCreate()
     _ship(spark.sparkContext)
     return spark
@@ -59,7 +59,7 @@ def _quiet() -> Iterator[None]:
 
     Does nothing under spark-submit, whose machine runs already, or with `GLMIX_SPARK_OUTPUT` in the environment.
     """
-    if submitted() or os.environ.get(SPARK_OUTPUT):
+    if is_submitted() or os.environ.get(SPARK_OUTPUT):
         yield
         return
     sys.stderr.flush()
@@ -77,7 +77,7 @@ def _quiet() -> Iterator[None]:
             os.close(kept)
 
 
-def submitted() -> bool:
+def is_submitted() -> bool:
     """Whether spark-submit started this process: it starts Python with its gateway."""
     return "PYSPARK_GATEWAY_PORT" in os.environ
 
@@ -94,7 +94,7 @@ def _ship(context: SparkContext) -> None:
 
 
 @contextmanager
-def translated(doing: str) -> Iterator[None]:
+def translate_errors(doing: str) -> Iterator[None]:
     """Turns whatever Spark raises in the block into a `DataError` that says what was being done and why it failed."""
     try:
         yield

@@ -138,7 +138,7 @@ class Trial:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Trial":
         """The inverse of `to_json`, also after a trip through JSON text; takes what older journals hold."""
-        known = dict(record) if "members" not in record else _renewed_trial(record)
+        known = dict(record) if "members" not in record else _renew_trial(record)
         for name, kind in (("offset", Ensemble), ("teacher", Ensemble), ("fit", MixtureFit)):
             if known.get(name) is not None:
                 known[name] = kind.from_json(known[name])
@@ -247,7 +247,7 @@ class Result:
         """
         known = dict(record)
         if trial is not None and trial.fit is not None and "ensemble" not in record:
-            known = _renewed_result(record, trial.fit)
+            known = _renew_result(record, trial.fit)
         if known.get("ensemble") is not None:
             known["ensemble"] = Ensemble.from_json(known["ensemble"])
         return cls(
@@ -265,7 +265,7 @@ class Result:
         return cls(number=number, state=State.FAILED, error=error, **known)
 
 
-def _renewed_trial(record: Mapping[str, Any]) -> dict[str, Any]:
+def _renew_trial(record: Mapping[str, Any]) -> dict[str, Any]:
     """A trial as journals had it before fits were typed: `members`, the rest as texts among the parameters."""
     known = {name: value for name, value in record.items() if name != "members"}
     if record["members"] is not None:
@@ -281,7 +281,7 @@ def _renewed_trial(record: Mapping[str, Any]) -> dict[str, Any]:
     return known
 
 
-def _renewed_result(record: Mapping[str, Any], fit: MixtureFit) -> dict[str, Any]:
+def _renew_result(record: Mapping[str, Any], fit: MixtureFit) -> dict[str, Any]:
     """A mixture's result as journals had it before ensembles were typed: metrics named by the members' places."""
     metrics, members = dict(record["metrics"]), fit.begin.members
     names = [f"weight_{place}" for place in range(len(members))]

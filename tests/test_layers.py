@@ -154,3 +154,16 @@ def test_nothing_asks_what_kind_of_family_or_coordinate_it_has() -> None:
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
                 asked = {name.id for name in ast.walk(node.args[1]) if isinstance(name, ast.Name)}
                 assert not asked & bases, f"{module}: {ast.unparse(node)}"
+
+
+def test_no_class_type_or_constant_of_two_modules_has_the_same_name() -> None:
+    homes: dict[str, set[str]] = {}
+    for module in MODULES:
+        for node in ast.parse((PACKAGE / module).read_text()).body:
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            names = [target.id for target in targets if isinstance(target, ast.Name)]
+            for name in [node.name] if isinstance(node, ast.ClassDef) else names:
+                homes.setdefault(name, set()).add(str(module))
+    assert {"Rows", "Budget", "SMALL_TABLE"} <= set(homes)
+    shared = {"log"}  # each module's own logger
+    assert not {n: m for n, m in homes.items() if len(m) > 1 and not n.startswith("_") and n not in shared}

@@ -14,7 +14,7 @@ from glmix_automl.api import Study
 from glmix_automl.cli.live import console_for
 from glmix_automl.cli.outcome import Outcome
 from glmix_automl.conclusion import evaluate
-from glmix_automl.pages.numbers import number, p_value, seconds
+from glmix_automl.pages.numbers import format_seconds, number, p_value
 from glmix_automl.reporting.evaluation import Evaluation
 from glmix_automl.reporting.leaderboard import leaderboard
 
@@ -49,14 +49,14 @@ def run(options: argparse.Namespace) -> Outcome:
         digest = study.folder.record.digest
         if first is None:
             first = digest, evaluation, winner.trial
-        paired = _paired(first, digest, evaluation, winner.trial) if first[1] is not evaluation else None
+        paired = _pair(first, digest, evaluation, winner.trial) if first[1] is not evaluation else None
         found.append({"study": str(study.folder.path), "digest": digest, **dataclasses.asdict(winner)})
         table.add_row(
             study.folder.name,
             f"{study.folder.record.dataset_name} {digest[:8]}",
             winner.entry,
             str(len(history.results)),
-            seconds(history.spent),
+            format_seconds(history.spent),
             number(winner.validation_auc, 5),
             f"{number(winner.test_auc, 4)} [{number(winner.test_low, 4)}, {number(winner.test_high, 4)}]",
             "" if paired is None else f"{paired.difference:+.4f}",
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> Outcome:
     return Outcome({"studies": found})
 
 
-def _paired(
+def _pair(
     first: tuple[str, Evaluation, int], digest: str, evaluation: Evaluation, winner: int
 ) -> metrics.Comparison | None:
     """AUC of a study's winner less that of the first study's, None where they are of different datasets."""

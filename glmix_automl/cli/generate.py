@@ -35,13 +35,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Outcome:
     """Generates, or computes a ceiling, and prints what came of it."""
     from glmix_automl import config
-    from glmix_automl.generate.write import DATA_SETS, ceiling_of, write
+    from glmix_automl.generate.write import DATA_SETS, ceiling_of, write_tables
     from glmix_automl.prepare.run_settings import run_settings
-    from glmix_automl.spark import session, translated
+    from glmix_automl.spark import session, translate_errors
 
     if options.kind == "ceiling":
         spark = session("glmix-automl generate ceiling")
-        with run_settings(spark), translated("the ceiling"):
+        with run_settings(spark), translate_errors("the ceiling"):
             found = ceiling_of(spark, options.truth, options.dataset, tuple(options.window))
         for split, aucs in found.items():
             for score, auc in aucs.items():
@@ -54,8 +54,8 @@ def run(options: argparse.Namespace) -> Outcome:
     }
     settings = config.parse(given, DATA_SETS[options.kind].settings, f"generate {options.kind}")
     spark = session(f"glmix-automl generate {options.kind}")
-    with run_settings(spark), translated(f"generating {options.output}"):
-        truth = write(spark, options.kind, settings, options.output, options.format, options.overwrite)
+    with run_settings(spark), translate_errors(f"generating {options.output}"):
+        truth = write_tables(spark, options.kind, settings, options.output, options.format, options.overwrite)
     for name, rows in truth["rows"].items():
         print(f"{options.output.rstrip('/')}/{name}.{options.format}: {rows:,} rows")
     for name, auc in truth["ceilings"].items():

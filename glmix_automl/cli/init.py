@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> Outcome:
     """Writes NAME.yaml and NAME-search.yaml into the current folder, and says what was assumed."""
     from glmix_automl.errors import ConfigError
     from glmix_automl.prepare import proposal
-    from glmix_automl.prepare.pipeline import load
+    from glmix_automl.prepare.pipeline import load_recipe
     from glmix_automl.prepare.roles import Asked, found
     from glmix_automl.prepare.survey import survey
 
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> Outcome:
     roles = found(tables, Asked(options.target, options.member, options.item))
     recipe.write_text(proposal.recipe(roles, name, options.positive), encoding="utf-8")
     search.write_text(proposal.search(name), encoding="utf-8")
-    load(recipe)
+    load_recipe(recipe)
     sys.stdout.write(recipe.read_text(encoding="utf-8"))
     sys.stdout.write(
         f"\nwrote {recipe} and {search}; next:\n  glmix-automl prepare {recipe}\n  glmix-automl search {search}\n"

@@ -24,7 +24,7 @@ from glmix_automl.study.controller import Controller
 from glmix_automl.study.executors import LOGS
 from glmix_automl.study.session import Session, status
 from glmix_automl.study.settings import Limits
-from glmix_automl.tracking.tracker import Tracker, tracked
+from glmix_automl.tracking.tracker import Tracker, tracking
 from glmix_automl.trial import Result
 from glmix_automl.workers.executor import Executor
 
@@ -41,7 +41,7 @@ def work(study: Study, resume: bool) -> Outcome:
         check(study.settings)
     with (
         Session(study.settings, resume) as session,
-        tracked(session.folder, session.settings, session.dataset.manifest.name) as tracker,
+        tracking(session.folder, session.settings, session.dataset.manifest.name) as tracker,
         _signals(session),
     ):
         display = _Screen if console.is_terminal else _Lines
@@ -51,10 +51,10 @@ def work(study: Study, resume: bool) -> Outcome:
         console.print(f"interrupted; go on with: glmix-automl resume {study.folder.path}", highlight=False)
         return Outcome({"study": str(study.folder.path), "ended": study.ended}, INTERRUPTED)
     console.print(f"ended: {study.ended}", highlight=False)
-    return Outcome(show(console, study, tracker))
+    return Outcome(show_study(console, study, tracker))
 
 
-def show(console: Console, study: Study, tracker: Tracker | None = None) -> dict[str, Any]:
+def show_study(console: Console, study: Study, tracker: Tracker | None = None) -> dict[str, Any]:
     """Writes what a study has come to, prints the leaderboard, says where the rest is, and gives it as plain data."""
     with set_aside(study.folder.path / LOGS / "report.log"):
         board = conclude(study.folder)
@@ -153,7 +153,7 @@ class _Lines:
         if self._shown is None:
             self._shown = controller.replayed
         for result in results[self._shown :]:
-            self._console.print(line(controller, result), highlight=False, markup=False)
+            self._console.print(result_line(controller, result), highlight=False, markup=False)
         self._shown = len(results)
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + self.EVERY_SECONDS
@@ -164,7 +164,7 @@ def _headline(controller: Controller, limits: Limits, executor: Executor) -> str
     return headline(controller.history, limits, executor.now())
 
 
-def line(controller: Controller, result: Result) -> str:
+def result_line(controller: Controller, result: Result) -> str:
     """One trial that ended, in keyed values."""
     trial = controller.history.trials[result.number]
     auc = "" if result.auc is None else f" auc={result.auc:.5f}"

@@ -23,14 +23,14 @@ def run(options: argparse.Namespace) -> Outcome:
     """Runs the night; what it found is told also where a step failed."""
     from glmix_automl.errors import ConfigError
     from glmix_automl.nightly import night
-    from glmix_automl.nightly.settings import load
+    from glmix_automl.nightly.settings import load_night
     from glmix_automl.nightly.steps import STEPS
     from glmix_automl.nightly.tonight import Tonight
 
     if unknown := set(options.step or ()) - set(STEPS):
         raise ConfigError(f"--step {', '.join(sorted(unknown))}: there are {', '.join(STEPS)}")
     steps = [name for name in STEPS if name in (options.step or STEPS)]
-    tonight = Tonight(load(options.conf, options.key, options.overrides), options.key, _say)
+    tonight = Tonight(load_night(options.conf, options.key, options.overrides), options.key, _say)
     try:
         night.run(tonight, steps)
     except GlmixError as error:

@@ -26,9 +26,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Outcome:
     """Prepares the dataset and prints what is in it."""
-    from glmix_automl.prepare.pipeline import load, prepare, wants_spark
+    from glmix_automl.prepare.pipeline import load_recipe, prepare_dataset, wants_spark
 
-    recipe = load(options.conf, options.overrides, options.key)
+    recipe = load_recipe(options.conf, options.overrides, options.key)
     if options.check:
         print(f"{options.conf}: a valid recipe `{recipe.recipe}`, to be written to {recipe.output}")
         return Outcome({"recipe": recipe.recipe, "dataset": recipe.output})
@@ -36,15 +36,15 @@ def run(options: argparse.Namespace) -> Outcome:
         print(f"{recipe.output}: a dataset is there already")
         return _outcome(recipe.output)
     from glmix_automl.prepare.report import read_report
-    from glmix_automl.prepare.report_console import show
-    from glmix_automl.spark import session, submitted
+    from glmix_automl.prepare.report_console import print_report
+    from glmix_automl.spark import is_submitted, session
 
-    asked = options.master is not None or submitted()
+    asked = options.master is not None or is_submitted()
     spark = (
         session(f"prepare {recipe.name}", options.master, options.driver_memory) if wants_spark(recipe, asked) else None
     )
-    prepare(spark, recipe, options.overwrite, shown=True)
-    show(read_report(spark, recipe.output), recipe.output)
+    prepare_dataset(spark, recipe, options.overwrite, shown=True)
+    print_report(read_report(spark, recipe.output), recipe.output)
     if options.explain:
         from glmix_automl.prepare.explain import explain, raw_rows
 

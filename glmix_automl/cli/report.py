@@ -3,7 +3,7 @@
 import argparse
 
 from glmix_automl.api import Study
-from glmix_automl.cli.live import console_for, show
+from glmix_automl.cli.live import console_for, show_study
 from glmix_automl.cli.outcome import Outcome
 
 
@@ -14,4 +14,4 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Outcome:
     """Writes the report and prints the leaderboard."""
-    return Outcome(show(console_for(), Study.open(options.study)))
+    return Outcome(show_study(console_for(), Study.open(options.study)))

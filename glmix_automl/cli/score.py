@@ -21,9 +21,9 @@ def run(options: argparse.Namespace) -> Outcome:
     from glmix_automl.cli.live import set_aside
 
     with tempfile.TemporaryDirectory() as place, set_aside(Path(place) / "score.log"):
-        from glmix_automl.serving.scoring import load, score
+        from glmix_automl.serving.scoring import load_scoring, score
 
-        settings = load(options.conf, options.overrides, options.key)
+        settings = load_scoring(options.conf, options.overrides, options.key)
         found = score(settings)
     print(f"{found['rows']:,} rows scored by {found['model_version']}: {found['scores']}")
     if options.show:

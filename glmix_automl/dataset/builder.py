@@ -57,7 +57,7 @@ class BlockBuilder:
 
     def build(self, rows: np.ndarray, entities: Mapping[str, np.ndarray]) -> Block:
         """The block, once all rows are filled; `rows` are their places in the split."""
-        bags = tuple(_joined(self._bags[bag.name], bag.weighted) for bag in self._schema.bags)
+        bags = tuple(_join_pieces(self._bags[bag.name], bag.weighted) for bag in self._schema.bags)
         return Block(
             self._numerics,
             self._categoricals,
@@ -103,7 +103,7 @@ def _transpose(columns: list[np.ndarray], target: np.ndarray) -> None:
             tile[:, place] = column[start : start + _TILE]
 
 
-def _joined(parts: dict[int, BagColumn], weighted: bool) -> BagColumn:
+def _join_pieces(parts: dict[int, BagColumn], weighted: bool) -> BagColumn:
     """One bag column from those of the pieces, by the row they begin at; the pieces are let go."""
     bags = [parts[at] for at in sorted(parts)]
     parts.clear()

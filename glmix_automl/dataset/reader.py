@@ -18,17 +18,17 @@ import pyarrow as pa
 
 from glmix_automl import config
 from glmix_automl import schema as names
-from glmix_automl.config import Model
+from glmix_automl.config import ConfigType
 from glmix_automl.dataset.block import Block
 from glmix_automl.dataset.builder import BlockBuilder, block_columns, dense
 from glmix_automl.dataset.entities import EntityCoding
 from glmix_automl.dataset.shard import ShardFile, column_kinds, in_threads
-from glmix_automl.dataset.share import Share, chosen, member_draws, picked
+from glmix_automl.dataset.share import Share, count_rows, member_draws, pick_rows
 from glmix_automl.dataset.stream import BLOCKS_HELD, DECODING_BYTES, stream_blocks
 from glmix_automl.errors import ConfigError, DataError
 from glmix_automl.layout import MANIFEST, SCHEMA, SUCCESS, Folder
 from glmix_automl.manifest import Manifest
-from glmix_automl.schema import VERSION, Schema
+from glmix_automl.schema import SCHEMA_VERSION, Schema
 
 
 class Dataset:
@@ -61,7 +61,7 @@ class Dataset:
             raise DataError(f"{uri}: there is no such folder; a dataset is made by `glmix-automl prepare`")
         if not folder.exists(SUCCESS):
             raise DataError(f"{uri}: has no {SUCCESS}, so it is no finished dataset; prepare it (again)")
-        dataset = cls(folder, _described(folder, SCHEMA, Schema), _described(folder, MANIFEST, Manifest))
+        dataset = cls(folder, _read_json(folder, SCHEMA, Schema), _read_json(folder, MANIFEST, Manifest))
         for split in dataset.manifest.splits:
             there = set(folder.files(split))
             for shard in dataset.shards(split):
@@ -124,13 +124,13 @@ class Dataset:
         columns = block_columns(self.schema)
 
         def fill(shard: ShardFile, group: int, at: int, rows: np.ndarray | slice) -> None:
-            builder.fill(at, picked(shard.read(columns, group), rows), shard.path)
+            builder.fill(at, pick_rows(shard.read(columns, group), rows), shard.path)
 
         tasks = []
         for shard in self.shards(split):
             for group, (first, count) in enumerate(shard.groups):
                 at, rows = share.cut(first, count)
-                if chosen(rows):
+                if count_rows(rows):
                     tasks.append(partial(fill, shard, group, at, rows))
         in_threads(tasks)
         places = share.places
@@ -286,7 +286,7 @@ class Dataset:
         return np.flatnonzero(self._draws[split, seed] < fraction)
 
 
-def _described(folder: Folder, name: str, kind: type[Model]) -> Model:
+def _read_json(folder: Folder, name: str, kind: type[ConfigType]) -> ConfigType:
     """One of the dataset's JSON files as `kind`."""
     path = folder.path(name)
     try:
@@ -294,9 +294,9 @@ def _described(folder: Folder, name: str, kind: type[Model]) -> Model:
         version = content["version"]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: is not the JSON description of a dataset: {error!r}") from error
-    if version != VERSION:
+    if version != SCHEMA_VERSION:
         raise DataError(
-            f"{path}: is of version {version!r}, this program reads version {VERSION}; prepare the dataset again"
+            f"{path}: is of version {version!r}, this program reads version {SCHEMA_VERSION}; prepare the dataset again"
         )
     try:
         return config.parse(content, kind, path)

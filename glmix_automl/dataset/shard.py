@@ -18,7 +18,7 @@ from glmix_automl import schema as names
 from glmix_automl.errors import DataError
 from glmix_automl.schema import Bag, Numeric, Schema
 
-Result = TypeVar("Result")
+Answer = TypeVar("Answer")
 
 _PAGE_BYTES = 65_536  # fetched at a time, per column, when memory is bounded
 
@@ -150,7 +150,7 @@ class ShardFile:
         return table
 
 
-def in_threads(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
+def in_threads(tasks: Sequence[Callable[[], Answer]]) -> list[Answer]:
     """The results of the tasks in order, run on as many threads as Arrow has; the first error ends the rest."""
     with ThreadPoolExecutor(max(min(pa.cpu_count(), len(tasks)), 1), "read") as pool:
         futures = [pool.submit(task) for task in tasks]

@@ -43,14 +43,14 @@ class Share:
         return int(low), self.picked[low:high] - first
 
 
-def picked(table: pa.Table, rows: np.ndarray | slice) -> pa.Table:
+def pick_rows(table: pa.Table, rows: np.ndarray | slice) -> pa.Table:
     """The rows of a table that a share takes."""
     if isinstance(rows, slice):
         return table.slice(rows.start, rows.stop - rows.start)
     return table if len(rows) == table.num_rows else table.take(pa.array(rows))
 
 
-def chosen(rows: np.ndarray | slice) -> int:
+def count_rows(rows: np.ndarray | slice) -> int:
     """How many rows that is."""
     return rows.stop - rows.start if isinstance(rows, slice) else len(rows)
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from glmix_automl.dataset.block import Block
 from glmix_automl.dataset.builder import BlockBuilder, block_columns
 from glmix_automl.dataset.shard import ShardFile
-from glmix_automl.dataset.share import Share, chosen, picked
+from glmix_automl.dataset.share import Share, count_rows, pick_rows
 from glmix_automl.schema import Schema
 from glmix_automl.seeds import generator
 
@@ -73,15 +73,15 @@ def _parts(
 ) -> Iterator[tuple[pa.Table, np.ndarray, str]]:
     """(rows, their places in the split, file) of the share, small tables at a time."""
     pieces = [(shard, group, first, count) for shard in shards for group, (first, count) in enumerate(shard.groups)]
-    pieces = [piece for piece in pieces if chosen(share.cut(piece[2], piece[3])[1])]
+    pieces = [piece for piece in pieces if count_rows(share.cut(piece[2], piece[3])[1])]
     if order is not None:
         pieces = [pieces[place] for place in generator(order, "pieces").permutation(len(pieces))]
     columns = block_columns(schema)
     for shard, group, first, _ in pieces:
         for batch in shard.batches(columns, group, _BATCH):
             rows = share.cut(first, batch.num_rows)[1]
-            if chosen(rows):
-                table = picked(batch, rows)
+            if count_rows(rows):
+                table = pick_rows(batch, rows)
                 places = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
                 yield table, first + places, shard.path
             first += batch.num_rows

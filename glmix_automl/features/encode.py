@@ -13,7 +13,7 @@ from glmix_automl.features.hashing import hash_texts
 from glmix_automl.features.values import FLOAT32_MAX, RawBag, as_bag, as_numbers, as_texts
 from glmix_automl.schema import Bag, Feature, Numeric, Schema, Vocabulary
 
-Ids = npt.NDArray[np.int64]
+TermIds = npt.NDArray[np.int64]
 
 _HISTORY = re.compile(r"past_.+_(count|rate|seconds)")  # as preparation names its columns of history
 
@@ -30,7 +30,7 @@ def encode(schema: Schema, table: pa.Table | pa.RecordBatch) -> pa.Table:
     """
     columns: dict[str, pa.Array] = {}
     for feature in schema.features:
-        columns.update(_encoded(schema, feature, _raw(table, feature.source, feature.name)))
+        columns.update(_encode(schema, feature, _raw(table, feature.source, feature.name)))
     return pa.table(columns, schema=arrow_schema(schema))
 
 
@@ -74,9 +74,9 @@ def _raw(table: pa.Table | pa.RecordBatch, source: str, name: str) -> pa.Array |
     return table.column(source)
 
 
-def _encoded(schema: Schema, feature: Feature, raw: pa.Array | pa.ChunkedArray) -> dict[str, pa.Array]:
+def _encode(schema: Schema, feature: Feature, raw: pa.Array | pa.ChunkedArray) -> dict[str, pa.Array]:
     if isinstance(feature, Numeric):
-        return {feature.name: pa.array(transformed(feature, as_numbers(raw, feature.source)))}
+        return {feature.name: pa.array(transform_numbers(feature, as_numbers(raw, feature.source)))}
     vocabulary = schema.vocabularies[feature.vocabulary]
     if isinstance(feature, Bag):
         return _bag(feature, vocabulary, as_bag(raw, feature.source, feature.separator), len(raw))
@@ -84,7 +84,7 @@ def _encoded(schema: Schema, feature: Feature, raw: pa.Array | pa.ChunkedArray) 
     return {feature.name: pa.array(_ids(vocabulary, texts).astype(np.int32))}
 
 
-def transformed(feature: Numeric, numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+def transform_numbers(feature: Numeric, numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     """The column of a numeric feature from raw numbers [rows], NaN where missing."""
     missing = np.isnan(numbers)
     if feature.transform == "missing":
@@ -101,8 +101,8 @@ def transformed(feature: Numeric, numbers: npt.NDArray[np.float64]) -> npt.NDArr
     return np.clip(scaled, -FLOAT32_MAX, FLOAT32_MAX).astype(np.float32)
 
 
-def untransformed(feature: Numeric, column: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Raw numbers from a numeric feature's column: the inverse of `transformed`, up to rounding and ties."""
+def invert_numbers(feature: Numeric, column: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Raw numbers from a numeric feature's column: the inverse of `transform_numbers`, up to rounding and ties."""
     curved = np.asarray(column, np.float64) * feature.scale + feature.center
     if feature.transform == "log":
         return np.sign(curved) * np.expm1(np.abs(curved))
@@ -127,7 +127,7 @@ def _quantile(knots: npt.NDArray[np.float64], numbers: npt.NDArray[np.float64]) 
     return np.where(above == 0, 0.0, np.minimum((low + part) / last, 1.0))
 
 
-def _ids(vocabulary: Vocabulary, texts: pa.Array) -> Ids:
+def _ids(vocabulary: Vocabulary, texts: pa.Array) -> TermIds:
     """Ids of terms [rows], 0 for null and unseen."""
     if vocabulary.terms is not None:
         places = pc.index_in(texts, value_set=pa.array(vocabulary.terms, pa.string()))
@@ -142,7 +142,7 @@ def _ids(vocabulary: Vocabulary, texts: pa.Array) -> Ids:
 def _bag(feature: Bag, vocabulary: Vocabulary, raw: RawBag, rows: int) -> dict[str, pa.Array]:
     ids = _ids(vocabulary, raw.terms)
     seen = ids > 0
-    row, ids, values = _merged(raw.rows[seen], ids[seen], raw.values[seen], vocabulary.size)
+    row, ids, values = _merge(raw.rows[seen], ids[seen], raw.values[seen], vocabulary.size)
     ends = np.cumsum(np.bincount(row, minlength=rows))
     offsets = pa.array(np.concatenate([[0], ends]).astype(np.int32))
     columns = {feature.name: pa.ListArray.from_arrays(offsets, pa.array(ids.astype(np.int32)))}
@@ -152,7 +152,9 @@ def _bag(feature: Bag, vocabulary: Vocabulary, raw: RawBag, rows: int) -> dict[s
     return columns
 
 
-def _merged(row: Ids, ids: Ids, values: npt.NDArray[np.float64], size: int) -> tuple[Ids, Ids, npt.NDArray[np.float64]]:
+def _merge(
+    row: TermIds, ids: TermIds, values: npt.NDArray[np.float64], size: int
+) -> tuple[TermIds, TermIds, npt.NDArray[np.float64]]:
     """One entry per (row, id), in that order, values summed in the order they came."""
     key = row * size + ids
     if np.all(np.diff(key) > 0):

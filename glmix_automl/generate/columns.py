@@ -11,9 +11,14 @@ from glmix_automl.generate.draws import Array, Draws
 
 ROWS_PER_PART = 250_000
 """Rows per Spark partition: fixed, so that the same seed writes the same files on any cluster."""
+START = 1_700_000_000
+"""Seconds since the epoch at which the data begin."""
+DAY = 86_400
 
 
-def computed(spark: SparkSession, rows: int, columns: Callable[[Array], dict[str, pa.Array]], schema: str) -> DataFrame:
+def compute_table(
+    spark: SparkSession, rows: int, columns: Callable[[Array], dict[str, pa.Array]], schema: str
+) -> DataFrame:
     """A table of `rows` rows, each computed from its number (from 0) alone.
 
     Args:

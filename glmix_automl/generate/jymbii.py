@@ -85,7 +85,7 @@ class Items:
 
 
 @dataclass(frozen=True)
-class Interactions:
+class Suggestions:
     """Suggestions as shown and their truth, arrays [rows]."""
 
     member: Array
@@ -123,12 +123,12 @@ def items(settings: Jymbii, item: Array) -> Items:
         pay=0.55 * (level - 2.5) + 0.8 * draws.normal("pay", item),
         remote=draws.chance("remote", 0.3, item),
         company_size=draws.integer("size", len(COMPANY_SIZES), item),
-        posted=_posted(settings, item),
+        posted=_posting_times(settings, item),
         skills=skills(draws, "item", item, industry, 6),
     )
 
 
-def interactions(settings: Jymbii, row: Array) -> Interactions:
+def interactions(settings: Jymbii, row: Array) -> Suggestions:
     """The suggestions of these row numbers, with their truth."""
     draws = settings.draws
     share = (row + draws.uniform("time", row)) / settings.rows
@@ -139,7 +139,7 @@ def interactions(settings: Jymbii, row: Array) -> Interactions:
     fixed = _fixed_effects(members(settings, member), items(settings, item), share, device, position)
     probability = scipy.special.expit(fixed + _random_effects(settings, member, item))
     response = draws.uniform("response", row) < probability
-    return Interactions(
+    return Suggestions(
         member, item, share, device, position, probability, scipy.special.expit(fixed), response.astype(np.int32)
     )
 
@@ -194,11 +194,11 @@ def _shown(settings: Jymbii, row: Array, member: Array, share: Array) -> Array:
     chosen = industry  # the most popular item of an industry is always there
     for attempt in range(4):
         item = popular.draw(draws.uniform(f"item/{attempt}", row)) * len(INDUSTRIES) + industry
-        chosen = np.where(_posted(settings, item) <= share, item, chosen)
+        chosen = np.where(_posting_times(settings, item) <= share, item, chosen)
     return chosen
 
 
-def _posted(settings: Jymbii, item: Array) -> Array:
+def _posting_times(settings: Jymbii, item: Array) -> Array:
     """When an item is posted as a share of the time: half of them, and each industry's first, before the beginning."""
     return np.where(item < len(INDUSTRIES), -1.0, 2.0 * settings.draws.uniform("posted", item) - 1.0)
 

@@ -20,12 +20,8 @@ from glmix_automl.generate.jymbii import (
     members,
 )
 
-START = 1_700_000_000
-"""Seconds since the epoch at which the first suggestion is shown."""
-DAY = 86_400
 
-
-def tables(spark: SparkSession, settings: Jymbii) -> dict[str, DataFrame]:
+def jymbii_tables(spark: SparkSession, settings: Jymbii) -> dict[str, DataFrame]:
     """The raw tables a team would have, by name."""
     shown_schema = (
         "impression_id bigint, member_id string, item_id string, response int, timestamp bigint, device string, "
@@ -40,18 +36,22 @@ def tables(spark: SparkSession, settings: Jymbii) -> dict[str, DataFrame]:
         "posted_at bigint, skills array<string>"
     )
     return {
-        "interactions": columns.computed(spark, settings.rows, partial(_interaction_columns, settings), shown_schema),
-        "members": columns.computed(spark, settings.member_count, partial(_member_columns, settings), member_schema),
-        "items": columns.computed(spark, settings.item_count, partial(_item_columns, settings), item_schema),
+        "interactions": columns.compute_table(
+            spark, settings.rows, partial(_interaction_columns, settings), shown_schema
+        ),
+        "members": columns.compute_table(
+            spark, settings.member_count, partial(_member_columns, settings), member_schema
+        ),
+        "items": columns.compute_table(spark, settings.item_count, partial(_item_columns, settings), item_schema),
     }
 
 
-def truth_table(spark: SparkSession, settings: Jymbii) -> DataFrame:
+def jymbii_truth(spark: SparkSession, settings: Jymbii) -> DataFrame:
     """Per row its response, its place in time (`share`, 0 to 1), the true probability of a positive response and that
     with every random effect at its mean (`fixed_probability`).
     """
     schema = "impression_id bigint, response int, share double, probability double, fixed_probability double"
-    return columns.computed(spark, settings.rows, partial(_truth_columns, settings), schema)
+    return columns.compute_table(spark, settings.rows, partial(_truth_columns, settings), schema)
 
 
 def _interaction_columns(settings: Jymbii, row: Array) -> dict[str, pa.Array]:
@@ -108,4 +108,4 @@ def _item_columns(settings: Jymbii, item: Array) -> dict[str, pa.Array]:
 
 
 def _seconds(settings: Jymbii, share: Array) -> Array:
-    return START + np.floor(share * settings.days * DAY).astype(np.int64)
+    return columns.START + np.floor(share * settings.days * columns.DAY).astype(np.int64)

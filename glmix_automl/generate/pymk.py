@@ -82,7 +82,7 @@ class Pymk(Config):
         Raises:
             ConfigError: so many links do not fit between so few members.
         """
-        pilot = proposed(self, np.arange(PILOT), PILOT)
+        pilot = draw_proposals(self, np.arange(PILOT), PILOT)
         rate = link_rate(self, pilot.source, pilot.target, 1)
 
         def links(proposals: float) -> float:
@@ -99,7 +99,7 @@ class Pymk(Config):
 
 
 @dataclass(frozen=True)
-class Members:
+class NetworkMembers:
     """True attributes of members, arrays [rows]; `skills` is [rows, 8]; `effect` is seen by nobody."""
 
     industry: Array
@@ -121,7 +121,7 @@ class Proposals:
     accepted: Array
 
 
-def members(settings: Pymk, member: Array) -> Members:
+def network_members(settings: Pymk, member: Array) -> NetworkMembers:
     """The attributes of the members of these numbers: most follow from the groups they are in."""
     draws, shuffle = settings.draws, settings.shuffle
     company = shuffle.place(member, WORK) // 128
@@ -137,7 +137,7 @@ def members(settings: Pymk, member: Array) -> Members:
     cohort = shuffle.place(member, SCHOOL) // 24
     age = 20.0 + 42.0 * draws.uniform("cohort", cohort) ** 1.4 + 1.5 * draws.normal("age", member)
     seniority = np.clip(np.round((age - 20.0) / 8.0 + draws.normal("seniority", member)), 1, 6).astype(np.int64)
-    return Members(
+    return NetworkMembers(
         industry=industry,
         country=country,
         age=age,
@@ -148,7 +148,7 @@ def members(settings: Pymk, member: Array) -> Members:
     )
 
 
-def proposed(settings: Pymk, row: Array, total: int) -> Proposals:
+def draw_proposals(settings: Pymk, row: Array, total: int) -> Proposals:
     """The proposals of these numbers, out of `total` in order of time."""
     draws, shuffle = settings.draws, settings.shuffle
     share = (row + draws.uniform("time", row)) / total
@@ -161,7 +161,7 @@ def proposed(settings: Pymk, row: Array, total: int) -> Proposals:
     target_place = first + draws.integer("target", size, row)
     there = target_place < shuffle.size  # the last group of a layer may be smaller than the others
     target = np.where(there, shuffle.number(np.where(there, target_place, 0), layer), source)
-    probability = scipy.special.expit(_affinity(members(settings, source), members(settings, target)))
+    probability = scipy.special.expit(_affinity(network_members(settings, source), network_members(settings, target)))
     accepted = (source != target) & draws.chance("accept", probability, row)
     return Proposals(source, target, share, accepted)
 
@@ -195,11 +195,11 @@ def link_rate(
             if focus.layer == layer:
                 size = min(focus.size, shuffle.size)
                 meeting += np.where(here // size == there // size, share / size, 0.0)
-    affinity = _affinity(members(settings, left), members(settings, right), effects)
+    affinity = _affinity(network_members(settings, left), network_members(settings, right), effects)
     return proposals * (window[1] - window[0]) * chance * meeting * scipy.special.expit(affinity)
 
 
-def _affinity(one: Members, other: Members, effects: bool = True) -> Array:
+def _affinity(one: NetworkMembers, other: NetworkMembers, effects: bool = True) -> Array:
     """Log-odds that a proposal between two members is accepted; symmetric."""
     peers = (one.industry == other.industry) & (np.abs(one.seniority - other.seniority) <= 1)
     common = np.minimum(in_common(one.skills, other.skills), 3)

@@ -12,21 +12,18 @@ from pyspark.sql import functions as F
 from glmix_automl.generate import columns
 from glmix_automl.generate.attributes import INDUSTRIES
 from glmix_automl.generate.draws import Array
-from glmix_automl.generate.pymk import COUNTRIES, FOCI, Pymk, link_rate, members, proposed
+from glmix_automl.generate.pymk import COUNTRIES, FOCI, Pymk, draw_proposals, link_rate, network_members
 
-START = 1_700_000_000
-"""Seconds since the epoch of the first link."""
-DAY = 86_400
 _LOGS = (-45.0, 10.0)  # range of the logarithm of a rate, far beyond what occurs
 
 
-def tables(spark: SparkSession, settings: Pymk) -> dict[str, DataFrame]:
+def pymk_tables(spark: SparkSession, settings: Pymk) -> dict[str, DataFrame]:
     """The raw tables a team would have, by name: undirected `edges` with the time of linking, and `nodes`."""
     node_schema = (
         "node_id string, industry string, country string, age double, seniority int, posts_per_month bigint, "
         "skills array<string>"
     )
-    accepted = columns.computed(
+    accepted = columns.compute_table(
         spark,
         settings.proposals,
         partial(_edge_columns, settings, settings.proposals),
@@ -38,11 +35,11 @@ def tables(spark: SparkSession, settings: Pymk) -> dict[str, DataFrame]:
         "edges": edges.select(
             F.format_string("n%d", "one").alias("source"), F.format_string("n%d", "other").alias("target"), "time"
         ),
-        "nodes": columns.computed(spark, settings.member_count, partial(_node_columns, settings), node_schema),
+        "nodes": columns.compute_table(spark, settings.member_count, partial(_node_columns, settings), node_schema),
     }
 
 
-def truth_table(spark: SparkSession, settings: Pymk, pairs: int, near: bool) -> DataFrame:
+def pymk_truth(spark: SparkSession, settings: Pymk, pairs: int, near: bool) -> DataFrame:
     """Pairs of members drawn at random, and how likely they are linked.
 
     Columns: `probability`, and two scores from 0 to 1 that rank pairs as the true probability does (`score`) and as it
@@ -55,13 +52,13 @@ def truth_table(spark: SparkSession, settings: Pymk, pairs: int, near: bool) -> 
         near: only pairs who share a group of the smallest size (a team), or any two members.
     """
     schema = "probability double, score double, fixed_score double"
-    return columns.computed(spark, pairs, partial(_pair_columns, settings, settings.proposals, near), schema)
+    return columns.compute_table(spark, pairs, partial(_pair_columns, settings, settings.proposals, near), schema)
 
 
-def scored(
+def score_pairs(
     pairs: DataFrame, settings: Pymk, left: str, right: str, window: tuple[float, float] = (0.0, 1.0)
 ) -> DataFrame:
-    """Pairs given by node ids, with `score` and `fixed_score` as in `truth_table` for the columns named in front.
+    """Pairs given by node ids, with `score` and `fixed_score` as in `pymk_truth` for the columns named in front.
 
     Args:
         pairs: any frame; its other columns are kept.
@@ -85,12 +82,12 @@ def scored(
 
 
 def _edge_columns(settings: Pymk, total: int, row: Array) -> dict[str, pa.Array]:
-    made = proposed(settings, row, total)
+    made = draw_proposals(settings, row, total)
     source, target = made.source[made.accepted], made.target[made.accepted]
     # which end is named first must not tell who proposed, nor must two proposals of a pair differ
     turned = settings.draws.chance("turned", 0.5, np.minimum(source, target), np.maximum(source, target))
     low, high = np.minimum(source, target), np.maximum(source, target)
-    seconds = START + np.floor(made.share[made.accepted] * settings.days * DAY).astype(np.int64)
+    seconds = columns.START + np.floor(made.share[made.accepted] * settings.days * columns.DAY).astype(np.int64)
     return {
         "one": pa.array(np.where(turned, high, low)),
         "other": pa.array(np.where(turned, low, high)),
@@ -99,7 +96,7 @@ def _edge_columns(settings: Pymk, total: int, row: Array) -> dict[str, pa.Array]
 
 
 def _node_columns(settings: Pymk, member: Array) -> dict[str, pa.Array]:
-    m, missing = members(settings, member), partial(columns.missing, settings.draws)
+    m, missing = network_members(settings, member), partial(columns.missing, settings.draws)
     return {
         "node_id": columns.identifiers("n", member),
         "industry": missing("industry", 0.03, member, columns.terms(INDUSTRIES, m.industry)),

@@ -37,7 +37,7 @@ def jymbii_ceilings(spark: SparkSession, settings: Jymbii) -> dict[str, float]:
     """AUC of the true probabilities over all rows and the last 10 % by time, with and without the random effects."""
     label, late = F.col("response"), F.when(F.col("share") >= LATEST, 1).otherwise(0)
     scores = {"": F.col("probability"), ", no random effects": F.col("fixed_probability")}
-    rows = jymbii_tables.truth_table(spark, settings)
+    rows = jymbii_tables.jymbii_truth(spark, settings)
     kinds = {"all rows": (label, 1 - label), "last 10 % by time": (late * label, late * (1 - label))}
     found = binned_auc(rows, kinds, scores)
     return {f"{kind}{score}": auc for (kind, score), auc in found.items()}
@@ -51,7 +51,7 @@ def pymk_ceilings(spark: SparkSession, settings: Pymk) -> dict[str, float]:
     """
     ceilings: dict[str, float] = {}
     for near, name in ((False, "any two members"), (True, "two members of a team")):
-        pairs = pymk_tables.truth_table(spark, settings, min(PAIRS, settings.rows), near)
+        pairs = pymk_tables.pymk_truth(spark, settings, min(PAIRS, settings.rows), near)
         scores = {"": F.col("score"), ", no member effects": F.col("fixed_score")}
         found = binned_auc(pairs, {name: (F.col("probability"), 1 - F.col("probability"))}, scores)
         ceilings |= {f"{kind}{score}": auc for (kind, score), auc in found.items()}
@@ -59,12 +59,12 @@ def pymk_ceilings(spark: SparkSession, settings: Pymk) -> dict[str, float]:
 
 
 DATA_SETS = {
-    "pymk": DataSet(Pymk, pymk_tables.tables, pymk_ceilings),
-    "jymbii": DataSet(Jymbii, jymbii_tables.tables, jymbii_ceilings),
+    "pymk": DataSet(Pymk, pymk_tables.pymk_tables, pymk_ceilings),
+    "jymbii": DataSet(Jymbii, jymbii_tables.jymbii_tables, jymbii_ceilings),
 }
 
 
-def write(
+def write_tables(
     spark: SparkSession,
     kind: str,
     settings: Pymk | Jymbii,
@@ -133,10 +133,10 @@ def ceiling_of(
     for split in ("train", "validation", "test"):
         frame = spark.read.parquet(f"{dataset.rstrip('/')}/{split}")
         if isinstance(settings, Pymk):
-            rows = pymk_tables.scored(_ends(frame, dataset), settings, "left", "right", window)
+            rows = pymk_tables.score_pairs(_ends(frame, dataset), settings, "left", "right", window)
             scores = {"oracle": F.col("score"), "oracle without effects": F.col("fixed_score")}
         else:
-            known = jymbii_tables.truth_table(spark, settings).withColumn("uid", F.col("impression_id").cast("string"))
+            known = jymbii_tables.jymbii_truth(spark, settings).withColumn("uid", F.col("impression_id").cast("string"))
             rows = frame.select("uid", "label", "weight").join(known, "uid")
             scores = {"oracle": F.col("probability"), "oracle without effects": F.col("fixed_probability")}
         label, weight = F.col("label"), F.col("weight")

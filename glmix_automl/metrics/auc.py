@@ -27,7 +27,7 @@ def auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = Non
         return math.nan
     positive = labels > 0
     if weights is None or _constant(weights, positive):
-        return _counted(positive, scores)
+        return _count_wins(positive, scores)
     return Runs.of(labels, scores, weights).auc()
 
 
@@ -40,7 +40,7 @@ def _constant(weights: np.ndarray, positive: np.ndarray) -> bool:
     )
 
 
-def _counted(positive: np.ndarray, scores: np.ndarray) -> float:
+def _count_wins(positive: np.ndarray, scores: np.ndarray) -> float:
     """AUC of rows that all count the same, in exact integers up to the last division."""
     rows, positives = len(positive), int(np.count_nonzero(positive))
     negatives = rows - positives
@@ -79,7 +79,7 @@ def group_aucs(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> Gr
     first = np.searchsorted(places, starts)  # of the group's own positives
     positives = np.diff(first, append=len(places))
     until = np.append(0, np.cumsum(places))
-    # As in `_counted`, with places counted from the group's first row.
+    # As in `_count_wins`, with places counted from the group's first row.
     at_or_below = until[first + positives] - until[first] - positives * starts - positives * (positives - 1) // 2
     level, tied = _ties(packed, places)
     tied_here = np.bincount(np.searchsorted(starts, level, side="right") - 1, tied, len(starts))

@@ -37,7 +37,7 @@ def family_of(name: str) -> ModelFamily[Any]:
     return FAMILIES[name]
 
 
-def check(name: str, given: Mapping[str, Any]) -> FamilyParameters:
+def check_parameters(name: str, given: Mapping[str, Any]) -> FamilyParameters:
     """The parameters of a trial, checked, defaults filled in. Loads no TensorFlow, so that a race can be checked before
     anything starts; trials of family `mixture` take none.
 

@@ -10,7 +10,7 @@ from glmix_automl.schema import Schema
 
 
 class Piece(NamedTuple):
-    """A stretch of an axis: what it stands for, its places, and their terms as `Part` has them."""
+    """A stretch of an axis: what it stands for, its places, and their terms as `AxisPart` has them."""
 
     key: tuple[str, ...]
     size: int
@@ -18,7 +18,7 @@ class Piece(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Part:
+class AxisPart:
     """A stretch of one axis of one weight.
 
     Attributes:
@@ -38,7 +38,7 @@ class Part:
     size: int
     terms: tuple[str, ...] | None = None
 
-    def shared(self, earlier: "Part") -> tuple[np.ndarray, np.ndarray]:
+    def shared(self, earlier: "AxisPart") -> tuple[np.ndarray, np.ndarray]:
         """Places along this part's axis that the earlier part has as well, and where it has them: int64 [shared] each.
 
         Terms are found by name; places without terms are the same where both have as many.
@@ -53,7 +53,7 @@ class Part:
         return self.start + here, earlier.start + there
 
 
-def side_by_side(weight: str, pieces: Iterable[Piece], axis: int = 0, owner: tuple[str, ...] = ()) -> list[Part]:
+def side_by_side(weight: str, pieces: Iterable[Piece], axis: int = 0, owner: tuple[str, ...] = ()) -> list[AxisPart]:
     """Parts of one axis from its pieces in order.
 
     Args:
@@ -62,10 +62,10 @@ def side_by_side(weight: str, pieces: Iterable[Piece], axis: int = 0, owner: tup
         axis: of the weight.
         owner: what their keys begin with; the weight's name unless given.
     """
-    parts: list[Part] = []
+    parts: list[AxisPart] = []
     start = 0
     for piece in pieces:
-        parts.append(Part((*(owner or (weight,)), *piece.key), weight, axis, start, piece.size, piece.terms))
+        parts.append(AxisPart((*(owner or (weight,)), *piece.key), weight, axis, start, piece.size, piece.terms))
         start += piece.size
     return parts
 

@@ -15,7 +15,7 @@ from glmix_automl.models import family_of
 from glmix_automl.models.coordinate import Coordinate
 from glmix_automl.schema import Schema
 
-VERSION = 1
+CHECKPOINT_VERSION = 1
 MOMENTS = "moments.npz"  # of the optimiser, for promotions; not part of the model
 
 
@@ -43,7 +43,7 @@ def save_coordinate(
     packed = io.BytesIO()
     np.savez(packed, **arrays)
     description = {
-        "version": VERSION,
+        "version": CHECKPOINT_VERSION,
         "family": coordinate.family,
         "parameters": coordinate.parameters.model_dump(),
         "weights": {name: list(array.shape) for name, array in arrays.items()},
@@ -59,7 +59,7 @@ def save_coordinate(
     return packed.tell() + len(text)
 
 
-def describe(folder: Folder) -> dict[str, Any]:
+def read_description(folder: Folder) -> dict[str, Any]:
     """What `save_coordinate` wrote beside the arrays: `family`, `parameters`, `weights`, `training`.
 
     Raises:
@@ -70,8 +70,10 @@ def describe(folder: Folder) -> dict[str, Any]:
         version = description["version"]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder.path(COORDINATE)}: is not a coordinate's description: {error}") from error
-    if version != VERSION:
-        raise DataError(f"{folder.path(COORDINATE)}: is of version {version}, this program reads version {VERSION}")
+    if version != CHECKPOINT_VERSION:
+        raise DataError(
+            f"{folder.path(COORDINATE)}: is of version {version}, this program reads version {CHECKPOINT_VERSION}"
+        )
     return dict(description)
 
 
@@ -94,7 +96,7 @@ def load_coordinate(folder: Folder, schema: Schema) -> Coordinate:
     Raises:
         DataError: files are missing or damaged, or the weights do not fit the schema.
     """
-    description = describe(folder)
+    description = read_description(folder)
     coordinate = family_of(description["family"]).build(schema, description["parameters"], seed=0)
     coordinate.restore(load_arrays(folder), folder.path(WEIGHTS))
     return coordinate

@@ -3,12 +3,12 @@
 import tensorflow as tf
 
 from glmix_automl.models.differentiable import variable
-from glmix_automl.models.network import Drop, Network
+from glmix_automl.models.network import Drop, NetworkCoordinate
 from glmix_automl.models.parameters import CrossParameters
 from glmix_automl.schema import Schema
 
 
-class Cross(Network):
+class Cross(NetworkCoordinate):
     """`x_(l+1) = x_0 * (V_l U_l x_l + b_l) + x_l` (equation 2 there), `depth` times, and a linear output."""
 
     def __init__(self, schema: Schema, parameters: CrossParameters, seed: int) -> None:
@@ -25,7 +25,7 @@ class Cross(Network):
         self.reset(parameters, seed)
 
     def forward(self, numerics: tf.Tensor, embedded: tf.Tensor, drop: Drop) -> tf.Tensor:
-        """See `Network`."""
+        """See `NetworkCoordinate`."""
         first = tf.concat([numerics, embedded], axis=1)
         crossed = first
         for narrow, widen, bias in zip(self._narrow, self._widen, self._biases, strict=True):

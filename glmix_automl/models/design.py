@@ -11,11 +11,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from glmix_automl.ensemble import Floats
+
 Places = NDArray[np.int64]
 Codes = NDArray[np.int32]
 
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp"})
+compile_fast = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp"})
 """Compiles a loop without the interpreter's lock; kept on disk, so that a worker starts as fast as without."""
 
 
@@ -80,7 +81,7 @@ class Grouping:
             codes: int32 [rows], from -1 to `entities - 1`.
             entities: how many there are, those without rows included.
         """
-        return cls(*_sorted(np.ascontiguousarray(codes, np.int32), entities))
+        return cls(*_sort(np.ascontiguousarray(codes, np.int32), entities))
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +130,8 @@ def scores(design: Design, codes: Codes, coefficients: Coefficients, mean: Float
     return out
 
 
-@compiled
-def _sorted(codes, entities):  # type: ignore[no-untyped-def]
+@compile_fast
+def _sort(codes, entities):  # type: ignore[no-untyped-def]
     starts = np.zeros(entities + 1, np.int64)
     for r in range(len(codes)):
         if codes[r] >= 0:
@@ -146,7 +147,7 @@ def _sorted(codes, entities):  # type: ignore[no-untyped-def]
     return order, starts
 
 
-@compiled
+@compile_fast
 def _active(intercept, numerics, splits, ids, values, width, order, starts, places, out):  # type: ignore[no-untyped-def]
     """Counts the active columns of each entity, and writes them where `places` says, if it is not empty."""
     counts = np.zeros(len(starts) - 1, np.int64)
@@ -180,7 +181,7 @@ def _active(intercept, numerics, splits, ids, values, width, order, starts, plac
     return counts
 
 
-@compiled
+@compile_fast
 def _score(numerics, splits, ids, values, width, codes, starts, columns, mean, out):  # type: ignore[no-untyped-def]
     dense = numerics.shape[1]
     for r in range(len(codes)):

@@ -8,10 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from glmix_automl.errors import DataError
-from glmix_automl.models.axes import Part
+from glmix_automl.models.axes import AxisPart
 from glmix_automl.models.coordinate import Coordinate
 from glmix_automl.models.parameters import StepParameters
-from glmix_automl.models.rows import Rows, bases, signature, taker
+from glmix_automl.models.rows import Rows, bases, row_signature, taker
 from glmix_automl.schema import Schema
 
 Gradient: TypeAlias = "tf.Tensor | tf.IndexedSlices"
@@ -67,7 +67,7 @@ class Differentiable(Coordinate):
     @property
     def signature(self) -> Rows:
         """The shapes and types of prepared rows."""
-        return signature(self.schema)
+        return row_signature(self.schema)
 
     def hyper(self, total_weight: float) -> dict[str, float]:
         """Numbers that the graph takes as inputs; `total_weight` is the sum of the training rows' weights."""
@@ -75,7 +75,7 @@ class Differentiable(Coordinate):
 
     @property
     @abc.abstractmethod
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[AxisPart]:
         """What the places of every axis stand for whose length depends on the dataset."""
 
     def rescale(self, scale: np.ndarray, shift: np.ndarray) -> None:
@@ -111,7 +111,7 @@ class Differentiable(Coordinate):
     def score(self, rows: Rows) -> np.ndarray:
         """See `Coordinate`."""
         if self._scoring is None:
-            self._scoring = tf.function(self._score, input_signature=[signature(self.schema)], autograph=False)
+            self._scoring = tf.function(self._score, input_signature=[row_signature(self.schema)], autograph=False)
         return self._scoring(rows).numpy()
 
     def _score(self, rows: Rows) -> tf.Tensor:
@@ -129,7 +129,7 @@ class Differentiable(Coordinate):
         return parts.concat()
 
 
-def summed(slopes: tf.Tensor, owners: tf.Tensor, ids: tf.Tensor, rows: int, whole: bool = False) -> Gradient:
+def sum_slopes(slopes: tf.Tensor, owners: tf.Tensor, ids: tf.Tensor, rows: int, whole: bool = False) -> Gradient:
     """The gradient of a table by what its lookups get: of all its rows, or slices of those that were looked up.
 
     Slices of one row are summed here, as the kernel that updates rows runs in parallel and would race where they

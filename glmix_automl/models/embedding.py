@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from glmix_automl.models.axes import Part, Piece, side_by_side, vocabulary_piece
-from glmix_automl.models.differentiable import Gradient, summed, variable
-from glmix_automl.models.rows import BagRows, Rows, signature
+from glmix_automl.models.axes import AxisPart, Piece, side_by_side, vocabulary_piece
+from glmix_automl.models.differentiable import Gradient, sum_slopes, variable
+from glmix_automl.models.rows import BagRows, Rows, row_signature
 from glmix_automl.schema import Bag, Categorical, Schema
 
-SMALL = 512
+SMALL_TABLE = 512
 """Most ids of a vocabulary in the table of small ones: about the rows of a small batch."""
 
 MIDDLE = 8192
@@ -73,7 +73,7 @@ class Embedding:
         def place(feature: Categorical | Bag, given: int) -> tuple[tuple[int, int], int]:
             size = self._sizes[feature.name]
             own = given or automatic_width(size)
-            limits = SMALL, MIDDLE if feature.vocabulary in in_bags else SMALL
+            limits = SMALL_TABLE, MIDDLE if feature.vocabulary in in_bags else SMALL_TABLE
             kind = own, sum(size > limit for limit in limits)
             if (feature.vocabulary, own) not in begin:
                 begin[feature.vocabulary, own] = rows.get(kind, 0)
@@ -101,9 +101,9 @@ class Embedding:
             table.assign(rng.standard_normal(table.shape, np.float32) * np.float32(0.1))
 
     @property
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[AxisPart]:
         """What the rows of the tables stand for; a grown vocabulary may have moved to the table of large ones."""
-        parts: list[Part] = []
+        parts: list[AxisPart] = []
         for table, (kind, held) in zip(self.tables, sorted(self._held.items()), strict=True):
             ids = [vocabulary_piece(self._schema, name, size, (name,)) for name, size in held]
             parts += side_by_side(table.name.split(":")[0], ids, owner=("embedding", str(kind[0])))
@@ -141,8 +141,8 @@ class Embedding:
     def signature(self) -> Rows:
         """The shapes and types of prepared rows."""
         apart = tuple(tf.TensorSpec([None, len(group)], tf.int32) for group in self._groups)
-        bags = signature(self._schema).bags if self.tables else ()
-        return signature(self._schema)._replace(categoricals=apart, bags=bags)
+        bags = row_signature(self._schema).bags if self.tables else ()
+        return row_signature(self._schema)._replace(categoricals=apart, bags=bags)
 
     def features(self, batch: Rows) -> tf.Tensor:
         """What a batch of prepared rows is embedded as, float32 [rows, width]: categoricals, those of a table side by
@@ -157,10 +157,10 @@ class Embedding:
             found = self._weighted(place, bag, self._rows(place.table, bag.ids))
             total = tf.math.unsorted_segment_sum(found, bag.owners, tf.shape(batch.label)[0])
             blocks.append(self._pooled(place, bag, total))
-        return _joined(blocks[1:] or blocks, axis=1)
+        return _concat(blocks[1:] or blocks, axis=1)
 
     def gradients(self, batch: Rows, slope: tf.Tensor, decay: tf.Tensor | None) -> list[Gradient]:
-        """One per table, see `summed`.
+        """One per table, see `sum_slopes`.
 
         Args:
             batch: prepared rows.
@@ -192,15 +192,15 @@ class Embedding:
 
     def _gradient(self, batch: Rows, number: int, lookups: list["_Lookups"], decay: tf.Tensor | None) -> Gradient:
         rows, is_whole = int(self.tables[number].shape[0]), self._is_whole[number]
-        ids = _joined([each.ids for each in lookups])
+        ids = _concat([each.ids for each in lookups])
         if decay is None and not any(each.bag and self._schema.bags[each.bag.column].weighted for each in lookups):
             before = itertools.accumulate((tf.shape(each.slopes)[0] for each in lookups[:-1]), initial=0)
-            owners = _joined([each.owners + first for each, first in zip(lookups, before, strict=True)])
-            return summed(_joined([each.slopes for each in lookups]), owners, ids, rows, is_whole)
-        slices = _joined([self._slices(batch, each) for each in lookups])
+            owners = _concat([each.owners + first for each, first in zip(lookups, before, strict=True)])
+            return sum_slopes(_concat([each.slopes for each in lookups]), owners, ids, rows, is_whole)
+        slices = _concat([self._slices(batch, each) for each in lookups])
         if decay is not None:
             slices += decay * self._rows(number, ids)
-        return summed(slices, tf.range(tf.size(ids)), ids, rows, is_whole)
+        return sum_slopes(slices, tf.range(tf.size(ids)), ids, rows, is_whole)
 
     def _slices(self, batch: Rows, lookups: "_Lookups") -> tf.Tensor:
         spread = tf.gather_nd(lookups.slopes, lookups.owners[:, None])
@@ -242,7 +242,7 @@ class _Lookups(NamedTuple):
     bag: _Place | None = None
 
 
-def _joined(parts: list[tf.Tensor], axis: int = 0) -> tf.Tensor:
+def _concat(parts: list[tf.Tensor], axis: int = 0) -> tf.Tensor:
     return parts[0] if len(parts) == 1 else tf.concat(parts, axis)
 
 

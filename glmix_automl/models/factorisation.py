@@ -5,16 +5,16 @@ from typing import Any
 import tensorflow as tf
 
 from glmix_automl.errors import TrialError
-from glmix_automl.models.axes import Part, numeric_pieces, side_by_side
+from glmix_automl.models.axes import AxisPart, numeric_pieces, side_by_side
 from glmix_automl.models.differentiable import variable
-from glmix_automl.models.network import Drop, Network, product
+from glmix_automl.models.network import Drop, NetworkCoordinate, product
 from glmix_automl.models.parameters import FactorisationParameters
 from glmix_automl.schema import Schema
 
 FIRST, SECOND = ("left", "member"), ("right", "item")  # sides whose products are taken
 
 
-class Factorisation(Network):
+class Factorisation(NetworkCoordinate):
     """`b + x.w + p.pairs(v)`: a field is a categorical's row, a bag's mean row, or a numeric times a row of its own.
 
     With `pairs` = `all`, pairs(v) = (|sum_i v_i|^2 - sum_i |v_i|^2) / 2 by component (equation 1 there, in linear
@@ -39,7 +39,7 @@ class Factorisation(Network):
         self.reset(parameters, seed)
 
     @property
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[AxisPart]:
         """See `Differentiable`."""
         return [*super().parts, *side_by_side("numeric_rows", numeric_pieces(self.schema))]
 
@@ -50,7 +50,7 @@ class Factorisation(Network):
         self._pairs.assign(tf.ones_like(self._pairs))
 
     def forward(self, numerics: tf.Tensor, embedded: tf.Tensor, drop: Drop) -> tf.Tensor:
-        """See `Network`."""
+        """See `NetworkCoordinate`."""
         terms = tf.reshape(embedded, [tf.shape(embedded)[0], embedded.shape[1] // self._factors, self._factors])
         stacked = tf.concat([numerics[:, :, None] * self._rows, terms], axis=1)
         linear = product(embedded, self._output, numerics)

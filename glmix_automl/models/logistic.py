@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from glmix_automl.models.axes import Part, Piece, numeric_pieces, side_by_side, vocabulary_piece
-from glmix_automl.models.differentiable import Differentiable, Gradient, Hyper, summed, variable, wide_table
+from glmix_automl.models.axes import AxisPart, Piece, numeric_pieces, side_by_side, vocabulary_piece
+from glmix_automl.models.differentiable import Differentiable, Gradient, Hyper, sum_slopes, variable, wide_table
 from glmix_automl.models.parameters import LogisticParameters
 from glmix_automl.models.rows import Rows
 from glmix_automl.schema import Bag, Categorical, Schema
@@ -43,7 +43,7 @@ class Logistic(Differentiable):
         self.table.assign(tf.zeros_like(self.table))
 
     @property
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[AxisPart]:
         """See `Differentiable`; features that share a vocabulary have rows of their own."""
         schema = self.schema
         features: tuple[Categorical | Bag, ...] = (*schema.categoricals, *schema.bags)
@@ -91,7 +91,7 @@ class Logistic(Differentiable):
             linear += tf.concat([self._slope(self.linear[:-1], hyper), [0.0]], axis=0)
         if self.is_wide:
             parts = parts if is_plain else parts + self._slope(_look_up(self.table, ids), hyper)
-            return [linear, summed(parts, tf.range(tf.size(ids)), ids, self._ids)]
+            return [linear, sum_slopes(parts, tf.range(tf.size(ids)), ids, self._ids)]
         table = tf.math.unsorted_segment_sum(parts, ids, self._ids)
         return [linear, table if is_plain else table + self._slope(self.table.read_value(), hyper)]
 

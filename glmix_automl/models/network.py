@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from glmix_automl import seeds
 from glmix_automl.errors import TrialError
-from glmix_automl.models.axes import Part, numeric_pieces, side_by_side
+from glmix_automl.models.axes import AxisPart, numeric_pieces, side_by_side
 from glmix_automl.models.differentiable import Differentiable, Gradient, Hyper
 from glmix_automl.models.embedding import Embedding
 from glmix_automl.models.parameters import StepParameters, TermParameters
@@ -29,7 +29,7 @@ NUMBERS = ("embedding_l2", "weight_decay", "dropout")  # inputs of the graph, wh
 Drop: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
 
 
-class Network(Differentiable):
+class NetworkCoordinate(Differentiable):
     """What every subnetwork has: embeddings, a gradient recorded by a tape, decay of its kernels.
 
     A kind says what it does with its inputs in `forward`.
@@ -82,7 +82,7 @@ class Network(Differentiable):
         self._embedding.reset(rng)
 
     @property
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[AxisPart]:
         """See `Differentiable`."""
         pieces = [*numeric_pieces(self.schema)[: self._numerics], *self._embedding.inputs]
         along = (part for name, axis in self.along_inputs.items() for part in side_by_side(name, pieces, axis))
@@ -124,10 +124,10 @@ class Network(Differentiable):
         if not self._chosen("dropout", 0.0):
             return lambda x: x
         layers = itertools.count()
-        return lambda x: dropped(x, hyper["dropout"], noise + (next(layers) << 16))
+        return lambda x: drop_out(x, hyper["dropout"], noise + (next(layers) << 16))
 
 
-def dropped(x: tf.Tensor, share: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+def drop_out(x: tf.Tensor, share: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Zero for a share of the entries, to the nearest 256th, and the others scaled up to keep the sum as expected.
 
     An entry gets a byte of chance: to draw a float for each takes as long as a layer's products.

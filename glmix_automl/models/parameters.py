@@ -7,7 +7,7 @@ from pydantic import Field
 
 from glmix_automl.models.family import FamilyParameters, ModelFamily, later
 
-Inputs = Literal["all", "numerics", "terms"]
+NetworkInputs = Literal["all", "numerics", "terms"]
 
 
 class StepParameters(FamilyParameters):
@@ -60,7 +60,7 @@ class TermParameters(StepParameters):
 class NetworkParameters(TermParameters):
     """Of networks on numerics and embeddings."""
 
-    inputs: Inputs = "all"
+    inputs: NetworkInputs = "all"
     """What it sees: all features, numerics only, or all but numerics. A member of an ensemble errs otherwise than the
     rest if it sees something else."""
     bag_width: int = Field(default=16, ge=0, le=1024)
@@ -127,7 +127,7 @@ class TreesParameters(FamilyParameters):
     """Values of a column told apart, at most."""
     patience: int = Field(default=50, ge=0)
     """Trees without a better validation AUC that end training; 0: none."""
-    inputs: Inputs = "all"
+    inputs: NetworkInputs = "all"
     """What it sees: all features, numerics only, or all but numerics."""
     distillation: float = Field(default=0.0, ge=0.0, le=1.0)
     """Share of the teacher's probability in the labels."""

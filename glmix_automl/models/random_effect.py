@@ -18,7 +18,7 @@ from glmix_automl.schema import Schema
 STATES = ("fitted", "not converged", "carried over")
 """What an entity's model may be: by its number in `state`. One with too few rows has none."""
 
-KINDS = {
+ARRAY_TYPES = {
     "id_bytes": np.uint8,
     "id_ends": np.int64,
     "starts": np.int64,
@@ -52,7 +52,7 @@ class RandomEffect(Coordinate):
         self.effect = EffectColumns.of(schema, parameters.entity, parameters.features, parameters.intercept)
         self.earlier: RandomEffect | None = None
         self._found: tuple[pa.Array, Codes] | None = None
-        empty = {name: np.zeros(int(name in ("starts", "id_ends")), kind) for name, kind in KINDS.items()}
+        empty = {name: np.zeros(int(name in ("starts", "id_ends")), kind) for name, kind in ARRAY_TYPES.items()}
         self.restore(empty | {"strength": np.ones(len(self.effect.terms), np.float32)}, "")
 
     @property
@@ -66,7 +66,7 @@ class RandomEffect(Coordinate):
             "columns": self.coefficients.columns,
         }
         own |= {name: getattr(self, name) for name in ("mean", "variance", "rows", "state", "strength")}
-        return {name: np.asarray(own[name], kind) for name, kind in KINDS.items()}
+        return {name: np.asarray(own[name], kind) for name, kind in ARRAY_TYPES.items()}
 
     @property
     def entities(self) -> tuple[str, ...]:
@@ -129,7 +129,7 @@ class RandomEffect(Coordinate):
 
 
 def _is_whole(arrays: Mapping[str, np.ndarray], columns: int, groups: int) -> bool:
-    if not set(KINDS) <= set(arrays) or any(arrays[name].ndim != 1 for name in KINDS):
+    if not set(ARRAY_TYPES) <= set(arrays) or any(arrays[name].ndim != 1 for name in ARRAY_TYPES):
         return False
     starts, entities, own = arrays["starts"], len(arrays["rows"]), arrays["columns"]
     if len(starts) != entities + 1 or len(arrays["id_ends"]) != entities + 1 or len(arrays["state"]) != entities:

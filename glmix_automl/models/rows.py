@@ -49,7 +49,7 @@ class Rows(NamedTuple):
     offset: tf.Tensor
 
 
-def signature(schema: Schema) -> Rows:
+def row_signature(schema: Schema) -> Rows:
     """The shapes and types of any rows of a dataset, so that a loop is traced once for all of them."""
     bag = BagRows(*(tf.TensorSpec([None], t) for t in (tf.int32, tf.int32, tf.int32, tf.float32)))
     column = tf.TensorSpec([None], tf.float32)

@@ -4,12 +4,12 @@ import numpy as np
 import tensorflow as tf
 
 from glmix_automl.models.differentiable import variable
-from glmix_automl.models.network import ACTIVATIONS, Drop, Network, product
+from glmix_automl.models.network import ACTIVATIONS, Drop, NetworkCoordinate, product
 from glmix_automl.models.parameters import SubnetworkParameters
 from glmix_automl.schema import Schema
 
 
-class Subnetwork(Network):
+class Subnetwork(NetworkCoordinate):
     """`depth` layers of `width` units and a linear output; kernels [inputs, width], [width, width], ..., [., 1]."""
 
     along_inputs = {"kernel_0": 0}
@@ -32,7 +32,7 @@ class Subnetwork(Network):
         self._biases[0].assign_add(tf.reduce_sum(rows * shift, axis=0))
 
     def forward(self, numerics: tf.Tensor, embedded: tf.Tensor, drop: Drop) -> tf.Tensor:
-        """See `Network`."""
+        """See `NetworkCoordinate`."""
         hidden = embedded
         for layer, (kernel, bias) in enumerate(zip(self._kernels, self._biases, strict=True)):
             sums = tf.nn.bias_add(product(hidden, kernel, None if layer else numerics), bias)

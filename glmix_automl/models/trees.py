@@ -14,9 +14,9 @@ from glmix_automl.schema import Schema
 if TYPE_CHECKING:
     from glmix_automl.models.rows import Rows
 
-SCORE_ROWS = 1 << 12  # rows scored at once, a multiple of 64: bounds the memory of their columns
+TREE_SCORE_ROWS = 1 << 12  # rows scored at once, a multiple of 64: bounds the memory of their columns
 
-KINDS = {
+TREE_ARRAY_TYPES = {
     "splits": np.int32,
     "column": np.int32,
     "threshold": np.float32,
@@ -50,7 +50,7 @@ class Trees(Coordinate):
         self.seen = range(numerics if seen == "terms" else 0, numerics if seen == "numerics" else self.columns)
         if not self.seen:
             raise TrialError(f"family trees: inputs {seen!r}: the dataset has no such features")
-        self.plant({name: np.zeros(int(name == "bias"), kind) for name, kind in KINDS.items()})
+        self.plant({name: np.zeros(int(name == "bias"), kind) for name, kind in TREE_ARRAY_TYPES.items()})
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
@@ -59,7 +59,7 @@ class Trees(Coordinate):
 
     def plant(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Takes on trees, arrays as the class has them."""
-        self._arrays = {name: np.asarray(arrays[name], kind) for name, kind in KINDS.items()}
+        self._arrays = {name: np.asarray(arrays[name], kind) for name, kind in TREE_ARRAY_TYPES.items()}
         self._plan = _Plan(self._arrays)
 
     def restore(self, arrays: Mapping[str, np.ndarray], where: str) -> None:
@@ -81,8 +81,8 @@ class Trees(Coordinate):
         """See `Coordinate`."""
         columns = self.matrix(rows)[:, self._plan.used]
         parts = [np.empty(0)]
-        for start in range(0, columns.shape[0], SCORE_ROWS):
-            part = columns[start : start + SCORE_ROWS]
+        for start in range(0, columns.shape[0], TREE_SCORE_ROWS):
+            part = columns[start : start + TREE_SCORE_ROWS]
             part.resize(-(-part.shape[0] // 64) * 64, part.shape[1])
             parts.append(self._plan.score(part.T.toarray(order="C")))
         return np.concatenate(parts)[: columns.shape[0]].astype(np.float32)
@@ -147,7 +147,7 @@ class _Plan:
 
 def _is_whole(arrays: Mapping[str, np.ndarray], columns: int) -> bool:
     """Whether arrays are trees whose every path ends in a leaf, over so many columns."""
-    if not set(KINDS) <= set(arrays) or any(arrays[name].ndim != 1 for name in KINDS):
+    if not set(TREE_ARRAY_TYPES) <= set(arrays) or any(arrays[name].ndim != 1 for name in TREE_ARRAY_TYPES):
         return False
     splits, count = arrays["splits"].astype(np.int64), len(arrays["column"])
     if (splits < 0).any() or splits.sum() != count or len(arrays["bias"]) != 1:

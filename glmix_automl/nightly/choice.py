@@ -38,7 +38,7 @@ class Earlier:
 
 
 @dataclass(frozen=True)
-class Choice:
+class SearchChoice:
     """How tonight's model is made.
 
     Attributes:
@@ -62,26 +62,26 @@ def look_back(home: Folder, nights: Sequence[Night]) -> Earlier:
     return Earlier(model, since, None if promoted is None else Registry(promoted["uri"], promoted["name"]))
 
 
-def choose(rule: ChoiceRule, dataset: Dataset, earlier: Earlier) -> Choice:
+def choose(rule: ChoiceRule, dataset: Dataset, earlier: Earlier) -> SearchChoice:
     """Applies the rule; the first reason to search wins."""
     if earlier.model is None:
-        return Choice("search", "no earlier night left a model", {})
+        return SearchChoice("search", "no earlier night left a model", {})
     description = ModelDescription.model_validate_json(earlier.model.read(DESCRIPTION))
     if not description.origin.get("plan"):
-        return Choice("search", "the last night's model has no plan that could be replayed", {})
+        return SearchChoice("search", "the last night's model has no plan that could be replayed", {})
     numbers: dict[str, Any] = {"nights_since_search": earlier.nights_since_search}
     if earlier.nights_since_search >= rule.search_every:
-        return Choice("search", f"the last search is {earlier.nights_since_search} nights ago", numbers)
+        return SearchChoice("search", f"the last search is {earlier.nights_since_search} nights ago", numbers)
     moved = drift(Schema.model_validate_json(earlier.model.read(SCHEMA)), dataset.schema)
     numbers["drift"] = moved
     if moved > rule.drift:
-        return Choice("search", f"features drifted by {moved:.3f}, more than {rule.drift:g}", numbers)
+        return SearchChoice("search", f"features drifted by {moved:.3f}, more than {rule.drift:g}", numbers)
     numbers |= _champion(dataset, earlier.registry)
     fall = numbers.get("auc_promoted", 0.0) - numbers.get("auc_today", 0.0)
     if "auc_today" in numbers and fall > rule.auc_drop:
-        return Choice("search", f"the champion's AUC fell by {fall:.4f}, more than {rule.auc_drop:g}", numbers)
+        return SearchChoice("search", f"the champion's AUC fell by {fall:.4f}, more than {rule.auc_drop:g}", numbers)
     is_fresh = f"drift {moved:.3f}" + (f", the champion's AUC fell by {fall:.4f}" if "auc_today" in numbers else "")
-    return Choice("replay", f"{is_fresh}: the structure found last is trained again from its weights", numbers)
+    return SearchChoice("replay", f"{is_fresh}: the structure found last is trained again from its weights", numbers)
 
 
 def _champion(dataset: Dataset, registry: Registry | None) -> dict[str, float]:

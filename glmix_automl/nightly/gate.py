@@ -14,7 +14,7 @@ def refusals(rule: GateRule, now: Report, before: Report | None) -> list[str]:
         now: today's data report.
         before: the last good night's, or None in the first night.
     """
-    return [*_broken(now), *(() if before is None else _changed(rule, now, before))]
+    return [*_broken(now), *(() if before is None else _changes(rule, now, before))]
 
 
 def _broken(now: Report) -> Iterator[str]:
@@ -23,7 +23,7 @@ def _broken(now: Report) -> Iterator[str]:
             yield f"{split} has {negative} negative and {positive} positive rows; both classes are needed"
 
 
-def _changed(rule: GateRule, now: Report, before: Report) -> Iterator[str]:
+def _changes(rule: GateRule, now: Report, before: Report) -> Iterator[str]:
     rows, rows_before = sum(now.rows["train"]), sum(before.rows["train"])
     if rule.rows is not None and not 1 - rule.rows <= rows / max(rows_before, 1) <= 1 / (1 - rule.rows):
         yield f"train has {rows:,} rows, the last good night {rows_before:,}; a share of {rule.rows:g} may differ"

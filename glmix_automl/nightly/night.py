@@ -10,7 +10,7 @@ from typing import Any
 
 from glmix_automl.errors import GateError, GlmixError
 from glmix_automl.nightly import record
-from glmix_automl.nightly.record import Night, State, Step
+from glmix_automl.nightly.record import Night, Step, StepState
 from glmix_automl.nightly.steps import STEPS
 from glmix_automl.nightly.tonight import Tonight
 
@@ -42,7 +42,7 @@ def _do(tonight: Tonight, name: str) -> None:
     try:
         found = STEPS[name](tonight)
     except BaseException as error:
-        state: State = "refused" if isinstance(error, GateError) else "failed"
+        state: StepState = "refused" if isinstance(error, GateError) else "failed"
         known = isinstance(error, GlmixError)
         text = str(error) if known else f"{type(error).__name__}: {error}"
         retry = not (isinstance(error, GlmixError) and error.exit_code == 2)

@@ -10,7 +10,7 @@ from glmix_automl.layout import Folder
 
 NIGHT = "night.json"
 
-State: TypeAlias = Literal["done", "kept", "refused", "failed"]
+StepState: TypeAlias = Literal["done", "kept", "refused", "failed"]
 
 
 class Step(Config):
@@ -19,7 +19,7 @@ class Step(Config):
     A step that is `done` or `kept` is not done again under its key; one that `failed` is, if it is worth a retry.
     """
 
-    state: State
+    state: StepState
     at: str
     """UTC, ISO 8601."""
     seconds: float

@@ -7,8 +7,7 @@ from glmix_automl.nightly import record
 from glmix_automl.nightly.record import Night
 from glmix_automl.nightly.tonight import STUDY
 from glmix_automl.study.folder import StudyFolder
-from glmix_automl.tracking.registry import STUDY as STUDY_TAG
-from glmix_automl.tracking.registry import Registry
+from glmix_automl.tracking.registry import STUDY_TAG, Registry
 
 
 def prune(home: Folder, keep: int, until: str | None = None) -> list[str]:

@@ -78,7 +78,7 @@ def _leaves(content: Mapping[str, Any], before: str = "") -> Iterator[tuple[str,
             yield f"{before}{key}", value
 
 
-def load(path: str, key: str, overrides: list[str]) -> NightSettings:
+def load_night(path: str, key: str, overrides: list[str]) -> NightSettings:
     """Reads a night's configuration with its dates filled.
 
     Raises:

@@ -11,7 +11,7 @@ from glmix_automl.api import prepare as prepare_dataset
 from glmix_automl.dataset import Dataset
 from glmix_automl.errors import GateError, StudyError
 from glmix_automl.layout import MODEL, SUCCESS
-from glmix_automl.nightly.choice import Choice, choose, look_back
+from glmix_automl.nightly.choice import SearchChoice, choose, look_back
 from glmix_automl.nightly.gate import refusals
 from glmix_automl.nightly.retention import prune as prune_nights
 from glmix_automl.nightly.tonight import DATASET, SCORES, STUDY, Tonight
@@ -51,7 +51,7 @@ def search(tonight: Tonight) -> dict[str, Any]:
     tonight.require("gate")
     folder = StudyFolder(tonight.folder.path(STUDY))
     if folder.begun:
-        choice, settings = Choice(**json.loads(tonight.folder.read(CHOICE))), folder.record.settings
+        choice, settings = SearchChoice(**json.loads(tonight.folder.read(CHOICE))), folder.record.settings
     else:
         dataset = Dataset.open(tonight.folder.within(DATASET).uri)
         choice = choose(tonight.settings.choice, dataset, look_back(tonight.home, tonight.earlier()))
@@ -64,7 +64,7 @@ def search(tonight: Tonight) -> dict[str, Any]:
     return {"way": choice.way, "reason": choice.reason, **choice.numbers, **study.found}
 
 
-def study_settings(tonight: Tonight, choice: Choice, dataset: Dataset) -> SearchSettings:
+def study_settings(tonight: Tonight, choice: SearchChoice, dataset: Dataset) -> SearchSettings:
     """The race of the search file, or a replay in its place."""
     places = [f"dataset={dataset.folder.uri}", f"study={tonight.folder.path(STUDY)}"]
     overrides = [*places, *tonight.settings.laid_over("search")]
@@ -94,13 +94,13 @@ def score(tonight: Tonight) -> dict[str, Any]:
     tonight.require("promote")
     if tonight.settings.score is None:
         return {"rows": 0}
-    from glmix_automl.serving.scoring import load
+    from glmix_automl.serving.scoring import load_scoring
     from glmix_automl.serving.scoring import score as score_table
 
     promoted = tonight.night.found("promote")
     overrides = [f"model=models:/{promoted['name']}@champion", f"registry={promoted['uri']}"]
     overrides += [f"output={tonight.folder.within(SCORES).uri}", *tonight.settings.laid_over("score")]
-    return score_table(load(tonight.settings.score, overrides, key=tonight.key))
+    return score_table(load_scoring(tonight.settings.score, overrides, key=tonight.key))
 
 
 def prune(tonight: Tonight) -> dict[str, Any]:

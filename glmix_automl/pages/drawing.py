@@ -51,7 +51,7 @@ _STYLE = {
 
 
 @dataclass(frozen=True)
-class Table:
+class DrawnTable:
     """Rows under heads; the columns named in `words` are text and stand left, the rest right."""
 
     heads: Sequence[str]
@@ -75,7 +75,7 @@ class Picture:
     svg: Markup
     title: str = ""
     legend: Sequence[str] = ()
-    table: Table | None = None
+    table: DrawnTable | None = None
     note: str = ""
     wide: bool = False
 

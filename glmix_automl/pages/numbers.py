@@ -3,7 +3,7 @@
 import math
 
 
-def seconds(value: float) -> str:
+def format_seconds(value: float) -> str:
     """A duration in few characters: 8.2 s, 3 min 20 s, 2 h 05 min."""
     if value < 60:
         return f"{value:.1f} s"

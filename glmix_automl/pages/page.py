@@ -2,7 +2,7 @@
 
 import jinja2
 
-from glmix_automl.pages.numbers import number, p_value, seconds
+from glmix_automl.pages.numbers import format_seconds, number, p_value
 
 
 def render(template: str, **values: object) -> str:
@@ -19,5 +19,5 @@ def render(template: str, **values: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"seconds": seconds, "p": p_value, "number": number}
+    environment.filters |= {"seconds": format_seconds, "p": p_value, "number": number}
     return environment.get_template(template).render(**values)

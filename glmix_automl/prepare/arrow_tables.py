@@ -23,10 +23,10 @@ from glmix_automl.prepare.local_files import LocalFiles
 from glmix_automl.prepare.local_tables import read_local
 from glmix_automl.prepare.recipe import Table
 from glmix_automl.prepare.remarks import Remarks
-from glmix_automl.prepare.stage import Taken, Work, take_in, take_in_side
+from glmix_automl.prepare.stage import Staging, Taken, take_in, take_in_side
 from glmix_automl.prepare.storage import resolve
 from glmix_automl.prepare.tables import lack
-from glmix_automl.prepare.times import TimeCounts, TimeReading, TimeRule, counts_of, decide, read_times
+from glmix_automl.prepare.times import TimeCounts, TimeReading, TimeRule, choose_reading, counts_of, read_times
 
 _LEAST, _MOST = 1e-30, 1e30  # of weights, as in `events`
 _PLAIN = {"path", "format", "rename"}
@@ -34,7 +34,7 @@ _EXAMPLE = 40
 
 
 @dataclass(frozen=True)
-class Events:
+class EventColumns:
     """Which column of the interactions has which role, and how it is read."""
 
     member: str
@@ -49,7 +49,7 @@ class Events:
 
 
 @dataclass
-class Seen:
+class RowCounts:
     """Rows of a table, those without each role and without any, first and last time, labels that are no labels; adds
     up over blocks.
     """
@@ -62,12 +62,12 @@ class Seen:
     odd: int = 0
     examples: tuple[str, ...] = ()
 
-    def __add__(self, other: "Seen") -> "Seen":
+    def __add__(self, other: "RowCounts") -> "RowCounts":
         lacking = {k: self.lacking.get(k, 0) + other.lacking.get(k, 0) for k in {**self.lacking, **other.lacking}}
         examples = tuple(sorted({*self.examples, *other.examples}))
         shown = (examples[0], examples[-1]) if examples else ()
         times = [t for t in (self.first, self.last, other.first, other.last) if t is not None]
-        return Seen(
+        return RowCounts(
             rows=self.rows + other.rows,
             dropped=self.dropped + other.dropped,
             lacking=lacking,
@@ -156,7 +156,7 @@ class WholeTable:
         yield self.table.select(names).slice(group, BLOCK_ROWS)
 
 
-def opened(table: Table, root: str, what: str, remarks: Remarks) -> BlockTable:
+def open_table(table: Table, root: str, what: str, remarks: Remarks) -> BlockTable:
     """A table of a recipe, to be read in blocks.
 
     Raises:
@@ -181,13 +181,13 @@ class ArrowTables:
         self,
         engine: Engine,
         table: BlockTable,
-        events: Events,
+        events: EventColumns,
         sides: Mapping[int, tuple[BlockTable, str]],
         where: str,
         remarks: Remarks,
     ) -> None:
         """`sides`: entity -> its table and the table's column of ids."""
-        self.seen = Seen()
+        self.seen = RowCounts()
         self.rows = table.rows
         self._engine = engine
         self._table = table
@@ -196,7 +196,7 @@ class ArrowTables:
         self._where = where
         self._remarks = remarks
 
-    def take_in(self, work: Work) -> list[Taken]:
+    def take_in(self, work: Staging) -> list[Taken]:
         """See `intake.Tables`.
 
         Raises:
@@ -204,7 +204,7 @@ class ArrowTables:
         """
         function = partial(_take_in, work, self._table, self._events, self._times(), self._where)
         found = self._engine.each("reading", function, self._table.groups)
-        self.seen = sum((seen for seen, _ in found), Seen())
+        self.seen = sum((seen for seen, _ in found), RowCounts())
         if self.seen.odd:
             low, high = self.seen.examples
             examples = low if low == high else f"{low} and {high}"
@@ -226,9 +226,9 @@ class ArrowTables:
             raise DataError(f"{self._where}: time column {rule.column!r} is {kind}, expected a number, text or time")
         counted = self._engine.each("reading", partial(_time_counts, self._table, rule.column), self._table.groups)
         counts = TimeCounts(*np.sum([list(c) for c in counted], axis=0).tolist()) if counted else TimeCounts(*[0] * 10)
-        return decide(counts, rule, self._where, self._remarks)
+        return choose_reading(counts, rule, self._where, self._remarks)
 
-    def take_in_side(self, work: Work, side: int) -> list[Spread]:
+    def take_in_side(self, work: Staging, side: int) -> list[Spread]:
         """See `intake.Tables`."""
         if side not in self._sides:
             return []
@@ -265,12 +265,12 @@ def _time_counts(table: BlockTable, name: str, group: Any) -> TimeCounts:
 
 
 def _take_in(
-    work: Work, table: BlockTable, events: Events, reading: TimeReading, where: str, group: Any
-) -> tuple[Seen, list[Taken]]:
+    work: Staging, table: BlockTable, events: EventColumns, reading: TimeReading, where: str, group: Any
+) -> tuple[RowCounts, list[Taken]]:
     time = events.time.column if events.time is not None else None
     roles = [events.member, events.item, events.label, time, events.weight, events.uid, events.fold]
     names = list(dict.fromkeys([*(r for r in roles if r is not None), *sources(work, None)]))
-    seen, taken = Seen(), []
+    seen, taken = RowCounts(), []
     for block in table.blocks(group, names):
         read = _roles(events, block, reading, where)
         lacking = {role: ~_there(column) for role, column in read.items()}
@@ -278,7 +278,7 @@ def _take_in(
         odd, examples = _odd(events, block) if events.at_least is None and events.positive is None else (0, ())
         counts = {role: int(lack.sum()) for role, lack in lacking.items()}
         span = pc.min_max(read["time"]).as_py() if "time" in read else {"min": None, "max": None}
-        seen = seen + Seen(
+        seen = seen + RowCounts(
             block.num_rows, int(dropped.sum()), counts, span["min"], span["max"], odd=odd, examples=examples
         )
         raw = {n: block[n] for n in names} | {f" {role}": column for role, column in read.items()}
@@ -294,13 +294,13 @@ def _take_in(
     return seen, taken
 
 
-def _take_in_side(work: Work, side: int, table: BlockTable, key: str, group: Any) -> list[Spread]:
+def _take_in_side(work: Staging, side: int, table: BlockTable, key: str, group: Any) -> list[Spread]:
     names = list(dict.fromkeys([key, *sources(work, side)]))
     blocks = table.blocks(group, names)
     return [take_in_side(work, side, side_of(work, side, b[key], {n: b[n] for n in names})) for b in blocks]
 
 
-def _roles(events: Events, block: pa.Table, reading: TimeReading, where: str) -> dict[str, pa.Array]:
+def _roles(events: EventColumns, block: pa.Table, reading: TimeReading, where: str) -> dict[str, pa.Array]:
     """Role -> its column, null where it cannot be used."""
     found = {
         "member": as_texts(block[events.member], events.member),
@@ -321,7 +321,7 @@ def _roles(events: Events, block: pa.Table, reading: TimeReading, where: str) ->
     return found
 
 
-def _label(events: Events, raw: pa.ChunkedArray) -> pa.Array:
+def _label(events: EventColumns, raw: pa.ChunkedArray) -> pa.Array:
     if events.positive is not None:
         text = pc.utf8_lower(pc.utf8_trim_whitespace(as_texts(raw, events.label)))
         known = pc.is_in(text, value_set=pa.array([p.lower() for p in events.positive], pa.string()))
@@ -331,7 +331,7 @@ def _label(events: Events, raw: pa.ChunkedArray) -> pa.Array:
     return pa.array(positive.astype(np.int8), mask=np.isnan(numbers))
 
 
-def _odd(events: Events, block: pa.Table) -> tuple[int, tuple[str, ...]]:
+def _odd(events: EventColumns, block: pa.Table) -> tuple[int, tuple[str, ...]]:
     """Labels other than 0 and 1: how many, the least and the greatest text of them."""
     numbers = as_numbers(block[events.label], events.label)
     texts = as_texts(block[events.label], events.label)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
-Numbers = npt.NDArray[Any]
+AnyNumbers = npt.NDArray[Any]
 NEVER = np.iinfo(np.int64).min
 """Time of the last row of a key that has none."""
 
@@ -54,12 +54,12 @@ class Groups:
         """[keys], the place of the first counting row of each key."""
         return np.concatenate([np.zeros(1, np.int64), self.ends[:-1]]) if len(self.ends) else self.ends
 
-    def totals(self, signal: Numbers) -> Numbers:
+    def totals(self, signal: AnyNumbers) -> AnyNumbers:
         """[counting + 1], cumulative sums of a signal given in the order of places, from 0."""
         return np.concatenate([np.zeros(1, signal.dtype), np.cumsum(signal)])
 
 
-Carried = Mapping[str, Numbers]
+Carried = Mapping[str, AnyNumbers]
 """Accumulator -> what it had of each of a block's keys before the block: [keys]."""
 
 
@@ -78,10 +78,10 @@ class Accumulator(Protocol):
     def empty(self) -> float:
         """Its number for a key without rows."""
 
-    def before(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
+    def before(self, groups: Groups, signals: Mapping[str, AnyNumbers], carried: Carried) -> AnyNumbers:
         """[rows], by question: its number as of the rows strictly before each."""
 
-    def after(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
+    def after(self, groups: Groups, signals: Mapping[str, AnyNumbers], carried: Carried) -> AnyNumbers:
         """[keys], its number after all of each key's rows; of keys without counting rows it is not used."""
 
 
@@ -92,11 +92,11 @@ class Count:
     name: str = "n"
     empty: float = 0
 
-    def before(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
+    def before(self, groups: Groups, signals: Mapping[str, AnyNumbers], carried: Carried) -> AnyNumbers:
         """See `Accumulator`."""
         return groups.moment - groups.start + carried[self.name][groups.key_of]
 
-    def after(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
+    def after(self, groups: Groups, signals: Mapping[str, AnyNumbers], carried: Carried) -> AnyNumbers:
         """See `Accumulator`."""
         return groups.ends - groups.starts + carried[self.name]
 
@@ -113,12 +113,12 @@ class Total:
         """The signal's."""
         return self.signal
 
-    def before(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
+    def before(self, groups: Groups, signals: Mapping[str, AnyNumbers], carried: Carried) -> AnyNumbers:
         """See `Accumulator`."""
         totals = groups.totals(signals[self.signal])
         return totals[groups.moment] - totals[groups.start] + carried[self.name][groups.key_of]
 
-    def after(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
+    def after(self, groups: Groups, signals: Mapping[str, AnyNumbers], carried: Carried) -> AnyNumbers:
         """See `Accumulator`."""
         totals = groups.totals(signals[self.signal])
         return totals[groups.ends] - totals[groups.starts] + carried[self.name]
@@ -131,14 +131,14 @@ class Last:
     name: str = "last"
     empty: float = NEVER
 
-    def before(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
+    def before(self, groups: Groups, signals: Mapping[str, AnyNumbers], carried: Carried) -> AnyNumbers:
         """See `Accumulator`."""
         inside = groups.moment > groups.start
         found = carried[self.name][groups.key_of]
         found[inside] = groups.times[groups.moment[inside] - 1]
         return found
 
-    def after(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
+    def after(self, groups: Groups, signals: Mapping[str, AnyNumbers], carried: Carried) -> AnyNumbers:
         """See `Accumulator`."""
         return groups.times[groups.ends - 1]
 
@@ -156,7 +156,7 @@ class Decayed:
     signal: str | None = None
     empty: float = 0
 
-    def before(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
+    def before(self, groups: Groups, signals: Mapping[str, AnyNumbers], carried: Carried) -> AnyNumbers:
         """See `Accumulator`."""
         inside = groups.moment > groups.start
         behind = groups.moment[inside] - 1
@@ -165,12 +165,12 @@ class Decayed:
         found[inside] += seen
         return found
 
-    def after(self, groups: Groups, signals: Mapping[str, Numbers], carried: Carried) -> Numbers:
+    def after(self, groups: Groups, signals: Mapping[str, AnyNumbers], carried: Carried) -> AnyNumbers:
         """See `Accumulator`."""
         every = np.arange(len(groups.keys))
         return self._sums(groups, signals)[groups.ends - 1] + self._faded(carried, every, groups.times[groups.ends - 1])
 
-    def _sums(self, groups: Groups, signals: Mapping[str, Numbers]) -> Numbers:
+    def _sums(self, groups: Groups, signals: Mapping[str, AnyNumbers]) -> AnyNumbers:
         """[counting], by place: the sum up to and with each row, as of its time.
 
         By doubling (Hillis and Steele, CACM 1986): weights never exceed 1, so however long the history, nothing
@@ -186,16 +186,16 @@ class Decayed:
             step *= 2
         return sums
 
-    def _faded(self, carried: Carried, key_of: Ints, times: Ints) -> Numbers:
+    def _faded(self, carried: Carried, key_of: Ints, times: Ints) -> AnyNumbers:
         last = carried["last"][key_of]
         return carried[self.name][key_of] * self._left(times - np.where(last == NEVER, times, last))
 
-    def _left(self, micros: Ints) -> Numbers:
+    def _left(self, micros: Ints) -> AnyNumbers:
         return np.exp2(-np.maximum(micros, 0) / self.half_life)
 
 
 @dataclass(frozen=True)
-class State:
+class KeyState:
     """What is known of every key at the end of some rows.
 
     Attributes:
@@ -205,10 +205,10 @@ class State:
     """
 
     keys: Ints = field(default_factory=lambda: np.empty(0, np.int64))
-    columns: Mapping[str, Numbers] = field(default_factory=dict)
+    columns: Mapping[str, AnyNumbers] = field(default_factory=dict)
     until: int = int(NEVER)
 
-    def of(self, keys: Ints, accumulators: Sequence[Accumulator]) -> dict[str, Numbers]:
+    def of(self, keys: Ints, accumulators: Sequence[Accumulator]) -> dict[str, AnyNumbers]:
         """The accumulators' numbers of keys: [keys]; `empty` for keys that are not known."""
         place, known = self._places(keys)
         found = {}
@@ -219,10 +219,10 @@ class State:
             found[each.name] = values
         return found
 
-    def updated(self, keys: Ints, columns: Mapping[str, Numbers], until: int) -> "State":
+    def updated(self, keys: Ints, columns: Mapping[str, AnyNumbers], until: int) -> "KeyState":
         """The state with other numbers for some keys."""
         if not len(self.keys):
-            return State(keys, columns, until)
+            return KeyState(keys, columns, until)
         _, known = self._places(keys)
         place = np.searchsorted(self.keys, keys[known])
         changed = {}
@@ -232,7 +232,7 @@ class State:
             changed[name] = np.concatenate([old, new[~known]])
         every = np.concatenate([self.keys, keys[~known]])
         order = np.argsort(every, kind="stable")
-        return State(every[order], {n: c[order] for n, c in changed.items()}, until)
+        return KeyState(every[order], {n: c[order] for n, c in changed.items()}, until)
 
     def _places(self, keys: Ints) -> tuple[Ints, npt.NDArray[np.bool_]]:
         if not len(self.keys):
@@ -241,7 +241,7 @@ class State:
         return place, self.keys[place] == keys
 
 
-def grouped(keys: Ints, times: Ints, counts: npt.NDArray[np.bool_] | None = None) -> Groups:
+def group_by_key(keys: Ints, times: Ints, counts: npt.NDArray[np.bool_] | None = None) -> Groups:
     """Rows by key and time; all of them count unless `counts` [rows] says which."""
     asking = np.lexsort((times, keys)).astype(np.int64)
     sorted_keys, at = keys[asking], times[asking]
@@ -275,11 +275,11 @@ def grouped(keys: Ints, times: Ints, counts: npt.NDArray[np.bool_] | None = None
 def as_of(
     keys: Ints,
     times: Ints,
-    signals: Mapping[str, Numbers],
+    signals: Mapping[str, AnyNumbers],
     accumulators: Sequence[Accumulator],
-    state: State | None = None,
+    state: KeyState | None = None,
     counts: npt.NDArray[np.bool_] | None = None,
-) -> tuple[dict[str, Numbers], State]:
+) -> tuple[dict[str, AnyNumbers], KeyState]:
     """What the accumulators held of each row's key before the row, and the state after all rows.
 
     Args:
@@ -293,14 +293,14 @@ def as_of(
     Returns:
         Accumulator -> its number as of each row ([rows], in the order given), and the new state.
     """
-    state = state or State()
+    state = state or KeyState()
     if not len(keys):
         nothing = state.of(keys, accumulators)
-        return nothing, state if len(state.keys) else State(keys, nothing, state.until)
+        return nothing, state if len(state.keys) else KeyState(keys, nothing, state.until)
     first = int(times.min())
     if first <= state.until:
         raise ValueError(f"a block begins at {first}, the state before it lasts until {state.until}")
-    groups = grouped(keys, times, counts)
+    groups = group_by_key(keys, times, counts)
     carried = state.of(groups.keys, accumulators)
     sorted_signals = {name: signal[groups.order] for name, signal in signals.items()}
     found = {}

@@ -12,7 +12,7 @@ from glmix_automl.config import Config
 from glmix_automl.prepare.history import names
 from glmix_automl.prepare.profile import TERMS, EntityProfile, Profile
 from glmix_automl.prepare.recipe import Checks
-from glmix_automl.prepare.stage import Declared, Staged
+from glmix_automl.prepare.stage import DeclaredFeature, Staged
 from glmix_automl.prepare.tally import Fill, Tally
 from glmix_automl.schema import SPLITS, Bag, Feature, Numeric, Schema
 
@@ -64,11 +64,11 @@ class Report(Config):
     """What was guessed when the tables were read: units and spans of times, shares of ids that joined."""
 
 
-def checked(
+def check_dataset(
     schema: Schema,
     found: Profile,
     tally: Tally,
-    places: Mapping[Declared, Staged],
+    places: Mapping[DeclaredFeature, Staged],
 ) -> tuple[FeatureCheck, ...]:
     """The checks of every feature of the schema.
 
@@ -101,7 +101,9 @@ def checked(
     return tuple(result)
 
 
-def warned(features: tuple[FeatureCheck, ...], entities: Mapping[str, EntityProfile], checks: Checks) -> list[str]:
+def find_warnings(
+    features: tuple[FeatureCheck, ...], entities: Mapping[str, EntityProfile], checks: Checks
+) -> list[str]:
     """What a person should look at."""
     warnings = []
     for f in features:

@@ -8,29 +8,29 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
-from glmix_automl.prepare.progress import Progress
+from glmix_automl.prepare.progress import StepProgress
 
 Item = TypeVar("Item")
-Made = TypeVar("Made")
+TaskResult = TypeVar("TaskResult")
 
 
 class Engine(Protocol):
     """Runs steps."""
 
-    progress: Progress
+    progress: StepProgress
 
-    def each(self, step: str, function: Callable[[Item], Made], items: Sequence[Item]) -> list[Made]:
+    def each(self, step: str, function: Callable[[Item], TaskResult], items: Sequence[Item]) -> list[TaskResult]:
         """The function of every item, in their order; the first failure ends the step."""
 
 
 class Local:
     """Threads: Arrow and numpy, which do the work, let go of Python's lock."""
 
-    def __init__(self, progress: Progress, threads: int | None = None) -> None:
+    def __init__(self, progress: StepProgress, threads: int | None = None) -> None:
         self.progress = progress
         self.threads = threads or len(os.sched_getaffinity(0))
 
-    def each(self, step: str, function: Callable[[Item], Made], items: Sequence[Item]) -> list[Made]:
+    def each(self, step: str, function: Callable[[Item], TaskResult], items: Sequence[Item]) -> list[TaskResult]:
         """See `Engine`."""
         with self.progress.step(step, len(items)) as done:
             if len(items) < 2 or self.threads < 2:
@@ -46,11 +46,11 @@ class Local:
 class OnSpark:
     """Tasks of Spark jobs, one per item."""
 
-    def __init__(self, spark: Any, progress: Progress) -> None:
+    def __init__(self, spark: Any, progress: StepProgress) -> None:
         self.context = spark.sparkContext
         self.progress = progress
 
-    def each(self, step: str, function: Callable[[Item], Made], items: Sequence[Item]) -> list[Made]:
+    def each(self, step: str, function: Callable[[Item], TaskResult], items: Sequence[Item]) -> list[TaskResult]:
         """See `Engine`."""
         if not items:
             return []

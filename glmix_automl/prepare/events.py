@@ -19,7 +19,7 @@ from pyspark.sql.types import (
 from glmix_automl.config import Config
 from glmix_automl.errors import DataError
 from glmix_automl.prepare.tables import column, id_text
-from glmix_automl.spark import translated
+from glmix_automl.spark import translate_errors
 
 _LEAST, _MOST = 1e-30, 1e30  # weights are float32, and products of them with losses and gradients must be too
 
@@ -67,7 +67,7 @@ def label_column(frame: DataFrame, rule: LabelRule, where: str) -> Column:
     if rule.at_least is not None:
         return (number >= rule.at_least).cast("int")
     other = text.isNotNull() & ~F.coalesce(number.isin(0.0, 1.0), F.lit(False))
-    with translated(where):
+    with translate_errors(where):
         bad = F.when(other, F.substring(text, 1, 40))
         rows, low, high = frame.agg(F.count(bad), F.min(bad), F.max(bad)).first()  # type: ignore[misc]
     if rows:

@@ -11,13 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import fs
 
 from glmix_automl.layout import Folder
+from glmix_automl.prepare.as_of import Ints
 
-Ints = npt.NDArray[np.int64]
 _SAMPLE = 1_000  # times per batch that the borders of blocks are chosen from
 
 

@@ -12,7 +12,7 @@ from glmix_automl.features import encode
 from glmix_automl.layout import RAW, SCHEMA, Folder
 from glmix_automl.schema import SPLITS, UID, Bag, Categorical, Numeric, Schema
 
-ROWS = 10
+ROWS_EXPLAINED = 10
 _TERMS = 6  # of a bag that are shown
 
 
@@ -45,7 +45,7 @@ def raw_rows(dataset: str) -> tuple[Schema, pa.Table, list[str]]:
     schema = Schema.model_validate_json(folder.read(SCHEMA))
     name = f"{RAW}/{SPLITS[1]}"
     with pq.ParquetFile(folder.filesystem.open_input_file(folder.path(f"{name}/{folder.files(name)[0]}"))) as file:
-        table = pa.Table.from_batches([next(file.iter_batches(ROWS))])
+        table = pa.Table.from_batches([next(file.iter_batches(ROWS_EXPLAINED))])
     return schema, table, table.column(UID).to_pylist()
 
 

@@ -34,7 +34,7 @@ _Item = TypeVar("_Item")
 _Got = TypeVar("_Got")
 
 
-class Written(Protocol):
+class TableFormat(Protocol):
     """How a recipe says that a table is written (`tables.Table`)."""
 
     path: str
@@ -95,7 +95,7 @@ class Look:
         return [file for part in self.parts for file in part.files]
 
 
-def look(table: Written, path: str, files: Files, where: str) -> Look:
+def look(table: TableFormat, path: str, files: Files, where: str) -> Look:
     """How to read a table.
 
     Raises:
@@ -126,7 +126,7 @@ def look(table: Written, path: str, files: Files, where: str) -> Look:
     return Look(result, notes)
 
 
-def _remarks(table: Written, parts: tuple[Part, ...], where: str) -> list[str]:
+def _remarks(table: TableFormat, parts: tuple[Part, ...], where: str) -> list[str]:
     """What the data report says of the way the files are read."""
     notes = []
     if {part.comment for part in parts} - {table.comment or ""}:
@@ -151,7 +151,7 @@ def names_of(part: Part) -> tuple[str, ...]:
     return part.columns if part.format == "csv" else tuple(name for name, _ in part.types)
 
 
-def _part(table: Written, file: str, files: Files, where: str) -> Part:
+def _part(table: TableFormat, file: str, files: Files, where: str) -> Part:
     """A part of one file, from its first bytes."""
     try:
         with files.open(file) as stream:
@@ -163,13 +163,13 @@ def _part(table: Written, file: str, files: Files, where: str) -> Part:
     kind = _format(table, file, head, where)
     if kind == "parquet":
         return Part("parquet", (file,))
-    text = decoded(head, table.encoding, where)
+    text = decode(head, table.encoding, where)
     if kind == "json":
         return Part("json", (file,), gzip, multiline=table.multiline or _spans_lines(text))
     return _csv(table, Part("csv", (file,), gzip, multiline=table.multiline), text, where)
 
 
-def _format(table: Written, file: str, head: bytes, where: str) -> Format:
+def _format(table: TableFormat, file: str, head: bytes, where: str) -> Format:
     if other := next((name for magic, name in _OTHERS.items() if head.startswith(magic)), None):
         raise DataError(f"{where}: is {other}; what is read is CSV, JSON and Parquet, gzip too")
     if head.startswith(b"PAR1"):
@@ -192,7 +192,7 @@ def _wide(encoding: str) -> bool:
     return codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
 
 
-def decoded(head: bytes, encoding: str, where: str) -> str:
+def decode(head: bytes, encoding: str, where: str) -> str:
     """The beginning of a text file; a character cut at its end is left out.
 
     Raises:
@@ -217,7 +217,7 @@ def _spans_lines(text: str) -> bool:
         return True
 
 
-def _csv(table: Written, part: Part, text: str, where: str) -> Part:
+def _csv(table: TableFormat, part: Part, text: str, where: str) -> Part:
     lines = [line for line in text.splitlines() if line.strip()]
     header = table.header if table.header is not None else table.columns is None
     comment = table.comment if table.comment is not None else _comment(lines, header)
@@ -237,7 +237,7 @@ def _csv(table: Written, part: Part, text: str, where: str) -> Part:
     return replace(part, columns=names, width=max(len(first), len(names)), header=header, comment=comment)
 
 
-def _fields(line: str, table: Written) -> list[str]:
+def _fields(line: str, table: TableFormat) -> list[str]:
     # Separators of several characters are for Spark; here only the number of fields matters.
     mark = table.separator[0]
     if not table.quote:

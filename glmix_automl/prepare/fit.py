@@ -13,7 +13,7 @@ import pydantic
 
 from glmix_automl.errors import ConfigError, DataError
 from glmix_automl.prepare.recipe import BagFeature, CategoricalFeature, Checks, NumericFeature
-from glmix_automl.prepare.stage import Declared, Staged
+from glmix_automl.prepare.stage import DeclaredFeature, Staged
 from glmix_automl.prepare.tally import Tally, moments, vocabularies
 from glmix_automl.schema import Bag, Categorical, Entity, Feature, Numeric, Schema, Vocabulary
 
@@ -21,11 +21,11 @@ _QUANTILE_SPREAD = 1 / math.sqrt(12)  # standard deviation of a uniform rank
 Sums = Mapping[tuple[str, str], tuple[int, int]]
 
 
-def fitted(
+def fit_schema(
     name: str,
     recipe: str,
-    features: Sequence[Declared],
-    places: Mapping[Declared, Staged],
+    features: Sequence[DeclaredFeature],
+    places: Mapping[DeclaredFeature, Staged],
     entities: tuple[Entity, ...],
     raw_types: Mapping[str, str],
     found: Tally,
@@ -81,7 +81,7 @@ def fitted(
     return schema, warnings
 
 
-def limits(features: Sequence[Declared]) -> tuple[list[str], list[int], list[int]]:
+def limits(features: Sequence[DeclaredFeature]) -> tuple[list[str], list[int], list[int]]:
     """Vocabularies by number, and of each: occurrences that a term needs, and how many terms are kept.
 
     Of a hashed vocabulary one term is kept, to see that there is one.
@@ -121,7 +121,7 @@ def vocabulary_terms(
 
 
 def _made(
-    feature: Declared,
+    feature: DeclaredFeature,
     place: str,
     found: Tally,
     totals: Sums,
@@ -143,7 +143,7 @@ def _made(
     return list(_numeric(feature, mean, deviation, whole, knots if feature.transform == "quantile" else ()))
 
 
-def _refuse(feature: Declared, checks: Checks, warnings: list[str]) -> None:
+def _refuse(feature: DeclaredFeature, checks: Checks, warnings: list[str]) -> None:
     wanted = "number" if isinstance(feature, NumericFeature) else f"term that occurs {feature.min_count} times"
     message = f"feature {feature.column!r} (column {feature.source!r}) has no {wanted} in the training rows"
     if checks.empty_feature == "error":

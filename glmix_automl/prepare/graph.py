@@ -21,16 +21,16 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from glmix_automl.config import Config
 from glmix_automl.errors import DataError
 from glmix_automl.prepare import network
-from glmix_automl.prepare.network import ID, NetworkChecks, Nodes
+from glmix_automl.prepare.network import ID, NetworkChecks, NodesTable
 from glmix_automl.prepare.pairs import candidates, two_steps
 from glmix_automl.prepare.pairs.attributes import Attribute
 from glmix_automl.prepare.pairs.candidates import Hands, Wanted
 from glmix_automl.prepare.pairs.describe import Columns, Network, declared
 from glmix_automl.prepare.pairs.example_rows import LABEL, SPLIT, TIME, UID, WEIGHT, ExampleRows
 from glmix_automl.prepare.pairs.links import Links, attributes_of, check_ends, hidden, links_of
-from glmix_automl.prepare.recipe import ColumnSplit, Fractions, Recipe, clashes, named
+from glmix_automl.prepare.recipe import ColumnSplit, Fractions, Recipe, clashes, name_columns
 from glmix_automl.prepare.remarks import Remarks
-from glmix_automl.prepare.rows import Rows
+from glmix_automl.prepare.rows import RawRows
 from glmix_automl.schema import Entity
 
 
@@ -67,8 +67,8 @@ class Graph(Recipe):
     """Settings of the recipe."""
 
     recipe: Literal["graph"]
-    edges: network.Links
-    nodes: tuple[Nodes, ...] = ()
+    edges: network.LinksTable
+    nodes: tuple[NodesTable, ...] = ()
     hidden: Hidden = Hidden()
     candidates: Candidates = Candidates()
     columns: Columns = Columns()
@@ -84,12 +84,12 @@ class Graph(Recipe):
             raise ValueError("a graph recipe splits its hidden links: set `hidden.by` and `hidden.fractions` instead")
         of_nodes = tuple(feature for table in self.nodes for feature in table.features)
         made = declared(of_nodes, self.columns, self.edges.directed)
-        if found := clashes([("edges", "left"), ("edges", "right")], named("features", made)):
+        if found := clashes([("edges", "left"), ("edges", "right")], name_columns("features", made)):
             raise ValueError("; ".join(found))
         return self
 
 
-def rows(spark: SparkSession, recipe: Graph) -> Rows:
+def graph_rows(spark: SparkSession, recipe: Graph) -> RawRows:
     """The raw rows of the recipe's tables.
 
     Raises:
@@ -99,10 +99,10 @@ def rows(spark: SparkSession, recipe: Graph) -> Rows:
     """
     counts: dict[str, int] = {}
     remarks = Remarks()
-    links, attributes = read(spark, recipe, counts, remarks)
+    links, attributes = read_network(spark, recipe, counts, remarks)
     made = example_rows(links, attributes, recipe, counts, remarks)
     of_nodes = tuple(f for table in recipe.nodes for f in table.features)
-    return Rows(
+    return RawRows(
         frame=_in_tasks(spark, made),
         recipe="graph",
         label=LABEL,
@@ -117,13 +117,13 @@ def rows(spark: SparkSession, recipe: Graph) -> Rows:
     )
 
 
-def read(
+def read_network(
     spark: SparkSession, recipe: Graph, counts: dict[str, int], remarks: Remarks
 ) -> tuple[Links, tuple[Attribute, ...]]:
     """The recipe's links and the attributes of their nodes, in memory.
 
     Raises:
-        DataError, ConfigError: as `rows`.
+        DataError, ConfigError: as `graph_rows`.
     """
     where = f"edge table {recipe.edges.table.path}"
     tables = network.read_nodes(spark, recipe.nodes, recipe.root, remarks)
@@ -157,11 +157,11 @@ def example_rows(
         )
     left, right = links.sources[hide], links.targets[hide]
     if not directed:
-        left, right = candidates.turned(left, right, keys, seed)
+        left, right = candidates.turn(left, right, keys, seed)
     hands = Hands.of(remaining, keys, chosen.fan_out, seed)
     wanted = Wanted(left, right, fold[hide], links.times[hide])
     reached = hands.show(left, right)
-    _count_reach(two_steps.reached(remaining, left, right), reached, chosen.fan_out, counts, remarks)
+    _count_reach(two_steps.within_two_steps(remaining, left, right), reached, chosen.fan_out, counts, remarks)
     if not reached.any():
         raise DataError(
             f"edge table {recipe.edges.table.path}: none of {len(wanted)} hidden links is within two steps of the "

@@ -23,18 +23,18 @@ import pydantic
 
 from glmix_automl.config import Config
 from glmix_automl.layout import Folder
-from glmix_automl.prepare.as_of import NEVER, Count, Last, State, Total, as_of
+from glmix_automl.prepare.as_of import NEVER, Count, KeyState, Last, Total, as_of
 from glmix_automl.prepare.exchange import Ints, Spread, in_blocks, read_part, spread
 from glmix_automl.prepare.row_hash import row_hashes
 
 ACCUMULATORS = (Count(), Total("label"), Last())
-DAY = 86_400 * 10**6
+DAY_MICROSECONDS = 86_400 * 10**6
 HISTORY = "history"
 """Folder in the dataset: what is known of every key at the end of the data, Parquet by kind of key."""
 _KEPT = ("n", "label", "last")
 
 
-class Attribute(Config):
+class FollowedAttribute(Config):
     """An attribute of items whose past is followed, over all members and per member."""
 
     column: str
@@ -51,12 +51,12 @@ class Attribute(Config):
         return self.name or self.column
 
 
-class History(Config):
+class HistoryFeatures(Config):
     """Which history features to compute."""
 
     member: bool = True
     item: bool = True
-    attributes: tuple[Attribute, ...] = ()
+    attributes: tuple[FollowedAttribute, ...] = ()
     smoothing: float = pydantic.Field(default=5.0, gt=0)
     """Response rates are (positives + smoothing x prior) / (rows + smoothing); the prior is the response rate of all
     rows up to the end of the day (UTC) before the row's."""
@@ -93,7 +93,7 @@ class Priors:
 
     def at(self, times: Ints) -> npt.NDArray[np.float64]:
         """[rows], the prior of each time's day."""
-        return self.rates[np.searchsorted(self.days, times // DAY)]
+        return self.rates[np.searchsorted(self.days, times // DAY_MICROSECONDS)]
 
 
 def names(key: str) -> tuple[str, str, str]:
@@ -106,7 +106,7 @@ def keys_of(texts: pa.Array | pa.ChunkedArray, seed: int | None = None) -> Ints:
     return row_hashes([texts], seed).view(np.int64)
 
 
-def values_of(raw: pa.Array | pa.ChunkedArray, attribute: Attribute) -> pa.Array:
+def values_of(raw: pa.Array | pa.ChunkedArray, attribute: FollowedAttribute) -> pa.Array:
     """An item's values of an attribute: list<string> [items], distinct, in text order, at most `max_values`.
 
     Args:
@@ -142,7 +142,13 @@ class Answered:
 
 
 def items_step(
-    folder: str, parts: int, wanted: History, asked: Sequence[Spread], items: Sequence[Spread], out: str, part: int
+    folder: str,
+    parts: int,
+    wanted: HistoryFeatures,
+    asked: Sequence[Spread],
+    items: Sequence[Spread],
+    out: str,
+    part: int,
 ) -> Answered:
     """The past of the items of one partition, and the attribute values of each row's item.
 
@@ -157,7 +163,7 @@ def items_step(
     """
     table, _ = read_part(folder, list(items), part)
     value_lists = [_Values(table, number, a) for number, a in enumerate(wanted.attributes)]
-    answers, questions, state, ids = [], [], State(), Names()
+    answers, questions, state, ids = [], [], KeyState(), Names()
     for rows, file in in_blocks(folder, list(asked), part, "time", wanted.heavy_rows):
         key, time, label = (rows[c].to_numpy() for c in ("key", "time", "label"))
         found: dict[str, Any] = {}
@@ -191,7 +197,13 @@ def items_step(
 
 
 def attributes_step(
-    folder: str, parts: int, wanted: History, asked: Sequence[Spread], values: Sequence[Spread], out: str, part: int
+    folder: str,
+    parts: int,
+    wanted: HistoryFeatures,
+    asked: Sequence[Spread],
+    values: Sequence[Spread],
+    out: str,
+    part: int,
 ) -> Answered:
     """The past of the attribute values of one partition.
 
@@ -200,7 +212,7 @@ def attributes_step(
         asked: questions of `items_step`.
         values: its names of values.
     """
-    answers, state = [], State()
+    answers, state = [], KeyState()
     for rows, _ in in_blocks(folder, list(asked), part, "time", wanted.heavy_rows):
         key, time = rows["key"].to_numpy(), rows["time"].to_numpy()
         found, state = as_of(key, time, {"label": rows["label"].to_numpy().astype(np.int64)}, ACCUMULATORS, state)
@@ -214,7 +226,7 @@ def attributes_step(
         attribute = np.array([number[k] for k in state.keys.tolist()])
         for place, each in enumerate(wanted.attributes):
             here = attribute == place
-            part_state = State(state.keys[here], {n: c[here] for n, c in state.columns.items()})
+            part_state = KeyState(state.keys[here], {n: c[here] for n, c in state.columns.items()})
             key_columns = {"key": part_state.keys, "value": named.of(part_state.keys)}
             _write_state(out, each.key, part, key_columns, part_state)
     return Answered(tuple(answers))
@@ -223,7 +235,7 @@ def attributes_step(
 class Past:
     """The history columns of the rows of one partition, from the answers that came to it."""
 
-    def __init__(self, wanted: History, priors: Priors, rows: pa.Table, bases: Ints) -> None:
+    def __init__(self, wanted: HistoryFeatures, priors: Priors, rows: pa.Table, bases: Ints) -> None:
         """For rows with columns `key` (of the member), `e0`, `time`, `label`; `bases` says where each file's begin."""
         self._wanted = wanted
         self._bases = bases
@@ -262,7 +274,7 @@ class Past:
     def _attribute(
         self,
         number: int,
-        attribute: Attribute,
+        attribute: FollowedAttribute,
         items: pa.Table,
         at: Ints,
         answers: pa.Table | None,
@@ -323,7 +335,7 @@ class Names:
 class _Values:
     """Attribute values of items, by the items' keys."""
 
-    def __init__(self, items: pa.Table | None, number: int, attribute: Attribute) -> None:
+    def __init__(self, items: pa.Table | None, number: int, attribute: FollowedAttribute) -> None:
         self.known = items is not None and items.num_rows > 0
         self._number = number
         if items is None or not self.known:
@@ -398,7 +410,7 @@ def write_priors(out: str, counts: Mapping[int, tuple[int, int]]) -> None:
     _write(out, "prior", 0, pa.table({"day": days, "n": n, "positives": positives}))
 
 
-def _write_state(out: str, key: str, part: int, key_columns: Mapping[str, Any], state: State) -> None:
+def _write_state(out: str, key: str, part: int, key_columns: Mapping[str, Any], state: KeyState) -> None:
     """What is known of the keys at the end of the data, `last` in microseconds."""
     table = pa.table({**key_columns, "n": state.columns["n"], "positives": state.columns["label"],
                       "last": state.columns["last"]})  # fmt: skip

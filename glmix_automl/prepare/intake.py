@@ -19,8 +19,8 @@ from glmix_automl.prepare.stage import (
     TIME,
     UID,
     WEIGHT,
+    Staging,
     Taken,
-    Work,
     in_large_tables,
     read_as,
     take_in,
@@ -50,14 +50,14 @@ class Tables(Protocol):
     def rows(self) -> int | None:
         """About how many rows there are, where that is known."""
 
-    def take_in(self, work: Work) -> list[Taken]:
+    def take_in(self, work: Staging) -> list[Taken]:
         """Reads the rows."""
 
-    def take_in_side(self, work: Work, side: int) -> list[Spread]:
+    def take_in_side(self, work: Staging, side: int) -> list[Spread]:
         """Reads what describes an entity."""
 
 
-def rows_of(work: Work, roles: Roles, raw: Mapping[str, Any], count: int) -> pa.Table:
+def rows_of(work: Staging, roles: Roles, raw: Mapping[str, Any], count: int) -> pa.Table:
     """Raw columns as `stage.take_in` wants them.
 
     Args:
@@ -82,7 +82,7 @@ def rows_of(work: Work, roles: Roles, raw: Mapping[str, Any], count: int) -> pa.
     return pa.table(columns)
 
 
-def side_of(work: Work, side: int, ids: pa.ChunkedArray, raw: Mapping[str, Any]) -> pa.Table:
+def side_of(work: Staging, side: int, ids: pa.ChunkedArray, raw: Mapping[str, Any]) -> pa.Table:
     """Raw columns of a side as `stage.take_in_side` wants them; rows without an id are left out.
 
     Raises:
@@ -95,7 +95,7 @@ def side_of(work: Work, side: int, ids: pa.ChunkedArray, raw: Mapping[str, Any])
     return table.filter(table["id"].is_valid()) if table["id"].null_count else table
 
 
-def sources(work: Work, side: int | None) -> list[str]:
+def sources(work: Staging, side: int | None) -> list[str]:
     """Raw columns that features (and history) need of a side, or of the rows."""
     wanted = [f.source for f in work.features_of(side)]
     if side is None and work.history is not None:
@@ -106,7 +106,7 @@ def sources(work: Work, side: int | None) -> list[str]:
     return list(dict.fromkeys(wanted))
 
 
-def _staged(work: Work, side: int | None, raw: Mapping[str, Any]) -> dict[str, pa.Array]:
+def _staged(work: Staging, side: int | None, raw: Mapping[str, Any]) -> dict[str, pa.Array]:
     there = set(sources(work, side))
     wanted = (p for f, p in work.places.items() if work.side_of(f.source) == side and f.source in there)
     return {place.name: read_as(place, raw[place.source]) for place in dict.fromkeys(wanted)}
@@ -126,14 +126,14 @@ class SparkTables:
         self._roles = roles
         self._sides = sides
 
-    def take_in(self, work: Work) -> list[Taken]:
+    def take_in(self, work: Staging) -> list[Taken]:
         """See `Tables`."""
         roles = self._roles
         named = [roles.label, *roles.entities, roles.uid, roles.time, roles.weight, roles.fold]
         names = list(dict.fromkeys([*(n for n in named if n is not None), *sources(work, None)]))
         return _mapped(self._frame, names, partial(_take_in, work, roles, names))
 
-    def take_in_side(self, work: Work, side: int) -> list[Spread]:
+    def take_in_side(self, work: Staging, side: int) -> list[Spread]:
         """See `Tables`."""
         if side not in self._sides:
             return []
@@ -153,14 +153,16 @@ def _mapped(frame: Any, names: list[str], function: Any) -> list[Any]:
     return [pickle.loads(row[0]) for row in plain.mapInArrow(function, "made binary").collect()]
 
 
-def _take_in(work: Work, roles: Roles, names: list[str], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _take_in(
+    work: Staging, roles: Roles, names: list[str], batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
     for table in in_large_tables(batches, BLOCK_ROWS):
         raw = dict(zip(names, table.columns, strict=True))
         yield _sent(take_in(work, rows_of(work, roles, raw, table.num_rows)))
 
 
 def _take_in_side(
-    work: Work, side: int, names: list[str], batches: Iterator[pa.RecordBatch]
+    work: Staging, side: int, names: list[str], batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     for table in in_large_tables(batches, BLOCK_ROWS):
         raw = dict(zip(names, table.columns, strict=True))

@@ -21,16 +21,25 @@ from glmix_automl.prepare import arrow_tables, history, local_tables
 from glmix_automl.prepare.arrow_tables import ArrowTables, BlockTable
 from glmix_automl.prepare.engine import Engine
 from glmix_automl.prepare.events import LabelRule, id_column, label_column, weight_column
-from glmix_automl.prepare.history import History
+from glmix_automl.prepare.history import HistoryFeatures
 from glmix_automl.prepare.local_files import LocalFiles, local_path
-from glmix_automl.prepare.recipe import ColumnSplit, Declared, NumericFeature, Recipe, Table, TimeSplit, clashes, named
+from glmix_automl.prepare.recipe import (
+    ColumnSplit,
+    Declared,
+    NumericFeature,
+    Recipe,
+    Table,
+    TimeSplit,
+    clashes,
+    name_columns,
+)
 from glmix_automl.prepare.remarks import Remarks
-from glmix_automl.prepare.rows import Rows, SideTable
+from glmix_automl.prepare.rows import RawRows, SideTable
 from glmix_automl.prepare.storage import resolve
-from glmix_automl.prepare.tables import column, lack, read, require
-from glmix_automl.prepare.times import TimeRule, spanned, time_column
+from glmix_automl.prepare.tables import column, lack, read_table, require
+from glmix_automl.prepare.times import TimeRule, report_span, time_column
 from glmix_automl.schema import Entity, Side
-from glmix_automl.spark import translated
+from glmix_automl.spark import translate_errors
 
 _WEIGHT = "_glmix_weight"
 UID, MEMBER, ITEM = "_glmix_uid", "_glmix_member", "_glmix_item"
@@ -71,7 +80,7 @@ class Interactions(Recipe):
     interactions: Events
     members: Attributes | None = None
     items: Attributes | None = None
-    history: History | None = History()
+    history: HistoryFeatures | None = HistoryFeatures()
 
     @pydantic.model_validator(mode="after")
     def _time_where_needed(self) -> "Interactions":
@@ -87,9 +96,9 @@ class Interactions(Recipe):
     @pydantic.model_validator(mode="after")
     def _columns_apart(self) -> "Interactions":
         events = self.interactions
-        columns = named("interactions.features", events.features)
-        columns += named("members.features", self.members.features) if self.members else []
-        columns += named("items.features", self.items.features) if self.items else []
+        columns = name_columns("interactions.features", events.features)
+        columns += name_columns("members.features", self.members.features) if self.members else []
+        columns += name_columns("items.features", self.items.features) if self.items else []
         if self.past is not None:
             columns += [("history", name) for key in self.past.keys for name in history.names(key)]
         entities = [("interactions.member", events.member), ("interactions.item", events.item)]
@@ -98,12 +107,12 @@ class Interactions(Recipe):
         return self
 
     @property
-    def past(self) -> History | None:
+    def past(self) -> HistoryFeatures | None:
         """The history to compute, none without times."""
         return self.history if self.interactions.timestamp is not None else None
 
 
-def rows(spark: SparkSession, recipe: Interactions) -> Rows:
+def interaction_rows(spark: SparkSession, recipe: Interactions) -> RawRows:
     """The raw rows of the recipe's tables, read by Spark.
 
     Raises:
@@ -113,7 +122,7 @@ def rows(spark: SparkSession, recipe: Interactions) -> Rows:
     events = recipe.interactions
     where = f"interactions table {events.table.path}"
     remarks = Remarks()
-    raw = require(read(spark, events.table, recipe.root, "interactions", remarks), _event_columns(recipe), where)
+    raw = require(read_table(spark, events.table, recipe.root, "interactions", remarks), _event_columns(recipe), where)
     raw = raw.select(*map(column, _event_columns(recipe))).persist(StorageLevel.DISK_ONLY)
     base = _with_roles(raw, events, where, remarks)
     counts = _incomplete(base, recipe.checks.max_dropped_share, where, remarks)
@@ -140,21 +149,21 @@ def rows(spark: SparkSession, recipe: Interactions) -> Rows:
     )
 
 
-def arrow_rows(engine: Engine, recipe: Interactions) -> Rows:
+def arrow_rows(engine: Engine, recipe: Interactions) -> RawRows:
     """The raw rows of the recipe's tables, read by Arrow without Spark; `needs_spark` says when that cannot be.
 
     Raises:
-        DataError: a column is missing; and what `rows` refuses, once the rows have been read.
+        DataError: a column is missing; and what `interaction_rows` refuses, once the rows have been read.
     """
     events = recipe.interactions
     where = f"interactions table {events.table.path}"
     remarks = Remarks()
-    table = arrow_tables.opened(events.table, recipe.root, "interactions", remarks)
+    table = arrow_tables.open_table(events.table, recipe.root, "interactions", remarks)
     types = _arrow_types(table, _event_columns(recipe), where) | _past_types(recipe)
     sides = {}
     for number, (name, side) in enumerate((("members", recipe.members), ("items", recipe.items))):
         if side is not None:
-            found = arrow_tables.opened(side.table, recipe.root, name, remarks)
+            found = arrow_tables.open_table(side.table, recipe.root, name, remarks)
             wanted = [side.key, *_used(recipe, name, side)]
             types |= {
                 n: k for n, k in _arrow_types(found, wanted, f"{name} table {side.table.path}").items() if n != side.key
@@ -162,7 +171,7 @@ def arrow_rows(engine: Engine, recipe: Interactions) -> Rows:
             sides[number] = (found, side.key)
     types |= {events.member: "string", events.item: "string"}
     label = events.label
-    how = arrow_tables.Events(
+    how = arrow_tables.EventColumns(
         member=events.member,
         item=events.item,
         label=label.column,
@@ -179,7 +188,7 @@ def arrow_rows(engine: Engine, recipe: Interactions) -> Rows:
         seen = tables.seen
         lacking = {role: seen.lacking[role] for role in _ROLES.values() if role in seen.lacking}
         counts = _refuse_incomplete(seen.rows, seen.dropped, lacking, recipe.checks.max_dropped_share, where, remarks)
-        spanned(seen.first, seen.last, where, remarks)
+        report_span(seen.first, seen.last, where, remarks)
         return counts
 
     roles = _Roles("label", "uid" if events.uid else None, "time" if events.timestamp else None, "weight")
@@ -190,7 +199,7 @@ def arrow_rows(engine: Engine, recipe: Interactions) -> Rows:
 def needs_spark(recipe: Interactions) -> str | None:
     """Why the recipe's tables cannot be read by Arrow alone, or None where they can."""
     given = [recipe.interactions.table, *(t.table for t in (recipe.members, recipe.items) if t is not None)]
-    return next((why for table in given if (why := local_tables.needs_spark(_rooted(table, recipe.root)))), None)
+    return next((why for table in given if (why := local_tables.table_needs_spark(_rooted(table, recipe.root)))), None)
 
 
 def table_bytes(recipe: Interactions) -> int:
@@ -212,7 +221,9 @@ class _Roles(NamedTuple):
     weight: str
 
 
-def _described(recipe: Interactions, roles: _Roles, types: dict[str, str], where: str, counts: dict[str, int]) -> Rows:
+def _described(
+    recipe: Interactions, roles: _Roles, types: dict[str, str], where: str, counts: dict[str, int]
+) -> RawRows:
     """What is the same of the rows, whoever reads them."""
     events = recipe.interactions
     side_tables = {
@@ -222,7 +233,7 @@ def _described(recipe: Interactions, roles: _Roles, types: dict[str, str], where
         for number, (name, table) in enumerate((("members", recipe.members), ("items", recipe.items)))
         if table is not None
     }
-    return Rows(
+    return RawRows(
         recipe="interactions",
         label=roles.label,
         uid=roles.uid,
@@ -295,11 +306,11 @@ def _incomplete(base: DataFrame, allowed: float, where: str, remarks: Remarks) -
     lacks = [F.count_if(F.col(name).isNull()) for name in roles]
     any_lack = F.count_if(reduce(or_, (F.col(name).isNull() for name in roles)))
     span = [F.min(TIME), F.max(TIME)] if TIME in roles else [F.lit(None), F.lit(None)]
-    with translated(where):
+    with translate_errors(where):
         total, dropped, begin, end, *each = base.agg(F.count(F.lit(1)), any_lack, *span, *lacks).first()  # type: ignore[misc]
     lacking = dict(zip(roles.values(), each, strict=True))
     counts = _refuse_incomplete(total, dropped, lacking, allowed, where, remarks)
-    spanned(begin, end, where, remarks)
+    report_span(begin, end, where, remarks)
     return counts
 
 
@@ -332,7 +343,7 @@ def _table(spark: SparkSession, recipe: Interactions, name: str, table: Attribut
     """
     where = f"{name} table {table.table.path}"
     names = [table.key, *_used(recipe, name, table)]
-    frame = require(read(spark, table.table, recipe.root, name, remarks), names, where)
+    frame = require(read_table(spark, table.table, recipe.root, name, remarks), names, where)
     return frame.select(*map(column, dict.fromkeys(names))).withColumn(table.key, id_column(frame, table.key))
 
 

@@ -46,7 +46,7 @@ class LocalFiles:
     def neighbours(self, path: str) -> str:
         """As `Files.neighbours`."""
         folder = Path(local_path(path)).parent
-        return listed(sorted(p.name for p in folder.iterdir())) if folder.is_dir() else "there is no such folder"
+        return shorten(sorted(p.name for p in folder.iterdir())) if folder.is_dir() else "there is no such folder"
 
 
 def local_path(uri: str) -> str:
@@ -57,6 +57,6 @@ def local_path(uri: str) -> str:
     return "/" + rest.lstrip("/") if rest.startswith("//") else rest
 
 
-def listed(names: list[str], most: int = 12) -> str:
+def shorten(names: list[str], most: int = 12) -> str:
     """The first names, for messages."""
     return (", ".join(names[:most]) + (", ..." if len(names) > most else "")) or "nothing"

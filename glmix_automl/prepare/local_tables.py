@@ -1,6 +1,6 @@
-"""Raw tables of this machine read by Arrow, column for column what `tables.read` gives through Spark.
+"""Raw tables of this machine read by Arrow, column for column what `tables.read_table` gives through Spark.
 
-Not read here are `derive` (Spark SQL) and separators of several characters; `needs_spark` says so beforehand.
+Not read here are `derive` (Spark SQL) and separators of several characters; `table_needs_spark` says so beforehand.
 """
 
 import gzip
@@ -33,7 +33,7 @@ _TYPES = {
 _WHOLE = r"^\s*[+-]?\d+\s*$"
 
 
-def needs_spark(table: Table) -> str | None:
+def table_needs_spark(table: Table) -> str | None:
     """Why only Spark reads the table, or None."""
     if "://" in table.path and not table.path.startswith("file:"):
         return f"{table.path} is not on this machine"
@@ -43,15 +43,15 @@ def needs_spark(table: Table) -> str | None:
         return f"the separator of {table.path} has several characters"
     if other := sorted(ddl for ddl in table.types.values() if ddl.lower() not in _TYPES):
         return f"`types` of {table.path} casts to {other[0]}"
-    return next((why for join in table.join if (why := needs_spark(join.table))), None)
+    return next((why for join in table.join if (why := table_needs_spark(join.table))), None)
 
 
 def read_local(table: Table, root: str, what: str, remarks: Remarks | None = None) -> pa.Table:
-    """The table as the recipe sees it; arguments and errors are those of `tables.read`."""
+    """The table as the recipe sees it; arguments and errors are those of `tables.read_table`."""
     remarks = remarks if remarks is not None else Remarks()
     uri = resolve(root, table.path)
     where = f"{what} table {uri}"
-    if why := needs_spark(table):
+    if why := table_needs_spark(table):
         raise DataError(f"{where}: {why}; set `engine: spark`")
     found = look(table, uri, LocalFiles(), where)
     remarks.notes += found.notes

@@ -16,14 +16,14 @@ from glmix_automl.prepare.events import id_column
 from glmix_automl.prepare.recipe import BagFeature, Checks, Declared, Table
 from glmix_automl.prepare.remarks import Remarks
 from glmix_automl.prepare.storage import Storage, resolve
-from glmix_automl.prepare.tables import column, read, require
-from glmix_automl.prepare.times import TimeRule, spanned, time_column
-from glmix_automl.spark import translated
+from glmix_automl.prepare.tables import column, read_table, require
+from glmix_automl.prepare.times import TimeRule, report_span, time_column
+from glmix_automl.spark import translate_errors
 
 ID = "_glmix_id"
 
 
-class Links(Config):
+class LinksTable(Config):
     """The edge table and the roles of its columns."""
 
     table: Table
@@ -35,7 +35,7 @@ class Links(Config):
     """When the link was made; of a link that is named twice, the first time counts."""
 
 
-class Nodes(Config):
+class NodesTable(Config):
     """A table with one row per node; or, with `lists`, JSON objects `{id: [term, ...], ...}`."""
 
     table: Table
@@ -47,7 +47,7 @@ class Nodes(Config):
     features: tuple[Declared, ...]
 
     @pydantic.model_validator(mode="after")
-    def _plain_bags(self) -> "Nodes":
+    def _plain_bags(self) -> "NodesTable":
         if weighted := [f.column for f in self.features if isinstance(f, BagFeature) and f.weighted]:
             raise ValueError(f"bag {weighted[0]!r} of a node cannot be weighted: two ends share terms, not values")
         return self
@@ -61,7 +61,7 @@ class NetworkChecks(Checks):
     share the run is refused."""
 
 
-def read_links(spark: SparkSession, links: Links, root: str, remarks: Remarks) -> pa.Table:
+def read_links(spark: SparkSession, links: LinksTable, root: str, remarks: Remarks) -> pa.Table:
     """The rows of the edge table: `source`, `target` (strings), `time` (int64 microseconds; 0 without times), null
     where they are missing or cannot be read. What was guessed is added to the remarks.
 
@@ -70,19 +70,19 @@ def read_links(spark: SparkSession, links: Links, root: str, remarks: Remarks) -
     """
     where = f"edge table {links.table.path}"
     wanted = [links.source, links.target, *([links.timestamp.column] if links.timestamp else [])]
-    raw = require(read(spark, links.table, root, "edge", remarks), wanted, where)
+    raw = require(read_table(spark, links.table, root, "edge", remarks), wanted, where)
     time = time_column(raw, links.timestamp, where, remarks) if links.timestamp else F.lit(0).cast("bigint")
     ends = (id_column(raw, name) for name in (links.source, links.target))
-    with translated(where):
+    with translate_errors(where):
         source, target = (end.alias(name) for end, name in zip(ends, ("source", "target"), strict=True))
         found = raw.select(source, target, time.alias("time")).toArrow()
     if links.timestamp is not None:
         ends_of_time = pc.min_max(found["time"]).as_py()
-        spanned(ends_of_time["min"], ends_of_time["max"], where, remarks)
+        report_span(ends_of_time["min"], ends_of_time["max"], where, remarks)
     return found
 
 
-def read_nodes(spark: SparkSession, tables: tuple[Nodes, ...], root: str, remarks: Remarks) -> list[pa.Table]:
+def read_nodes(spark: SparkSession, tables: tuple[NodesTable, ...], root: str, remarks: Remarks) -> list[pa.Table]:
     """The rows of each node table: `_glmix_id` (string, no nulls) and the sources of its features.
 
     Raises:
@@ -95,12 +95,12 @@ def read_nodes(spark: SparkSession, tables: tuple[Nodes, ...], root: str, remark
     return [_nodes(spark, table, root, remarks) for table in tables]
 
 
-def _nodes(spark: SparkSession, table: Nodes, root: str, remarks: Remarks) -> pa.Table:
+def _nodes(spark: SparkSession, table: NodesTable, root: str, remarks: Remarks) -> pa.Table:
     where = f"node table {table.table.path}"
-    raw = _objects(spark, table, root) if table.lists else read(spark, table.table, root, "node", remarks)
+    raw = _objects(spark, table, root) if table.lists else read_table(spark, table.table, root, "node", remarks)
     raw = require(raw, [table.key, *(f.source for f in table.features)], where)
     sources = [column(f.source).alias(f.source) for f in table.features]
-    with translated(where):
+    with translate_errors(where):
         found = raw.select(id_column(raw, table.key).alias(ID), *sources).toArrow()
     if table.lists and found[ID].null_count:
         raise DataError(f"{where}: expected a JSON object from node id to list of terms")
@@ -115,7 +115,7 @@ def _nodes(spark: SparkSession, table: Nodes, root: str, remarks: Remarks) -> pa
     return found
 
 
-def _objects(spark: SparkSession, table: Nodes, root: str) -> DataFrame:
+def _objects(spark: SparkSession, table: NodesTable, root: str) -> DataFrame:
     """Rows of (key, list) from JSON objects; a file holds one object, over any number of lines. What is none gives
     a row of nulls.
     """

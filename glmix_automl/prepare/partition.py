@@ -8,26 +8,26 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from glmix_automl.prepare.as_of import grouped
+from glmix_automl.prepare.as_of import group_by_key
 from glmix_automl.prepare.exchange import Ints, Spread, read_batch, read_part, spread, write_batches
 from glmix_automl.prepare.history import Past, Priors
 from glmix_automl.prepare.row_hash import BUCKETS, share
 from glmix_automl.prepare.split import Borders, split_of
-from glmix_automl.prepare.stage import LABEL, TIME, UID, WEIGHT, Work, everything, part_of_ids
-from glmix_automl.prepare.tally import Range, Tally, sums, tally, vocabularies
+from glmix_automl.prepare.stage import LABEL, TIME, UID, WEIGHT, Staging, everything, part_of_ids
+from glmix_automl.prepare.tally import ColumnRange, Tally, sums, tally, vocabularies
 from glmix_automl.schema import SPLITS
 from glmix_automl.seeds import derive
 
 KNOT_ROWS = 100_000  # rows that quantile knots are computed from; their standard error in rank is below 0.16 %
 EDGE_ROWS = 20_000  # rows that the bins of histograms are computed from
-KEPT = tuple(f"c{i}" for i in range(2 * len(SPLITS)))
+GROUP_COUNTS = tuple(f"c{i}" for i in range(2 * len(SPLITS)))
 """Columns of counts per id: written rows by split and label."""
 SEEN = tuple(f"w{i}" for i in range(len(SPLITS)))
 """Columns of counts per id: rows by split, before any are sampled away."""
 
 
 @dataclass(frozen=True)
-class Inputs:
+class PartitionInputs:
     """What the steps before wrote for every partition, and what is the same for all of them."""
 
     rows: tuple[Spread, ...]
@@ -66,7 +66,7 @@ class Laid:
     edges: pa.Table | None
 
 
-def lay(work: Work, inputs: Inputs, part: int) -> Laid | None:
+def lay(work: Staging, inputs: PartitionInputs, part: int) -> Laid | None:
     """Reads a partition, describes its rows, and writes them for the shards; None where it has no rows."""
     rows, file = read_part(work.folder, list(inputs.rows), part)
     if rows is None:
@@ -89,26 +89,28 @@ def lay(work: Work, inputs: Inputs, part: int) -> Laid | None:
     return _counted(work, inputs, rows, split, left_out)
 
 
-def second(work: Work, ranges: Mapping[tuple[str, str], Range], path: str) -> dict[tuple[str, str], tuple[int, int]]:
+def sum_partition(
+    work: Staging, ranges: Mapping[tuple[str, str], ColumnRange], path: str
+) -> dict[tuple[str, str], tuple[int, int]]:
     """`sums` over the training rows of a partition."""
     table = pa.Table.from_batches([read_batch(work.folder, path, 0)])
     return sums(table, ranges, np.ones(table.num_rows, np.int64))
 
 
-def made_uids(rows: pa.Table, work: Work) -> pa.Array:
+def made_uids(rows: pa.Table, work: Staging) -> pa.Array:
     """`member|item|time`, and `|1`, `|2`, ... added where that repeats, in the order of a hash of the row."""
     ids = [pc.replace_substring_regex(rows[c], r"([\\|])", r"\\\1") for c in ("e0", "e1")]
     named = [*ids, rows[TIME].cast(pa.string())] if work.timed else ids
     names = pc.binary_join_element_wise(*named, "|")
     encoded = names.combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    groups = grouped(encoded, everything(rows.drop_columns(["key", "other"])))
+    groups = group_by_key(encoded, everything(rows.drop_columns(["key", "other"])))
     number = np.empty(rows.num_rows, np.int64)
     number[groups.order] = np.arange(rows.num_rows) - groups.start
     again = pc.binary_join_element_wise(names, pa.array(number).cast(pa.string()), "|")
     return pc.if_else(pa.array(number > 0), again, names).combine_chunks()
 
 
-def _counted(work: Work, inputs: Inputs, rows: pa.Table, split: Ints, left_out: int) -> Laid:
+def _counted(work: Staging, inputs: PartitionInputs, rows: pa.Table, split: Ints, left_out: int) -> Laid:
     label = rows[LABEL].to_numpy().astype(np.int64)
     group = split * 2 + label
     train = split == 0
@@ -148,7 +150,7 @@ def _counted(work: Work, inputs: Inputs, rows: pa.Table, split: Ints, left_out: 
     )
 
 
-def _laid(work: Work, rows: pa.Table, split: Ints, kept: npt.NDArray[np.bool_], bucket: Ints) -> str:
+def _laid(work: Staging, rows: pa.Table, split: Ints, kept: npt.NDArray[np.bool_], bucket: Ints) -> str:
     """Writes the rows, by split and bucket. Negatives that are not kept stay, marked, since train is fitted on them."""
     fold = [c for c in ("key", "other", "fold") if c in rows.column_names]
     table = rows.drop_columns(fold)
@@ -164,7 +166,7 @@ def _laid(work: Work, rows: pa.Table, split: Ints, kept: npt.NDArray[np.bool_], 
 
 
 def _per_id(
-    work: Work,
+    work: Staging,
     number: int,
     rows: pa.Table,
     split: Ints,
@@ -172,17 +174,19 @@ def _per_id(
     drawn: npt.NDArray[np.bool_],
     edge: npt.NDArray[np.bool_],
 ) -> Spread:
-    """Counts per id of an entity: `key`, rows by split (`SEEN`), written rows by group (`KEPT`), drawn rows."""
+    """Counts per id of an entity: `key`, rows by split (`SEEN`), written rows by group (`GROUP_COUNTS`), drawn rows."""
     key = rows[("key", "other")[number]].to_numpy()
     keys, first, at = np.unique(key, return_index=True, return_inverse=True)
     size = len(keys)
     seen = np.bincount(at * len(SPLITS) + split, minlength=size * len(SPLITS)).reshape(size, -1)
     here = group >= 0
-    written = np.bincount(at[here] * len(KEPT) + group[here], minlength=size * len(KEPT)).reshape(size, -1)
+    written = np.bincount(at[here] * len(GROUP_COUNTS) + group[here], minlength=size * len(GROUP_COUNTS)).reshape(
+        size, -1
+    )
     columns = {
         "key": keys,
         **{n: seen[:, i] for i, n in enumerate(SEEN)},
-        **{n: written[:, i] for i, n in enumerate(KEPT)},
+        **{n: written[:, i] for i, n in enumerate(GROUP_COUNTS)},
     }
     columns["id"] = rows[f"e{number}"].take(pa.array(first))
     columns["drawn"] = np.bincount(at, weights=drawn, minlength=size).astype(np.int64)
@@ -196,7 +200,7 @@ def _drawn(rows: pa.Table, seed: int, wanted: int, train_rows: int) -> npt.NDArr
     return share(rows[UID], seed) < wanted / train_rows
 
 
-def _without(rows: pa.Table, file: Ints, inputs: Inputs, part: int) -> tuple[pa.Table, Ints]:
+def _without(rows: pa.Table, file: Ints, inputs: PartitionInputs, part: int) -> tuple[pa.Table, Ints]:
     counts = np.array([f.rows[part] for f in inputs.rows], np.int64)
     base = np.cumsum(counts) - counts
     gone = np.ones(rows.num_rows, bool)

@@ -23,14 +23,14 @@ from glmix_automl.features import encode
 from glmix_automl.layout import MANIFEST, SCHEMA
 from glmix_automl.manifest import Manifest, Shard, Split
 from glmix_automl.prepare import graph, history, interactions, partition, sides
-from glmix_automl.prepare.checks import Report, checked, warned
+from glmix_automl.prepare.checks import Report, check_dataset, find_warnings
 from glmix_automl.prepare.engine import Engine, Local, OnSpark
 from glmix_automl.prepare.exchange import Spread, read_part
-from glmix_automl.prepare.fit import fitted, limits, vocabulary_terms
+from glmix_automl.prepare.fit import fit_schema, limits, vocabulary_terms
 from glmix_automl.prepare.history import Priors
 from glmix_automl.prepare.intake import partitions
 from glmix_automl.prepare.local_files import local_path
-from glmix_automl.prepare.partition import Inputs, Laid
+from glmix_automl.prepare.partition import Laid, PartitionInputs
 from glmix_automl.prepare.profile import (
     Edges,
     Profile,
@@ -40,20 +40,20 @@ from glmix_automl.prepare.profile import (
     entity_profiles,
     histograms,
 )
-from glmix_automl.prepare.progress import Progress
+from glmix_automl.prepare.progress import StepProgress
 from glmix_automl.prepare.publish import publishing
 from glmix_automl.prepare.recipe import ColumnSplit, Recipe
-from glmix_automl.prepare.remarks import Found, joined
+from glmix_automl.prepare.remarks import Found, report_join
 from glmix_automl.prepare.report import write_report
-from glmix_automl.prepare.rows import Rows
+from glmix_automl.prepare.rows import RawRows
 from glmix_automl.prepare.run_settings import run_settings
-from glmix_automl.prepare.shards import Features, Written, named, planned, write_shard
-from glmix_automl.prepare.sides import Encoded, Ids, Side, Weighed
+from glmix_automl.prepare.shards import Features, WrittenShard, name_shards, plan_shards, write_shard
+from glmix_automl.prepare.sides import Encoded, IdCounts, SidePart, Weighed
 from glmix_automl.prepare.split import borders, entity_column
-from glmix_automl.prepare.stage import Taken, Work, refuse_repeats, repeated
-from glmix_automl.prepare.tally import Tally, added, common_terms
+from glmix_automl.prepare.stage import Staging, Taken, refuse_repeats, repeated_uids
+from glmix_automl.prepare.tally import Tally, add_tallies, common_terms
 from glmix_automl.schema import SPLITS, Schema
-from glmix_automl.spark import translated
+from glmix_automl.spark import translate_errors
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -61,9 +61,9 @@ if TYPE_CHECKING:
 _STAGE = "_stage"
 _LOCAL_BYTES = 2 * 10**9
 
-RECIPES: dict[str, tuple[type[Recipe], Callable[[Any, Any], Rows]]] = {
-    "interactions": (interactions.Interactions, interactions.rows),
-    "graph": (graph.Graph, graph.rows),
+RECIPES: dict[str, tuple[type[Recipe], Callable[[Any, Any], RawRows]]] = {
+    "interactions": (interactions.Interactions, interactions.interaction_rows),
+    "graph": (graph.Graph, graph.graph_rows),
 }
 """Key `recipe` of a YAML file -> its configuration, and what makes raw rows of it by Spark."""
 
@@ -73,7 +73,7 @@ class _Named(Config):
     recipe: str
 
 
-def load(given: str | Path | Mapping[str, Any], overrides: Sequence[str] = (), key: str | None = None) -> Recipe:
+def load_recipe(given: str | Path | Mapping[str, Any], overrides: Sequence[str] = (), key: str | None = None) -> Recipe:
     """Reads a recipe, from a YAML file or plain data.
 
     Raises:
@@ -104,7 +104,9 @@ def wants_spark(recipe: Recipe, asked: bool = False) -> bool:
     return asked or why is not None or _bytes(recipe) > _LOCAL_BYTES
 
 
-def prepare(spark: "SparkSession | None", recipe: Recipe, overwrite: bool = False, shown: bool = False) -> Manifest:
+def prepare_dataset(
+    spark: "SparkSession | None", recipe: Recipe, overwrite: bool = False, shown: bool = False
+) -> Manifest:
     """Turns the raw tables of a recipe into a dataset at `recipe.output`.
 
     Args:
@@ -117,18 +119,18 @@ def prepare(spark: "SparkSession | None", recipe: Recipe, overwrite: bool = Fals
         DataError: the tables cannot be read or are not what the recipe says, or the output is taken.
         ConfigError: the recipe contradicts itself, or needs Spark and there is none.
     """
-    with Progress(shown) as progress:
+    with StepProgress(shown) as progress:
         if spark is None:
             if (why := _only_spark(recipe)) is not None:
                 raise ConfigError(f"this recipe needs Spark: {why}")
             engine: Engine = Local(progress)
             return finish(None, engine, interactions.arrow_rows(engine, recipe), recipe, overwrite)  # type: ignore[arg-type]
-        with run_settings(spark), translated(f"preparation of {recipe.name}"):
+        with run_settings(spark), translate_errors(f"preparation of {recipe.name}"):
             return finish(spark, OnSpark(spark, progress), RECIPES[recipe.recipe][1](spark, recipe), recipe, overwrite)
 
 
 def finish(
-    spark: "SparkSession | None", engine: Engine, rows: Rows, recipe: Recipe, overwrite: bool = False
+    spark: "SparkSession | None", engine: Engine, rows: RawRows, recipe: Recipe, overwrite: bool = False
 ) -> Manifest:
     """The part that recipes share: raw rows in, a published dataset out.
 
@@ -158,7 +160,7 @@ def finish(
 
 
 @dataclass(frozen=True)
-class Made:
+class Preparation:
     """What a preparation has to say of its dataset."""
 
     schema: Schema
@@ -170,7 +172,7 @@ class Made:
 class _Preparation:
     """The steps, in order."""
 
-    def __init__(self, engine: Engine, work: Work, rows: Rows, recipe: Recipe) -> None:
+    def __init__(self, engine: Engine, work: Staging, rows: RawRows, recipe: Recipe) -> None:
         self.engine = engine
         self.work = work
         self.rows = rows
@@ -178,7 +180,7 @@ class _Preparation:
         self.parts = range(work.parts)
         self.counts = dict(rows.counts)
 
-    def run(self) -> Made:
+    def run(self) -> Preparation:
         """All of them."""
         taken, side_files = self._read()
         laid = self._laid(taken, side_files)
@@ -187,9 +189,9 @@ class _Preparation:
         if left_out := sum(each.left_out for each in laid):
             self.counts["rows in no split"] = left_out
         parts = self._side_parts(side_files, laid)
-        weighed = self.engine.each("statistics", partial(sides.weigh, self.work), parts)
+        weighed = self.engine.each("statistics", partial(sides.weigh_side, self.work), parts)
         ids = self._checked_sides(parts, weighed)
-        tally = added([*(each.tally for each in laid), *(w.tally for w in weighed)])
+        tally = add_tallies([*(each.tally for each in laid), *(w.tally for w in weighed)])
         tally.rows = labels.sum(axis=1)
         schema, warnings = self._fitted(tally, laid, parts)
         features = self._features(schema)
@@ -204,7 +206,7 @@ class _Preparation:
 
     def _read(self) -> tuple[list[Taken], dict[int, list[Spread]]]:
         tables = self.rows.tables(_fold(self.recipe))
-        with translated("reading the raw rows"):
+        with translate_errors("reading the raw rows"):
             taken = tables.take_in(self.work)
             files = {side: tables.take_in_side(self.work, side) for side in range(len(self.work.entities))}
         for cached in self.rows.cached:
@@ -224,7 +226,7 @@ class _Preparation:
         days = _days(taken)
         if work.history is not None:
             history.write_priors(work.out, days)
-        inputs = Inputs(rows, items, attributes, Priors.of(days), found, train_rows, dropped)
+        inputs = PartitionInputs(rows, items, attributes, Priors.of(days), found, train_rows, dropped)
         laid = self.engine.each("members", partial(partition.lay, work, inputs), list(self.parts))
         return [each for each in laid if each is not None]
 
@@ -265,14 +267,14 @@ class _Preparation:
         self.counts["rows dropped that repeat a uid"] = gone.num_rows
         return tuple(zip(*(gone[c].to_pylist() for c in ("file", "origin", "place")), strict=True))
 
-    def _side_parts(self, files: Mapping[int, list[Spread]], laid: Sequence[Laid]) -> list[Side]:
+    def _side_parts(self, files: Mapping[int, list[Spread]], laid: Sequence[Laid]) -> list[SidePart]:
         return [
-            Side(entity, part, tuple(files.get(entity, ())), tuple(each.ids[entity] for each in laid))
+            SidePart(entity, part, tuple(files.get(entity, ())), tuple(each.ids[entity] for each in laid))
             for entity in range(len(self.work.entities))
             for part in self.parts
         ]
 
-    def _checked_sides(self, parts: Sequence[Side], weighed: Sequence[Weighed]) -> list[Ids]:
+    def _checked_sides(self, parts: Sequence[SidePart], weighed: Sequence[Weighed]) -> list[IdCounts]:
         """Who is in the dataset, by entity.
 
         Raises:
@@ -281,30 +283,30 @@ class _Preparation:
         result = []
         for entity in range(len(self.work.entities)):
             here = [w for p, w in zip(parts, weighed, strict=True) if p.entity == entity]
-            result.append(sum((w.ids for w in here), Ids()))
+            result.append(sum((w.ids for w in here), IdCounts()))
             if (table := self.rows.side_tables.get(entity)) is not None:
                 sides.refuse_repeated(here, table.key, table.where)
                 unknown, known = sum(w.unknown for w in here), sum(w.known for w in here)
                 lost, idle = ([e for w in here if (e := getattr(w, n)) is not None] for n in ("lost", "idle"))
                 met = Found(known + unknown, unknown, min(lost, default=None), min(idle, default=None))
-                joined(table.where, table.key, self.work.entities[entity].source, met, self.rows.remarks)
+                report_join(table.where, table.key, self.work.entities[entity].source, met, self.rows.remarks)
                 if unknown:
                     self.counts[f"{table.name} of interactions without a row in their table"] = unknown
         return result
 
-    def _fitted(self, tally: Tally, laid: Sequence[Laid], parts: Sequence[Side]) -> tuple[Schema, list[str]]:
+    def _fitted(self, tally: Tally, laid: Sequence[Laid], parts: Sequence[SidePart]) -> tuple[Schema, list[str]]:
         work = self.work
         keys, least, most = limits(work.features)
-        by_rows = partial(partition.second, work, tally.ranges)
+        by_rows = partial(partition.sum_partition, work, tally.ranges)
         totals = self.engine.each("statistics", by_rows, [each.path for each in laid])
         with_rows = [p for p in parts if p.rows]
-        totals += self.engine.each("statistics", partial(sides.second, work, tally.ranges), with_rows)
+        totals += self.engine.each("statistics", partial(sides.sum_side, work, tally.ranges), with_rows)
         sums = {key: tuple(sum(t[key][i] for t in totals if key in t) for i in (0, 1)) for key in tally.ranges}
         terms: list[pa.Table | None] = []
         if tally.terms:
             function = partial(common_terms, work.folder, tuple(tally.terms), least, most)
             terms = self.engine.each("vocabularies", function, list(self.parts))
-        return fitted(
+        return fit_schema(
             self.recipe.name,
             self.rows.recipe,
             work.features,
@@ -347,22 +349,22 @@ class _Preparation:
         self,
         features: Features,
         encoded: Sequence[Encoded],
-        parts: Sequence[Side],
+        parts: Sequence[SidePart],
         edges: Edges,
         laid: Sequence[Laid],
-    ) -> list[Written]:
+    ) -> list[WrittenShard]:
         by_side = {s: tuple(e for e in encoded if e.side.entity == s) for s in features.sides}
         raw = {s: tuple(p for p in parts if p.entity == s) for s in features.sides}
         function = partial(write_shard, self.work, features, by_side, raw, edges)
-        return self.engine.each("shards", function, planned(laid, self.recipe.shard_rows))
+        return self.engine.each("shards", function, plan_shards(laid, self.recipe.shard_rows))
 
     def _profile(
         self,
         features: Features,
         encoded: Sequence[Encoded],
         edges: Edges,
-        written: Sequence[Written],
-        ids: Sequence[Ids],
+        written: Sequence[WrittenShard],
+        ids: Sequence[IdCounts],
     ) -> Profile:
         of_sides = self.engine.each("report", partial(_side_histograms, self.work, features, edges), encoded)
         tables: dict[str, Any] = {}
@@ -385,14 +387,14 @@ class _Preparation:
         )
 
     def _made(
-        self, schema: Schema, profile: Profile, written: Sequence[Written], tally: Tally, warnings: list[str]
-    ) -> Made:
-        shards = named(self.work, written)
+        self, schema: Schema, profile: Profile, written: Sequence[WrittenShard], tally: Tally, warnings: list[str]
+    ) -> Preparation:
+        shards = name_shards(self.work, written)
         digests = {
             s: f"{sum(w.digest for w in written if w.planned.split == i) % 2**64:016x}" for i, s in enumerate(SPLITS)
         }
         manifest = _manifest(schema, digests, shards, profile)
-        checks = checked(schema, profile, tally, self.work.places)
+        checks = check_dataset(schema, profile, tally, self.work.places)
         report = Report(
             name=self.recipe.name,
             digest=manifest.digest,
@@ -403,14 +405,18 @@ class _Preparation:
             features=checks,
             entities=profile.entities,
             notes=tuple(self.rows.remarks.notes),
-            warnings=(*self.rows.remarks.warnings, *warnings, *warned(checks, profile.entities, self.recipe.checks)),
+            warnings=(
+                *self.rows.remarks.warnings,
+                *warnings,
+                *find_warnings(checks, profile.entities, self.recipe.checks),
+            ),
         )
-        return Made(schema, manifest, report, profile)
+        return Preparation(schema, manifest, report, profile)
 
 
-def _work(rows: Rows, recipe: Recipe, uri: str) -> Work:
+def _work(rows: RawRows, recipe: Recipe, uri: str) -> Staging:
     out = local_path(uri)  # Hadoop's URIs of local files are not escaped
-    return Work(
+    return Staging(
         folder=f"{out}/{_STAGE}",
         out=out,
         parts=partitions(rows.size),
@@ -427,14 +433,14 @@ def _work(rows: Rows, recipe: Recipe, uri: str) -> Work:
     )
 
 
-def _repeated(work: Work, files: tuple[Spread, ...], part: int) -> pa.Table | None:
+def _repeated(work: Staging, files: tuple[Spread, ...], part: int) -> pa.Table | None:
     table, file = read_part(work.folder, list(files), part)
-    found = list(repeated(work, [(table, file)])) if table is not None else []
+    found = list(repeated_uids(work, [(table, file)])) if table is not None else []
     return pa.concat_tables(found) if found else None
 
 
-def _side_histograms(work: Work, features: Features, edges: Edges, encoded: Encoded) -> dict[str, Any]:
-    batch, counts = sides.counted(work, encoded)
+def _side_histograms(work: Staging, features: Features, edges: Edges, encoded: Encoded) -> dict[str, Any]:
+    batch, counts = sides.count_ids(work, encoded)
     return histograms(features.sides[encoded.side.entity], batch, edges, counts)
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from glmix_automl.config import Config
-from glmix_automl.prepare.sides import LEVELS, Ids
+from glmix_automl.prepare.sides import LEVELS, IdCounts
 from glmix_automl.schema import SPLITS, Bag, Entity, Feature, Numeric, Schema
 
 _QUANTILES = 100
@@ -102,7 +102,7 @@ def histograms(schema: Schema, table: pa.Table | pa.RecordBatch, edges: Edges, w
     return result
 
 
-def weighed(weights: npt.NDArray[np.float32], group: Counts, groups: int) -> Counts:
+def sum_weights(weights: npt.NDArray[np.float32], group: Counts, groups: int) -> Counts:
     """Exact sums of weights by group, [groups, powers]: whole multiples of each power of two. Sums of floats would
     depend on the order of rows, and sums in steps of one size lose weights that are small or large for it.
     """
@@ -113,7 +113,7 @@ def weighed(weights: npt.NDArray[np.float32], group: Counts, groups: int) -> Cou
 
 
 def base_rate(weights: Counts) -> float:
-    """Share of the second class in sums as `weighed` gives them, [2, powers]."""
+    """Share of the second class in sums as `sum_weights` gives them, [2, powers]."""
     negative, positive = (
         sum(Fraction(int(n)) * Fraction(2) ** (p + _LOWEST) for p, n in enumerate(row) if n) for row in weights
     )
@@ -127,7 +127,7 @@ def as_histograms(table: Counts) -> Histograms:
     )
 
 
-def entity_profiles(entities: Sequence[Entity], found: Sequence[Ids]) -> dict[str, EntityProfile]:
+def entity_profiles(entities: Sequence[Entity], found: Sequence[IdCounts]) -> dict[str, EntityProfile]:
     """Who is in the dataset, by entity."""
     return {
         entity.name: EntityProfile(

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-STEPS = {
+STEP_TITLES = {
     "reading": 6.0,
     "split": 1.0,
     "items": 2.0,
@@ -24,7 +24,7 @@ STEPS = {
 """The steps, and about how the time is spent on them: the bar's parts."""
 
 
-class Progress:
+class StepProgress:
     """Where a preparation is. Silent unless `shown`."""
 
     def __init__(self, shown: bool = False, console: Console | None = None) -> None:
@@ -36,12 +36,12 @@ class Progress:
         self._name = ""
         self._begun = 0.0
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "StepProgress":
         if self._shown and self._console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
             self._bar = Bar(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self._console, transient=True)
             self._bar.start()
-            self._task = self._bar.add_task("preparing", total=sum(STEPS.values()))
+            self._task = self._bar.add_task("preparing", total=sum(STEP_TITLES.values()))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -77,7 +77,7 @@ class Progress:
 
     def _at(self, name: str, share: float) -> None:
         if self._bar is not None:
-            names = list(STEPS)
-            before = sum(STEPS[n] for n in names[: names.index(name)])
-            at = max(self._bar.tasks[0].completed, before + STEPS[name] * min(share, 1.0))
+            names = list(STEP_TITLES)
+            before = sum(STEP_TITLES[n] for n in names[: names.index(name)])
+            at = max(self._bar.tasks[0].completed, before + STEP_TITLES[name] * min(share, 1.0))
             self._bar.update(self._task, description=name + self._of_rows, completed=at)

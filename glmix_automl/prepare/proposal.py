@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from glmix_automl.errors import ConfigError
-from glmix_automl.prepare.roles import Interactions, Network, Role
+from glmix_automl.prepare.roles import GraphRoles, InteractionRoles, Role
 from glmix_automl.prepare.survey import Column, Surveyed
 from glmix_automl.schema import FIXED
 
@@ -17,14 +17,14 @@ _FOLLOWED = 300
 _YES = ("yes", "true", "click", "clicked", "apply", "applied", "buy", "purchase", "like", "positive", "y", "t")
 
 
-def recipe(roles: Interactions | Network, name: str, positive: str | None = None) -> str:
+def recipe(roles: InteractionRoles | GraphRoles, name: str, positive: str | None = None) -> str:
     """The recipe as YAML.
 
     Raises:
         ConfigError: the response is no two values and no numbers, so that nothing says what is positive.
     """
-    lines = list(_interactions(roles, positive) if isinstance(roles, Interactions) else _network(roles))
-    kind = "interactions" if isinstance(roles, Interactions) else "graph"
+    lines = list(_interactions(roles, positive) if isinstance(roles, InteractionRoles) else _network(roles))
+    kind = "interactions" if isinstance(roles, InteractionRoles) else "graph"
     head = [
         "# Written by `glmix-automl init` from a look at the tables: read the comments, change what is wrong, then",
         f"#   glmix-automl prepare {name}.yaml && glmix-automl search {name}-search.yaml",
@@ -37,7 +37,7 @@ def recipe(roles: Interactions | Network, name: str, positive: str | None = None
     return "\n".join([*head, *lines, ""])
 
 
-def _interactions(roles: Interactions, positive: str | None) -> Iterator[str]:
+def _interactions(roles: InteractionRoles, positive: str | None) -> Iterator[str]:
     events = roles.events
     taken = {roles.member.column, roles.item.column, roles.label, roles.time, roles.uid, roles.weight}
     names = {c for c in (roles.member.column, roles.item.column) if c is not None}
@@ -81,7 +81,7 @@ def _interactions(roles: Interactions, positive: str | None) -> Iterator[str]:
         yield "split: {by: random}"
 
 
-def _network(roles: Network) -> Iterator[str]:
+def _network(roles: GraphRoles) -> Iterator[str]:
     yield "edges:"
     yield from _table(roles.edges, "  ", {})
     yield f"  source: {_text(roles.source)}"
@@ -129,7 +129,7 @@ def _table(table: Surveyed, indent: str, rename: dict[str, str]) -> Iterator[str
     yield f"{indent}table: {{{', '.join(f'{k}: {_value(v)}' for k, v in keys.items())}}}"
 
 
-def _alike(roles: Interactions) -> set[str]:
+def _alike(roles: InteractionRoles) -> set[str]:
     """Columns of one name and kind of terms, most of which members and items both have: they share a vocabulary."""
     if roles.member.table is None or roles.item.table is None:
         return set()

@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from glmix_automl.errors import DataError
 from glmix_automl.layout import MANIFEST, SUCCESS
-from glmix_automl.prepare.storage import PlainStorage, Storage, opened
+from glmix_automl.prepare.storage import PlainStorage, Storage, open_storage
 
 Place = Storage | PlainStorage
 
@@ -30,10 +30,10 @@ def publishing(spark: SparkSession | None, output: str, overwrite: bool) -> Iter
     Raises:
         DataError: `output` is there and `overwrite` is not given, or it is something else than a dataset.
     """
-    target = opened(spark, output)
+    target = open_storage(spark, output)
     recover(target)
     _free(target, overwrite)
-    unfinished = opened(spark, target.sibling(f"{target.name}.new-{uuid.uuid4().hex[:8]}"))
+    unfinished = open_storage(spark, target.sibling(f"{target.name}.new-{uuid.uuid4().hex[:8]}"))
     unfinished.make()
     try:
         yield unfinished

@@ -9,7 +9,7 @@ from glmix_automl.config import Config
 from glmix_automl.prepare.files import Format
 from glmix_automl.schema import FIXED, Side
 
-Share = Annotated[float, pydantic.Field(ge=0, le=1)]
+Proportion = Annotated[float, pydantic.Field(ge=0, le=1)]
 
 
 class Gather(Config):
@@ -214,9 +214,9 @@ SplitRule = Annotated[TimeSplit | RandomSplit | ColumnSplit, pydantic.Field(disc
 class Checks(Config):
     """Limits of the data checks."""
 
-    max_dropped_share: Share = 0.05
+    max_dropped_share: Proportion = 0.05
     """Rows that lack an id, label or time are dropped and counted; above this share the run is refused."""
-    leak_auc: Share = 0.99
+    leak_auc: Proportion = 0.99
     """Single-feature AUC above which the report warns of leakage."""
     empty_feature: Literal["error", "drop"] = "error"
     """What becomes of a feature without one usable value in train."""
@@ -234,7 +234,7 @@ class Recipe(Config):
     seed: int = 0
     split: SplitRule = TimeSplit()
     negatives: float = pydantic.Field(default=1.0, gt=0, le=1)
-    """Share of negative training rows kept; their weight is divided by it."""
+    """Proportion of negative training rows kept; their weight is divided by it."""
     shard_rows: int = pydantic.Field(default=250_000, ge=1)
     engine: Literal["auto", "local", "spark"] = "auto"
     """What prepares it: threads of one process, or Spark's executors; the dataset is the same. `auto`: `local` for
@@ -248,7 +248,9 @@ def reserved(names: list[str]) -> list[str]:
     return sorted(set(names) & set(FIXED))
 
 
-def named(place: str, features: Sequence[NumericFeature | CategoricalFeature | BagFeature]) -> list[tuple[str, str]]:
+def name_columns(
+    place: str, features: Sequence[NumericFeature | CategoricalFeature | BagFeature]
+) -> list[tuple[str, str]]:
     """The dataset's columns that features make, each with the key of the recipe it comes from."""
     return [
         (f"{place}.{number}", column)
@@ -266,7 +268,7 @@ def clashes(entities: Sequence[tuple[str, str]], columns: Sequence[tuple[str, st
 
     Args:
         entities: key of the recipe and raw column, whose name the dataset keeps.
-        columns: as `named` gives them.
+        columns: as `name_columns` gives them.
     """
     found = [
         f"{key}: the dataset keeps the name {name!r} for itself; rename the column in its table: "

@@ -37,7 +37,7 @@ class Found(NamedTuple):
     there: str | None
 
 
-def joined(where: str, key: str, own: str, found: Found, remarks: Remarks) -> None:
+def report_join(where: str, key: str, own: str, found: Found, remarks: Remarks) -> None:
     """Says which share of the interactions' ids has a row in a table, with a warning where it is small.
 
     Args:

@@ -3,12 +3,12 @@
 from pyspark.sql import SparkSession
 
 from glmix_automl.layout import DATA_REPORT_HTML, DATA_REPORT_JSON
-from glmix_automl.pages.drawing import Table
+from glmix_automl.pages.drawing import DrawnTable
 from glmix_automl.pages.page import render
 from glmix_automl.prepare.checks import FeatureCheck, Report
 from glmix_automl.prepare.profile import Profile
-from glmix_automl.prepare.report_charts import sections
-from glmix_automl.prepare.storage import PlainStorage, Storage, opened
+from glmix_automl.prepare.report_charts import data_charts
+from glmix_automl.prepare.storage import PlainStorage, Storage, open_storage
 from glmix_automl.schema import SPLITS, Schema
 
 
@@ -20,7 +20,7 @@ def write_report(storage: Storage | PlainStorage, report: Report, found: Profile
 
 def read_report(spark: SparkSession | None, uri: str) -> Report:
     """The report of a published dataset."""
-    return Report.model_validate_json(opened(spark, uri).read(DATA_REPORT_JSON))
+    return Report.model_validate_json(open_storage(spark, uri).read(DATA_REPORT_JSON))
 
 
 def page(report: Report, found: Profile, schema: Schema) -> str:
@@ -28,16 +28,16 @@ def page(report: Report, found: Profile, schema: Schema) -> str:
     return render(
         "data_report.html",
         report=report,
-        sections=sections(report, found, schema),
+        sections=data_charts(report, found, schema),
         splits=_table(("split", "rows", "positive", "base rate (weighted)"), split_cells(report)),
-        counts=_table(("what", "count"), [(what, f"{n:,}") for what, n in noticed(report).items()]),
-        features=Table(FEATURE_HEAD, [feature_cells(f) for f in report.features], FEATURE_HEAD[:3]),
+        counts=_table(("what", "count"), [(what, f"{n:,}") for what, n in notices(report).items()]),
+        features=DrawnTable(FEATURE_HEAD, [feature_cells(f) for f in report.features], FEATURE_HEAD[:3]),
         entities=_table(ENTITY_HEAD, entity_cells(report)),
     )
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
-    return Table(head, rows, head[:1])
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> DrawnTable:
+    return DrawnTable(head, rows, head[:1])
 
 
 FEATURE_HEAD = ("feature", "kind", "side", "filled", "distinct", "unseen val.", "unseen test", "PSI", "AUC")
@@ -51,7 +51,7 @@ def split_cells(report: Report) -> list[tuple[str, ...]]:
     ]
 
 
-def noticed(report: Report) -> dict[str, int]:
+def notices(report: Report) -> dict[str, int]:
     """What was counted on the way to the dataset."""
     return {**report.counts, "uids of several rows": report.duplicate_uids}
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from glmix_automl.features.encode import untransformed
+from glmix_automl.features.encode import invert_numbers
 from glmix_automl.pages.drawing import INK, Picture, bars, color, draw_svg, short
 from glmix_automl.prepare.checks import FeatureCheck, Report
 from glmix_automl.prepare.profile import TERMS, Counts, Profile
@@ -19,7 +19,7 @@ _TERMS_SHOWN = 12
 _BINS = 20
 
 
-def sections(report: Report, found: Profile, schema: Schema) -> dict[str, list[Picture]]:
+def data_charts(report: Report, found: Profile, schema: Schema) -> dict[str, list[Picture]]:
     """Pictures by the titles of their sections."""
     by_auc = sorted(report.features, key=lambda f: -f.auc)
     by_psi = sorted((f for f in report.features if not f.cumulative), key=lambda f: -f.psi)
@@ -81,7 +81,7 @@ def _number_rates(axes: Axes, feature: Numeric, counts: Sequence[Counts], edges:
     for series, table in enumerate(counts):
         total, positive = (np.bincount(group, weights=w, minlength=_BINS) for w in (table.sum(axis=0), table[1]))
         there = (total > 0) & np.isfinite(upper)
-        x = untransformed(feature, upper[there])
+        x = invert_numbers(feature, upper[there])
         axes.plot(x, positive[there] / total[there], "o-", color=color(series), markersize=3)
     if feature.transform == "log":
         axes.set_xscale("symlog", linthresh=1)

@@ -5,7 +5,7 @@ from rich.table import Table
 
 from glmix_automl.layout import DATA_REPORT_HTML
 from glmix_automl.prepare.checks import Report
-from glmix_automl.prepare.report import ENTITY_HEAD, FEATURE_HEAD, entity_cells, feature_cells, noticed, split_cells
+from glmix_automl.prepare.report import ENTITY_HEAD, FEATURE_HEAD, entity_cells, feature_cells, notices, split_cells
 
 _WIDE = 120
 _FEATURE = ("feature", "filled", "PSI", "AUC")  # in narrower terminals; the rest is in the report
@@ -13,7 +13,7 @@ _ENTITY = ("entity", "ids train", "ids test", "test rows with history")
 Cells = list[tuple[str, ...]]
 
 
-def show(report: Report, uri: str, console: Console | None = None) -> None:
+def print_report(report: Report, uri: str, console: Console | None = None) -> None:
     """Prints splits, features, entities, counts and warnings."""
     console = console or Console()
     console.print(_table(f"{report.name}: splits", ("split", "rows", "positive", "base rate"), split_cells(report)))
@@ -23,7 +23,7 @@ def show(report: Report, uri: str, console: Console | None = None) -> None:
     }
     for title, (most, head, cells) in tables.items():
         console.print(_table(title, *((head, cells) if console.width >= _WIDE else _chosen(most, head, cells))))
-    for what, count in noticed(report).items():
+    for what, count in notices(report).items():
         console.print(f"{what}: {count:,}", markup=False, highlight=False)
     for note in report.notes:
         console.print(note, markup=False, highlight=False)

@@ -75,7 +75,7 @@ class Role:
 
 
 @dataclass(frozen=True)
-class Interactions:
+class InteractionRoles:
     """Roles of the tables of a recipe `interactions`."""
 
     events: Surveyed
@@ -88,7 +88,7 @@ class Interactions:
 
 
 @dataclass(frozen=True)
-class Network:
+class GraphRoles:
     """Roles of the tables of a recipe `graph`."""
 
     edges: Surveyed
@@ -98,7 +98,7 @@ class Network:
     nodes: tuple[tuple[Surveyed, str], ...]
 
 
-def found(tables: list[Surveyed], asked: Asked) -> Interactions | Network:
+def found(tables: list[Surveyed], asked: Asked) -> InteractionRoles | GraphRoles:
     """The roles of the tables.
 
     Raises:
@@ -109,7 +109,7 @@ def found(tables: list[Surveyed], asked: Asked) -> Interactions | Network:
     ends = _ends(events, others) if asked.target is None and asked.member is None else None
     if ends is not None:
         source, target, nodes = ends
-        return Network(events, source, target, _time(events, {source, target}), nodes)
+        return GraphRoles(events, source, target, _time(events, {source, target}), nodes)
     label = _label(events, asked)
     member, item = _entities(events, others, asked, label)
     taken = {label, member.column, item.column}
@@ -119,7 +119,7 @@ def found(tables: list[Surveyed], asked: Asked) -> Interactions | Network:
         (c.name for c in free if c.unique and (c.name.lower().endswith(("id", "key")) or c.kind == "text")), None
     )
     weight = next((c.name for c in free if c.name.lower() in _WEIGHT and c.kind == "number" and c.low > 0), None)
-    return Interactions(events, member, item, label, time, uid, weight)
+    return InteractionRoles(events, member, item, label, time, uid, weight)
 
 
 def alike(one: Column, other: Column) -> float:

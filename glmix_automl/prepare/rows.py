@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from glmix_automl.errors import ConfigError
-from glmix_automl.prepare.history import History
+from glmix_automl.prepare.history import HistoryFeatures
 from glmix_automl.prepare.intake import Roles, SparkTables, Tables
 from glmix_automl.prepare.recipe import BagFeature, CategoricalFeature, NumericFeature, reserved
 from glmix_automl.prepare.remarks import Remarks
@@ -33,7 +33,7 @@ class SideTable:
 
 
 @dataclass(frozen=True)
-class Rows:
+class RawRows:
     """Raw rows, one per example.
 
     Attributes:
@@ -73,7 +73,7 @@ class Rows:
     weight: str | None = None
     sides: "Mapping[int, tuple[DataFrame, str]]" = field(default_factory=dict)
     side_tables: Mapping[int, SideTable] = field(default_factory=dict)
-    history: History | None = None
+    history: HistoryFeatures | None = None
     repeats: bool = False
     uid_column: str = "uid"
     where: str = "the rows"

@@ -23,10 +23,10 @@ from glmix_automl.manifest import Shard
 from glmix_automl.prepare.exchange import Ints, read_batch
 from glmix_automl.prepare.history import keys_of
 from glmix_automl.prepare.partition import Laid
-from glmix_automl.prepare.profile import Edges, histograms, weighed
+from glmix_automl.prepare.profile import Edges, histograms, sum_weights
 from glmix_automl.prepare.row_hash import BUCKETS, row_hashes
-from glmix_automl.prepare.sides import Encoded, Side, attach, raw_columns
-from glmix_automl.prepare.stage import LABEL, TIME, UID, WEIGHT, Work, part_of
+from glmix_automl.prepare.sides import Encoded, SidePart, attach, raw_columns
+from glmix_automl.prepare.stage import LABEL, TIME, UID, WEIGHT, Staging, part_of
 from glmix_automl.schema import LABEL as OUT_LABEL
 from glmix_automl.schema import OFFSET, SPLITS, TIMESTAMP, Schema
 from glmix_automl.schema import UID as OUT_UID
@@ -52,7 +52,7 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenShard:
     """A shard that was written, and the numbers of its rows.
 
     Attributes:
@@ -62,7 +62,7 @@ class Written:
         rows: how many.
         digest: sum of their hashes, modulo 2^64.
         labels: rows by class.
-        weights: sums of their weights by class (see `profile.weighed`).
+        weights: sums of their weights by class (see `profile.sum_weights`).
         histograms: of the rows' own features: [2, bins].
     """
 
@@ -85,7 +85,7 @@ class Features:
     sides: Mapping[int, Schema]
 
 
-def planned(found: Sequence[Laid], shard_rows: int) -> list[Planned]:
+def plan_shards(found: Sequence[Laid], shard_rows: int) -> list[Planned]:
     """The shards of a dataset: runs of buckets with about `shard_rows` rows."""
     result = []
     for split in range(len(SPLITS)):
@@ -103,13 +103,13 @@ def planned(found: Sequence[Laid], shard_rows: int) -> list[Planned]:
 
 
 def write_shard(
-    work: Work,
+    work: Staging,
     features: Features,
     encoded: Mapping[int, Sequence[Encoded]],
-    raw: Mapping[int, Sequence[Side]],
+    raw: Mapping[int, Sequence[SidePart]],
     edges: Edges,
     shard: Planned,
-) -> Written:
+) -> WrittenShard:
     """Writes one shard under a name of its own among the intermediate files.
 
     Args:
@@ -127,14 +127,14 @@ def write_shard(
     path = f"{uuid.uuid4().hex}.parquet"
     coded = [e.name for e in features.whole.entities] + [f.name for f in features.whole.categoricals]
     pq.write_table(made, place.path(path), filesystem=place.filesystem, compression="snappy", use_dictionary=coded)
-    return Written(
+    return WrittenShard(
         planned=shard,
         path=path,
         raw=_write_raw(work, features.whole, raw, rows, shard) if shard.split else None,
         rows=made.num_rows,
         digest=int(np.sum(row_hashes(made.columns), dtype=np.uint64)),
         labels=np.bincount(label, minlength=2),
-        weights=weighed(made[OUT_WEIGHT].to_numpy(), label, 2),
+        weights=sum_weights(made[OUT_WEIGHT].to_numpy(), label, 2),
         histograms=histograms(features.own, made, edges, label),
     )
 
@@ -154,7 +154,7 @@ def dataset_schema(schema: Schema) -> pa.Schema:
     )
 
 
-def named(work: Work, written: Sequence[Written]) -> dict[str, tuple[Shard, ...]]:
+def name_shards(work: Staging, written: Sequence[WrittenShard]) -> dict[str, tuple[Shard, ...]]:
     """Moves shards to their final names; by split, in order."""
     result: dict[str, list[Shard]] = {s: [] for s in SPLITS}
     for shard in sorted(written, key=lambda w: (w.planned.split, w.planned.number)):
@@ -182,7 +182,7 @@ def _layout(counts: Ints, shard_rows: int) -> npt.NDArray[np.int64]:
     return np.searchsorted(used, wanted).clip(0, max(len(used) - 1, 0))
 
 
-def _rows(work: Work, shard: Planned) -> pa.Table:
+def _rows(work: Staging, shard: Planned) -> pa.Table:
     """The shard's rows in order."""
     tables = []
     for path in shard.files:
@@ -195,7 +195,9 @@ def _rows(work: Work, shard: Planned) -> pa.Table:
     return table.take(_order(table)).combine_chunks()
 
 
-def _write_raw(work: Work, schema: Schema, raw: Mapping[int, Sequence[Side]], rows: pa.Table, shard: Planned) -> str:
+def _write_raw(
+    work: Staging, schema: Schema, raw: Mapping[int, Sequence[SidePart]], rows: pa.Table, shard: Planned
+) -> str:
     """Writes the raw columns of a shard's rows as they were staged, history among them, by uid; returns the path."""
     staged = {name: rows[name] for name in rows.column_names}
     for side, parts in raw.items():
@@ -216,7 +218,7 @@ def _write_raw(work: Work, schema: Schema, raw: Mapping[int, Sequence[Side]], ro
     return path
 
 
-def _near(work: Work, side: int, parts: Sequence[Any], shard: Planned) -> list[Any]:
+def _near(work: Staging, side: int, parts: Sequence[Any], shard: Planned) -> list[Any]:
     """The parts of a side that may have ids of a shard: of members, those of its buckets."""
     if side:
         return list(parts)
@@ -231,7 +233,7 @@ def _order(table: pa.Table) -> pa.Array:
 
 
 def _made(
-    work: Work, features: Features, encoded: Mapping[int, Sequence[Encoded]], rows: pa.Table, shard: Planned
+    work: Staging, features: Features, encoded: Mapping[int, Sequence[Encoded]], rows: pa.Table, shard: Planned
 ) -> pa.Table:
     count = rows.num_rows
     own = encode(features.own, rows)

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 from glmix_automl.errors import DataError
 from glmix_automl.features import encode
 from glmix_automl.prepare.exchange import Ints, Spread, read_batch, read_part, write_batches
-from glmix_automl.prepare.partition import KEPT, SEEN
-from glmix_automl.prepare.stage import Work
-from glmix_automl.prepare.tally import Range, Tally, sums, tally, vocabularies
+from glmix_automl.prepare.partition import GROUP_COUNTS, SEEN
+from glmix_automl.prepare.stage import Staging
+from glmix_automl.prepare.tally import ColumnRange, Tally, sums, tally, vocabularies
 from glmix_automl.schema import SPLITS, Schema
 
 LEVELS = (1, 2, 5, 10, 50)
@@ -21,7 +21,7 @@ LEVELS = (1, 2, 5, 10, 50)
 
 
 @dataclass(frozen=True)
-class Side:
+class SidePart:
     """A part of a side: entity, partition, files of its rows and of the counts of its ids."""
 
     entity: int
@@ -31,7 +31,7 @@ class Side:
 
 
 @dataclass
-class Ids:
+class IdCounts:
     """Who is in the dataset, of one entity; adds up over partitions.
 
     Attributes:
@@ -46,8 +46,8 @@ class Ids:
     with_history: Ints = field(default_factory=lambda: np.zeros(len(SPLITS), np.int64))
     levels: Ints = field(default_factory=lambda: np.zeros(len(LEVELS), np.int64))
 
-    def __add__(self, other: "Ids") -> "Ids":
-        return Ids(*(getattr(self, n) + getattr(other, n) for n in ("ids", "rows", "with_history", "levels")))
+    def __add__(self, other: "IdCounts") -> "IdCounts":
+        return IdCounts(*(getattr(self, n) + getattr(other, n) for n in ("ids", "rows", "with_history", "levels")))
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Weighed:
         repeated: ids with several rows in the side; `example` is one of them.
     """
 
-    ids: Ids
+    ids: IdCounts
     tally: Tally
     known: int = 0
     unknown: int = 0
@@ -72,10 +72,10 @@ class Weighed:
     example: str | None = None
 
 
-def weigh(work: Work, side: Side) -> Weighed:
+def weigh_side(work: Staging, side: SidePart) -> Weighed:
     """Counts a part of a side, each id as often as it has rows."""
     counts = _counts(work, side)
-    ids = _ids(np.stack([counts[c] for c in KEPT], axis=1))
+    ids = _ids(np.stack([counts[c] for c in GROUP_COUNTS], axis=1))
     table, _ = read_part(work.folder, list(side.rows), side.part)
     unknown = int(np.sum(counts["total"] > 0))
     if table is None:
@@ -110,7 +110,9 @@ def refuse_repeated(found: Sequence[Weighed], key: str, where: str) -> None:
         raise DataError(f"{where}: {repeated} ids of column {key!r} have several rows, for example {example!r}")
 
 
-def second(work: Work, ranges: Mapping[tuple[str, str], Range], side: Side) -> dict[tuple[str, str], tuple[int, int]]:
+def sum_side(
+    work: Staging, ranges: Mapping[tuple[str, str], ColumnRange], side: SidePart
+) -> dict[tuple[str, str], tuple[int, int]]:
     """`sums` over a part of a side, each id as often as it has training rows."""
     table, _ = read_part(work.folder, list(side.rows), side.part)
     if table is None:
@@ -122,12 +124,12 @@ def second(work: Work, ranges: Mapping[tuple[str, str], Range], side: Side) -> d
 class Encoded:
     """A part of a side as features: a file of one batch (`key`, feature columns), and values of drawn rows."""
 
-    side: Side
+    side: SidePart
     path: str
     edges: Mapping[str, npt.NDArray[np.float32]]
 
 
-def encode_side(work: Work, schemas: Mapping[int, Schema], side: Side) -> Encoded | None:
+def encode_side(work: Staging, schemas: Mapping[int, Schema], side: SidePart) -> Encoded | None:
     """Encodes the ids of a part of a side that rows have."""
     table, _ = read_part(work.folder, list(side.rows), side.part)
     if table is None:
@@ -145,15 +147,15 @@ def encode_side(work: Work, schemas: Mapping[int, Schema], side: Side) -> Encode
     return Encoded(side, write_batches(work.folder, [made]), edges)
 
 
-def counted(work: Work, encoded: Encoded) -> tuple[pa.RecordBatch, Ints]:
+def count_ids(work: Staging, encoded: Encoded) -> tuple[pa.RecordBatch, Ints]:
     """The encoded ids, and their written rows by split and label: [ids, 6]."""
     batch = read_batch(work.folder, encoded.path, 0)
     counts = _counts(work, encoded.side)
     key = batch.column("key").to_numpy()
-    return batch, np.stack([_of(counts, c, key) for c in KEPT], axis=1)
+    return batch, np.stack([_of(counts, c, key) for c in GROUP_COUNTS], axis=1)
 
 
-def attach(work: Work, parts: Sequence[Encoded], keys: Ints, schema: Schema) -> dict[str, pa.Array]:
+def attach(work: Staging, parts: Sequence[Encoded], keys: Ints, schema: Schema) -> dict[str, pa.Array]:
     """The side's columns for rows of given ids.
 
     Args:
@@ -182,7 +184,7 @@ def attach(work: Work, parts: Sequence[Encoded], keys: Ints, schema: Schema) -> 
     return {name: taken[name] for name in taken.column_names}
 
 
-def raw_columns(work: Work, parts: Sequence[Side], keys: Ints) -> dict[str, pa.Array]:
+def raw_columns(work: Staging, parts: Sequence[SidePart], keys: Ints) -> dict[str, pa.Array]:
     """The side's staged columns for rows of given ids, null for ids that it has no row for.
 
     Args:
@@ -218,10 +220,10 @@ def _least(ids: pa.Array | pa.ChunkedArray) -> str | None:
     return pc.min(ids).as_py() if len(ids) else None
 
 
-def _counts(work: Work, side: Side) -> _Counts:
+def _counts(work: Staging, side: SidePart) -> _Counts:
     """Counts per id, those of all partitions of rows together, by ascending key; `total`: rows of any split."""
     table, _ = read_part(work.folder, list(side.counts), side.part)
-    names = [*SEEN, *KEPT, "drawn", "edge"]
+    names = [*SEEN, *GROUP_COUNTS, "drawn", "edge"]
     if table is None:
         return _Counts({n: np.empty(0, np.int64) for n in ("key", "total", *names)})
     key, first, at = np.unique(table["key"].to_numpy(), return_index=True, return_inverse=True)
@@ -245,11 +247,11 @@ def _lookup(keys: Ints, wanted: Ints) -> tuple[Ints, npt.NDArray[np.bool_]]:
     return at, keys[at] == wanted
 
 
-def _ids(written: Ints) -> Ids:
+def _ids(written: Ints) -> IdCounts:
     rows = written.reshape(-1, len(SPLITS), 2).sum(axis=2)
     train = rows[:, 0]
     level = np.searchsorted(LEVELS, train[train > 0], side="right") - 1
-    return Ids(
+    return IdCounts(
         ids=(rows > 0).sum(axis=0),
         rows=rows.sum(axis=0),
         with_history=rows[train > 0].sum(axis=0),

@@ -104,7 +104,7 @@ def borders(
     return Borders(searches[0].low, searches[1].low), ranks[0] - searches[0].rank
 
 
-def moments(frame: DataFrame, fractions: Fractions) -> tuple[int, int]:
+def border_times(frame: DataFrame, fractions: Fractions) -> tuple[int, int]:
     """The times at which two shares of a frame's rows end, by Spark: those of the rows that stand at the borders.
 
     Exact, though nothing is sorted: a histogram of the time column is refined around the borders until a bin is one

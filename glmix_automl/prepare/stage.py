@@ -17,18 +17,18 @@ import pyarrow.compute as pc
 from glmix_automl.errors import DataError
 from glmix_automl.features import as_bag, as_numbers, as_texts
 from glmix_automl.prepare.exchange import Ints, Spread, spread
-from glmix_automl.prepare.history import DAY, History, keys_of
+from glmix_automl.prepare.history import DAY_MICROSECONDS, HistoryFeatures, keys_of
 from glmix_automl.prepare.recipe import BagFeature, CategoricalFeature, NumericFeature, SplitRule
 from glmix_automl.prepare.row_hash import BUCKETS, row_hashes
 from glmix_automl.schema import Entity
 
 UID, LABEL, WEIGHT, TIME, FOLD = "uid", "label", "weight", "time", "fold"
-KINDS = {
+STAGED_TYPES = {
     "numeric": pa.float64(),
     "categorical": pa.string(),
     "bag": pa.list_(pa.struct([("term", pa.string()), ("value", pa.float64())])),
 }
-Declared = NumericFeature | CategoricalFeature | BagFeature
+DeclaredFeature = NumericFeature | CategoricalFeature | BagFeature
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Staged:
     separator: str | None = None
 
 
-def plan(features: tuple[Declared, ...]) -> dict[Declared, Staged]:
+def plan_stages(features: tuple[DeclaredFeature, ...]) -> dict[DeclaredFeature, Staged]:
     """The staged column of each feature."""
     places: dict[tuple[str, str, str | None], Staged] = {}
     result = {}
@@ -53,7 +53,7 @@ def plan(features: tuple[Declared, ...]) -> dict[Declared, Staged]:
 
 
 @dataclass(frozen=True)
-class Work:
+class Staging:
     """What every task of a preparation is told.
 
     Attributes:
@@ -75,27 +75,27 @@ class Work:
     folder: str
     out: str
     parts: int
-    features: tuple[Declared, ...]
+    features: tuple[DeclaredFeature, ...]
     entities: tuple[Entity, ...]
     sides: Mapping[int, frozenset[str]]
     split: SplitRule
     negatives: float
     seed: int
-    history: History | None = None
+    history: HistoryFeatures | None = None
     uid: str | None = UID
     repeats: bool = False
     timed: bool = True
 
     @property
-    def places(self) -> dict[Declared, Staged]:
+    def places(self) -> dict[DeclaredFeature, Staged]:
         """The staged column of each feature."""
-        return plan(self.features)
+        return plan_stages(self.features)
 
     def side_of(self, source: str) -> int | None:
         """The entity in whose side a raw column is, or None for the rows' own."""
         return next((number for number, sources in self.sides.items() if source in sources), None)
 
-    def features_of(self, side: int | None) -> tuple[Declared, ...]:
+    def features_of(self, side: int | None) -> tuple[DeclaredFeature, ...]:
         """The features read from a side, or from the rows themselves."""
         return tuple(f for f in self.features if self.side_of(f.source) == side)
 
@@ -137,7 +137,7 @@ def read_as(place: Staged, raw: pa.Array | pa.ChunkedArray) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(np.concatenate([[0], ends]).astype(np.int32)), pairs)
 
 
-def take_in(work: Work, rows: pa.Table) -> Taken:
+def take_in(work: Staging, rows: pa.Table) -> Taken:
     """Writes a block of rows to the partitions of their members.
 
     Args:
@@ -169,7 +169,7 @@ def take_in(work: Work, rows: pa.Table) -> Taken:
     return Taken(spread_rows, asked, uids, int(time.min()), int(time.max()), _by_day(time, label))
 
 
-def take_in_side(work: Work, side: int, rows: pa.Table) -> Spread:
+def take_in_side(work: Staging, side: int, rows: pa.Table) -> Spread:
     """Writes a block of a side (`id`, its staged columns, `a0`, ...) to the partitions of its ids."""
     key = keys_of(rows["id"])
     part = part_of_ids(key, side, work.parts)
@@ -193,7 +193,7 @@ def everything(rows: pa.Table) -> npt.NDArray[np.int64]:
     return row_hashes([rows[c] for c in sorted(rows.column_names)]).view(np.int64)
 
 
-def repeated(work: Work, uids: list[tuple[pa.Table, Ints]]) -> Iterator[pa.Table]:
+def repeated_uids(work: Staging, uids: list[tuple[pa.Table, Ints]]) -> Iterator[pa.Table]:
     """Rows that share a uid with another one: `uid`, `file`, `origin`, `place`, `everything`."""
     for table, file in uids:
         key = table["key"].to_numpy()
@@ -240,7 +240,7 @@ def _by_key(key: Ints, parts: int) -> Ints:
 
 
 def _by_day(time: Ints, label: Ints) -> dict[int, tuple[int, int]]:
-    days, at = np.unique(time // DAY, return_inverse=True)
+    days, at = np.unique(time // DAY_MICROSECONDS, return_inverse=True)
     rows = np.bincount(at, minlength=len(days)).tolist()
     positives = np.bincount(at, weights=label, minlength=len(days)).astype(np.int64).tolist()
     return dict(zip(days.tolist(), zip(rows, positives, strict=True), strict=True))

@@ -10,8 +10,8 @@ from pyspark.sql import SparkSession
 
 from glmix_automl.errors import DataError
 from glmix_automl.layout import Folder
-from glmix_automl.prepare.local_files import listed
-from glmix_automl.spark import translated
+from glmix_automl.prepare.local_files import shorten
+from glmix_automl.spark import translate_errors
 
 
 def resolve(root: str, path: str) -> str:
@@ -27,7 +27,7 @@ class Storage:
     def __init__(self, spark: SparkSession, uri: str) -> None:
         jvm: Any = spark._jvm
         self._jvm = jvm
-        with translated(f"{uri}: cannot be opened"):
+        with translate_errors(f"{uri}: cannot be opened"):
             path = jvm.org.apache.hadoop.fs.Path(uri)
             self._files: Any = path.getFileSystem(spark._jsc.hadoopConfiguration())
             self.path = self._files.makeQualified(path)
@@ -56,24 +56,24 @@ class Storage:
 
     def exists(self, uri: str = "") -> bool:
         """Whether there is a file or folder."""
-        with translated(f"{uri or self.uri}: cannot be looked for"):
+        with translate_errors(f"{uri or self.uri}: cannot be looked for"):
             return bool(self._files.exists(self._at(uri)))
 
     def matches(self) -> bool:
         """Whether anything matches the URI read as a glob."""
-        with translated(f"{self.uri}: cannot be listed"):
+        with translate_errors(f"{self.uri}: cannot be listed"):
             found = self._files.globStatus(self.path)
         return found is not None and len(found) > 0
 
     def globbed(self) -> list[Any]:
         """The Hadoop paths that match the URI read as a glob, in order."""
-        with translated(f"{self.uri}: cannot be listed"):
+        with translate_errors(f"{self.uri}: cannot be listed"):
             found = self._files.globStatus(self.path)
         return [status.getPath() for status in found or ()]
 
     def files(self, uri: str) -> list[str]:
         """URIs of the file, or of all files below the folder, in order."""
-        with translated(f"{uri}: cannot be listed"):
+        with translate_errors(f"{uri}: cannot be listed"):
             status = self._files.getFileStatus(self._at(uri))
             if not status.isDirectory():
                 return [str(status.getPath().toString())]
@@ -84,7 +84,7 @@ class Storage:
 
     def stream(self) -> io.RawIOBase:
         """The bytes of the file, from any place of it."""
-        with translated(f"{self.uri}: cannot be read"):
+        with translate_errors(f"{self.uri}: cannot be read"):
             return _Stream(self._files.open(self.path), self._files.getFileStatus(self.path).getLen())
 
     def names(self, uri: str = "") -> list[str]:
@@ -92,7 +92,7 @@ class Storage:
         at = self._at(uri)
         if not self._files.exists(at):
             return []
-        with translated(f"{at.toString()}: cannot be listed"):
+        with translate_errors(f"{at.toString()}: cannot be listed"):
             return sorted(str(status.getPath().getName()) for status in self._files.listStatus(at))
 
     def neighbours(self) -> str:
@@ -100,7 +100,7 @@ class Storage:
         parent = self.path.getParent()
         if parent is None or not self._files.exists(parent):
             return "there is no such folder"
-        return listed(self.names(str(parent.toString())))
+        return shorten(self.names(str(parent.toString())))
 
     def modified(self, uri: str) -> float:
         """When it was last changed, in seconds since the epoch."""
@@ -109,7 +109,7 @@ class Storage:
     def write(self, name: str, content: str) -> None:
         """Writes a small file inside the folder."""
         path = self._jvm.org.apache.hadoop.fs.Path(self.path, name)
-        with translated(f"{path.toString()}: cannot be written"):
+        with translate_errors(f"{path.toString()}: cannot be written"):
             stream = self._files.create(path, True)
             try:
                 stream.write(bytearray(content.encode()))
@@ -119,7 +119,7 @@ class Storage:
     def read(self, name: str) -> str:
         """The content of a small text file inside the folder."""
         path = self._jvm.org.apache.hadoop.fs.Path(self.path, name)
-        with translated(f"{path.toString()}: cannot be read"):
+        with translate_errors(f"{path.toString()}: cannot be read"):
             stream = self._files.open(path)
             try:
                 return bytes(stream.readAllBytes()).decode()
@@ -132,19 +132,19 @@ class Storage:
         Raises:
             DataError: it could not be done.
         """
-        with translated(f"{old}: cannot be renamed to {new}"):
+        with translate_errors(f"{old}: cannot be renamed to {new}"):
             done = not self.exists(new) and self._files.rename(self._at(old), self._at(new))
         if not done:
             raise DataError(f"{old}: cannot be renamed to {new}")
 
     def make(self, uri: str = "") -> None:
         """Makes a folder and those above it."""
-        with translated(f"{uri or self.uri}: cannot be made"):
+        with translate_errors(f"{uri or self.uri}: cannot be made"):
             self._files.mkdirs(self._at(uri))
 
     def remove(self, uri: str = "") -> None:
         """Removes a file, or a folder and all it holds, if it is there."""
-        with translated(f"{uri or self.uri}: cannot be removed"):
+        with translate_errors(f"{uri or self.uri}: cannot be removed"):
             self._files.delete(self._at(uri), True)
 
     def _at(self, uri: str) -> Any:
@@ -288,6 +288,6 @@ class PlainStorage:
             self._files.delete_file(place.path())
 
 
-def opened(spark: SparkSession | None, uri: str) -> "Storage | PlainStorage":
+def open_storage(spark: SparkSession | None, uri: str) -> "Storage | PlainStorage":
     """A dataset's folder, as Spark sees it, or without a session as pyarrow does."""
     return Storage(spark, uri) if spark is not None else PlainStorage(uri)

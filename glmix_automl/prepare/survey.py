@@ -20,14 +20,14 @@ from glmix_automl.prepare.local_tables import read_local
 from glmix_automl.prepare.recipe import Table
 from glmix_automl.prepare.times import UNITS, counts_of
 
-LARGEST = 1 << 30
+LARGEST_SURVEY = 1 << 30
 """Bytes of a table above which a part of it is asked for: all of it is held in memory."""
 _LINES = 100
 _SEPARATORS = "\t|;,"
 _LISTS = "|;,"
 _MOSTLY = 0.95
 _YEARS = (3.15e8, 4.2e9)  # seconds of 1980 and of 2103
-Kind = Literal["number", "text", "time", "list", "map", "other", "empty"]
+ColumnKind = Literal["number", "text", "time", "list", "map", "other", "empty"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Column:
     """
 
     name: str
-    kind: Kind
+    kind: ColumnKind
     rows: int
     filled: int
     ids: frozenset[str]
@@ -124,7 +124,7 @@ def survey(path: str) -> Surveyed:
     found, _ = files.expand(path)
     if not found:
         raise DataError(f"no file at {path}; in its folder: {files.neighbours(path)}")
-    if (size := sum(Path(file).stat().st_size for file in found)) > LARGEST:
+    if (size := sum(Path(file).stat().st_size for file in found)) > LARGEST_SURVEY:
         raise DataError(
             f"{path} has {size / 2**30:.1f} GiB: give one of its files, or a part of it, and set `path` to the "
             "whole in the recipe"

@@ -28,7 +28,7 @@ from glmix_automl.prepare.local_files import Files, LocalFiles, local_path
 from glmix_automl.prepare.recipe import Gather, Join, Table
 from glmix_automl.prepare.remarks import Remarks
 from glmix_automl.prepare.storage import HadoopFiles, resolve
-from glmix_automl.spark import cause, translated
+from glmix_automl.spark import cause, translate_errors
 
 _GLOB = "\\{}[]*?,"
 
@@ -69,7 +69,7 @@ def term_text(value: Column) -> Column:
     return F.when(F.contains(value, F.lit(".0")), whole).otherwise(value)
 
 
-def read(spark: SparkSession, table: Table, root: str, what: str, remarks: Remarks | None = None) -> DataFrame:
+def read_table(spark: SparkSession, table: Table, root: str, what: str, remarks: Remarks | None = None) -> DataFrame:
     """The table as the recipe sees it.
 
     Args:
@@ -86,7 +86,7 @@ def read(spark: SparkSession, table: Table, root: str, what: str, remarks: Remar
     remarks = remarks if remarks is not None else Remarks()
     uri = resolve(root, table.path)
     where = f"{what} table {uri}"
-    with translated(where):
+    with translate_errors(where):
         frame = _raw(spark, table, uri, where, remarks)
     frame = _nulled(frame, table.nulls)
     for old, new in table.rename.items():
@@ -241,7 +241,9 @@ def _joined(spark: SparkSession, frame: DataFrame, join: Join, root: str, where:
     Raises:
         DataError: a column is missing or in both tables, values of `on` repeat, or no row finds one.
     """
-    other = require(read(spark, join.table, root, "joined", remarks), list(join.on), f"joined table {join.table.path}")
+    other = require(
+        read_table(spark, join.table, root, "joined", remarks), list(join.on), f"joined table {join.table.path}"
+    )
     require(frame, list(join.on), where)
     added = list(join.columns) if join.columns is not None else [c for c in other.columns if c not in join.on]
     require(other, added, f"joined table {join.table.path}")
@@ -251,7 +253,7 @@ def _joined(spark: SparkSession, frame: DataFrame, join: Join, root: str, where:
     right = [id_text(column(n), other.schema[n].dataType).alias(f"_glmix_on{i}") for i, n in enumerate(join.on)]
     found = other.select(*right, *map(column, added), F.lit(1).alias("_glmix_found"))
     repeated = found.dropna(subset=list(left)).groupBy(*left).count().where("count > 1")
-    with translated(f"joined table {join.table.path}"):
+    with translate_errors(f"joined table {join.table.path}"):
         times, *example = repeated.agg(F.count(F.lit(1)), *(F.first(c) for c in left)).first()  # type: ignore[misc]
     if times:
         raise DataError(

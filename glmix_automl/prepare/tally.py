@@ -18,17 +18,17 @@ from glmix_automl.prepare.exchange import Ints, Spread, read_part, spread
 from glmix_automl.prepare.history import keys_of
 from glmix_automl.prepare.recipe import BagFeature, CategoricalFeature, NumericFeature
 from glmix_automl.prepare.row_hash import row_hashes
-from glmix_automl.prepare.stage import Declared
+from glmix_automl.prepare.stage import DeclaredFeature
 
 _GRID = 2.0**31  # steps between the smallest and the largest value in which sums are counted
 _BITS = 11  # of a hash, that choose one of 2,048 registers: distinct values to 2.3 %
 _TERMS = pa.schema([("vocabulary", pa.int32()), ("term", pa.string()), ("n", pa.int64())])
 
-Numbers = npt.NDArray[np.float64]
+Reals = npt.NDArray[np.float64]
 
 
 @dataclass
-class Range:
+class ColumnRange:
     """Of a column after a transform, over training rows."""
 
     present: int = 0
@@ -68,9 +68,9 @@ class Tally:
     """
 
     rows: Ints = field(default_factory=lambda: np.zeros(3, np.int64))
-    ranges: dict[tuple[str, str], Range] = field(default_factory=dict)
+    ranges: dict[tuple[str, str], ColumnRange] = field(default_factory=dict)
     fills: dict[str, Fill] = field(default_factory=dict)
-    samples: dict[str, list[Numbers]] = field(default_factory=dict)
+    samples: dict[str, list[Reals]] = field(default_factory=dict)
     terms: list[Spread] = field(default_factory=list)
 
 
@@ -78,8 +78,8 @@ def tally(
     folder: str,
     parts: int,
     table: pa.Table,
-    features: Sequence[Declared],
-    places: Mapping[Declared, Any],
+    features: Sequence[DeclaredFeature],
+    places: Mapping[DeclaredFeature, Any],
     keys: Sequence[str],
     weights: Ints,
     drawn: Ints,
@@ -106,8 +106,8 @@ def tally(
         column = table[places[feature].name]
         if isinstance(feature, NumericFeature):
             values = numbers(column)
-            _extend(result.ranges.setdefault((places[feature].name, feature.transform), Range()),
-                    curved(values, feature.transform), train)  # fmt: skip
+            _extend(result.ranges.setdefault((places[feature].name, feature.transform), ColumnRange()),
+                    apply_curve(values, feature.transform), train)  # fmt: skip
             if feature.transform == "quantile" and places[feature].name not in result.samples:
                 sample = np.repeat(values, drawn)
                 result.samples[places[feature].name] = [sample[~np.isnan(sample)]]
@@ -124,13 +124,13 @@ def tally(
     return result
 
 
-def added(tallies: Iterable[Tally]) -> Tally:
+def add_tallies(tallies: Iterable[Tally]) -> Tally:
     """The numbers of all rows together."""
     total = Tally()
     for each in tallies:
         total.rows = total.rows + each.rows
         for key, found in each.ranges.items():
-            into = total.ranges.setdefault(key, Range())
+            into = total.ranges.setdefault(key, ColumnRange())
             into.present += found.present
             into.low, into.high = min(into.low, found.low), max(into.high, found.high)
         for name, fill in each.fills.items():
@@ -144,7 +144,7 @@ def added(tallies: Iterable[Tally]) -> Tally:
 
 
 def sums(
-    table: pa.Table, ranges: Mapping[tuple[str, str], Range], weights: Ints
+    table: pa.Table, ranges: Mapping[tuple[str, str], ColumnRange], weights: Ints
 ) -> dict[tuple[str, str], tuple[int, int]]:
     """Each value and its square, summed over training rows in whole steps of 2^-31 of its column's range.
 
@@ -157,7 +157,7 @@ def sums(
     for (name, transform), found in ranges.items():
         if name in table.column_names:
             width = found.high - found.low
-            unit = (curved(numbers(table[name]), transform) - found.low) / (width if width > 0 else 1.0)
+            unit = (apply_curve(numbers(table[name]), transform) - found.low) / (width if width > 0 else 1.0)
             there = ~np.isnan(unit) & (weights > 0)
             unit, weight = unit[there], weights[there]
             steps = (np.rint(u * _GRID).astype(np.int64) * weight for u in (unit, unit * unit))
@@ -165,7 +165,7 @@ def sums(
     return result  # type: ignore[return-value]
 
 
-def moments(found: Range, total: tuple[int, int]) -> tuple[float, float]:
+def moments(found: ColumnRange, total: tuple[int, int]) -> tuple[float, float]:
     """Mean and standard deviation from a range and sums within it."""
     low, high = (found.low, found.high) if found.present else (0.0, 0.0)
     mean, square = (s / _GRID / max(found.present, 1) for s in total)
@@ -196,18 +196,18 @@ def common_terms(
     return counts.filter(pa.array(place < np.asarray(most, np.int64)[vocabulary]))
 
 
-def numbers(column: pa.Array | pa.ChunkedArray) -> Numbers:
+def numbers(column: pa.Array | pa.ChunkedArray) -> Reals:
     """A staged numeric column, NaN where missing."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     return array.fill_null(math.nan).to_numpy(zero_copy_only=False)
 
 
-def curved(values: Numbers, transform: str) -> Numbers:
-    """Numbers after the transform whose moments are wanted."""
+def apply_curve(values: Reals, transform: str) -> Reals:
+    """Reals after the transform whose moments are wanted."""
     return np.sign(values) * np.log1p(np.abs(values)) if transform == "log" else values
 
 
-def vocabularies(features: Iterable[Declared]) -> dict[str, list[CategoricalFeature | BagFeature]]:
+def vocabularies(features: Iterable[DeclaredFeature]) -> dict[str, list[CategoricalFeature | BagFeature]]:
     """Key of a vocabulary -> the features that share it."""
     users: dict[str, list[CategoricalFeature | BagFeature]] = {}
     for feature in features:
@@ -216,7 +216,7 @@ def vocabularies(features: Iterable[Declared]) -> dict[str, list[CategoricalFeat
     return users
 
 
-def _extend(into: Range, values: Numbers, weights: Ints) -> None:
+def _extend(into: ColumnRange, values: Reals, weights: Ints) -> None:
     there = values[(weights > 0) & ~np.isnan(values)]
     if len(there):
         into.present = int(weights[(weights > 0) & ~np.isnan(values)].sum())
@@ -242,7 +242,7 @@ def _fill(column: pa.ChunkedArray, kind: str, weights: Ints) -> Fill:
     return fill
 
 
-def _terms(column: pa.ChunkedArray, feature: Declared, weights: Ints) -> tuple[pa.Array, Ints]:
+def _terms(column: pa.ChunkedArray, feature: DeclaredFeature, weights: Ints) -> tuple[pa.Array, Ints]:
     """Distinct terms of a staged column and how many training rows have them."""
     array = column.combine_chunks()
     if isinstance(feature, BagFeature):

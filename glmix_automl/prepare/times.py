@@ -1,9 +1,9 @@
 """When an event was, from columns as people write them: one decision per column, applied by Spark or by Arrow.
 
 The column is first counted (`TimeCounts`, the same numbers by either engine): how many values are numbers, of which
-size, how many look like a date written as a number. `decide` reads the counts and says how the column is read. The bulk
-decides: a few far-away values, or rows that another client logged in another unit, change nothing for the others; they
-count as rows without a usable time.
+size, how many look like a date written as a number. `choose_reading` reads the counts and says how the column is read.
+The bulk decides: a few far-away values, or rows that another client logged in another unit, change nothing for the
+others; they count as rows without a usable time.
 """
 
 import re
@@ -35,9 +35,9 @@ from glmix_automl.errors import DataError
 from glmix_automl.features import as_numbers, as_texts
 from glmix_automl.prepare.remarks import Remarks
 from glmix_automl.prepare.tables import column, id_text
-from glmix_automl.spark import translated
+from glmix_automl.spark import translate_errors
 
-Unit = Literal["seconds", "milliseconds", "microseconds", "nanoseconds"]
+TimeUnit = Literal["seconds", "milliseconds", "microseconds", "nanoseconds"]
 UNITS: dict[str, int] = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 """Unit -> how many are a second."""
 _FIRST = 1e8
@@ -56,7 +56,7 @@ class TimeRule(Config):
     """How a column says when the event was."""
 
     column: str
-    unit: Unit | None = None
+    unit: TimeUnit | None = None
     """Of numbers; told from the size of most unless given (seconds below 1e11, milliseconds below 1e14, and so on)."""
     format: str | None = None
     """Of text and of numbers written as dates (20231114), as Spark's datetime patterns; ISO 8601 unless given. Text
@@ -98,13 +98,13 @@ class TimeReading:
     """
 
     how: Literal["type", "text", "format", "unit"]
-    unit: Unit = "seconds"
+    unit: TimeUnit = "seconds"
     format: str = ""
     low: float = 0.0
     high: float = float("inf")
 
 
-def decide(counts: TimeCounts, rule: TimeRule, where: str, remarks: Remarks) -> TimeReading:
+def choose_reading(counts: TimeCounts, rule: TimeRule, where: str, remarks: Remarks) -> TimeReading:
     """How a column of numbers or text is read; what was guessed is added to the remarks."""
     if rule.format:
         return TimeReading("format", format=rule.format)
@@ -135,7 +135,7 @@ def decide(counts: TimeCounts, rule: TimeRule, where: str, remarks: Remarks) -> 
     return TimeReading("unit", unit, low=edges[place], high=np.nextafter(edges[place + 1], 0))  # type: ignore[arg-type]
 
 
-def spanned(first: float | None, last: float | None, where: str, remarks: Remarks) -> None:
+def report_span(first: float | None, last: float | None, where: str, remarks: Remarks) -> None:
     """Adds the first and last time (microseconds) to the remarks, with a warning where they are all of 1970."""
     if first is None or last is None:
         return
@@ -174,9 +174,9 @@ def time_column(frame: DataFrame, rule: TimeRule, where: str, remarks: Remarks |
         raise DataError(
             f"{where}: time column {rule.column!r} is {kind.simpleString()}, expected a number, text or time"
         )
-    with translated(where):
+    with translate_errors(where):
         counts = TimeCounts(*frame.agg(*_counted(raw)).first())  # type: ignore[misc]
-    return _in_spark(decide(counts, rule, where, remarks), raw, kind)
+    return _in_spark(choose_reading(counts, rule, where, remarks), raw, kind)
 
 
 def _counted(raw: Column) -> list[Column]:
@@ -241,7 +241,7 @@ def time_micros(raw: pa.Array, rule: TimeRule, where: str, remarks: Remarks) -> 
         return raw.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
     if pa.types.is_boolean(kind) or not (_is_text(kind) or _is_number(kind)):
         raise DataError(f"{where}: time column {rule.column!r} is {kind}, expected a number, text or time")
-    return read_times(decide(counts_of(raw), rule, where, remarks), raw, where)
+    return read_times(choose_reading(counts_of(raw), rule, where, remarks), raw, where)
 
 
 def counts_of(raw: pa.Array) -> TimeCounts:

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from glmix_automl.pages.numbers import number, p_value, seconds
+from glmix_automl.pages.numbers import format_seconds, number, p_value
 from glmix_automl.reporting.leaderboard import Leaderboard, Row, entry_model
 from glmix_automl.study.history import History
 from glmix_automl.study.settings import Limits
@@ -25,9 +25,9 @@ def leaderboard_view(board: Leaderboard, title: str, width: int) -> RenderableTy
         "entry": lambda row: row.entry,
         "trials": lambda row: f"{row.trials} ({row.failed} failed)" if row.failed else str(row.trials),
         "steps": lambda row: f"{row.steps:,}",
-        "training": lambda row: seconds(row.train_seconds),
-        "evaluation": lambda row: seconds(row.eval_seconds),
-        "workers": lambda row: seconds(row.worker_seconds),
+        "training": lambda row: format_seconds(row.train_seconds),
+        "evaluation": lambda row: format_seconds(row.eval_seconds),
+        "workers": lambda row: format_seconds(row.worker_seconds),
         "validation": lambda row: f"{row.validation_auc:.5f}",
         "test AUC [95 %]": _test_auc,
         "member": lambda row: number(row.member_auc, 4),
@@ -77,7 +77,10 @@ def budget(history: History, limits: Limits, now: float | None) -> list[str]:
         ("worker time", history.spent, limits.worker_seconds),
         ("time", history.seconds(now), limits.seconds),
     ]
-    texts = [f"{name} {seconds(spent)}" + ("" if of is None else f" of {seconds(of)}") for name, spent, of in used]
+    texts = [
+        f"{name} {format_seconds(spent)}" + ("" if of is None else f" of {format_seconds(of)}")
+        for name, spent, of in used
+    ]
     if limits.trials is not None:
         texts.append(f"{max(0, limits.trials - len(history.results))} of {limits.trials} trials left")
     return texts
@@ -92,7 +95,7 @@ def _workers(history: History, status: Mapping[str, Any]) -> Table:
         table.add_row(
             worker["name"],
             worker["state"],
-            seconds(max(0.0, status["at"] - worker["since"])),
+            format_seconds(max(0.0, status["at"] - worker["since"])),
             "" if trial is None else str(trial.number),
             "" if trial is None else trial.strategy,
             "" if trial is None else trial.family,
@@ -115,7 +118,7 @@ def _entries(history: History) -> Table:
             entry,
             str(len(results)),
             str(sum(not r.state.scored for r in results)),
-            seconds(sum(r.costs.worker_seconds for r in results)),
+            format_seconds(sum(r.costs.worker_seconds for r in results)),
             "–" if found is None else number(found[1].auc, 5),
             "–" if found is None else str(found[0].number),
         )

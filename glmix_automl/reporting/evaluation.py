@@ -13,7 +13,7 @@ from glmix_automl.layout import TRIALS, Folder
 from glmix_automl.metrics import Comparison, Interval
 from glmix_automl.study.history import History
 
-KEPT = 8  # score vectors kept in memory
+SCORES_KEPT = 8  # score vectors kept in memory
 
 
 class Evaluation:
@@ -28,7 +28,7 @@ class Evaluation:
         self.members = dataset.entity_codes(split, entities[0].name) if entities else None
         self._trials = study.within(TRIALS)
         self._history = history
-        self.scores = lru_cache(KEPT)(self._scores)
+        self.scores = lru_cache(SCORES_KEPT)(self._scores)
         """Log-odds of a trial's model, float32 [rows]."""
 
     def model(self, number: int) -> Ensemble:

@@ -12,7 +12,7 @@ import numpy as np
 from glmix_automl.trial import Result, Trial, Value
 
 FEWEST_TRIALS = 10
-TREES = 200
+IMPORTANCE_TREES = 200
 
 
 def varying(trials: Sequence[Trial]) -> list[str]:
@@ -29,13 +29,15 @@ def importance(pairs: Sequence[tuple[Trial, Result]]) -> dict[str, float]:
         return {}
     from sklearn.ensemble import ExtraTreesRegressor
 
-    columns = [_encoded([trial.parameters.get(name) for trial, _ in pairs]) for name in names]
-    forest = ExtraTreesRegressor(TREES, min_samples_leaf=2, random_state=0).fit(np.column_stack(columns), aucs)
+    columns = [_encode([trial.parameters.get(name) for trial, _ in pairs]) for name in names]
+    forest = ExtraTreesRegressor(IMPORTANCE_TREES, min_samples_leaf=2, random_state=0).fit(
+        np.column_stack(columns), aucs
+    )
     shares = dict(zip(names, map(float, forest.feature_importances_), strict=True))
     return dict(sorted(shares.items(), key=lambda one: -one[1]))
 
 
-def _encoded(values: Sequence[Value]) -> np.ndarray:
+def _encode(values: Sequence[Value]) -> np.ndarray:
     """Numbers as they are (their logarithm if they span it), others by the place of their name; -1 where not given."""
     there = [value for value in values if value is not None]
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in there)

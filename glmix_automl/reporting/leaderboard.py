@@ -134,7 +134,7 @@ def _row(history: History, evaluation: Evaluation, place: int, found: tuple[Tria
     return Row(
         place=place,
         entry=trial.strategy,
-        model=describe(trial, evaluation, history),
+        model=describe_trial(trial, evaluation, history),
         trial=trial.number,
         trials=len(results),
         failed=sum(not r.state.scored for r in results),
@@ -154,7 +154,7 @@ def _row(history: History, evaluation: Evaluation, place: int, found: tuple[Tria
     )
 
 
-def describe(trial: Trial, evaluation: Evaluation, history: History) -> str:
+def describe_trial(trial: Trial, evaluation: Evaluation, history: History) -> str:
     """A trial's model in words: the family and its parameters, or the families that a mixture is made of."""
     members = evaluation.model(trial.number).members
     if trial.family != MIXTURE and len(members) == 1:

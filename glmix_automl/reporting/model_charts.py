@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from glmix_automl import metrics
-from glmix_automl.pages.drawing import INK, QUIET, WIDE, Picture, Table, bars, color, draw_svg, short, tip
+from glmix_automl.pages.drawing import INK, QUIET, WIDE, DrawnTable, Picture, bars, color, draw_svg, short, tip
 from glmix_automl.reporting.evaluation import Evaluation
 from glmix_automl.reporting.race_charts import entries
 from glmix_automl.search.growth.structure import Grown, structure
@@ -67,14 +67,14 @@ def _layers(member: Grown) -> int:
     return min(max(member.depth or 1, 1), MOST_LAYERS)
 
 
-def _members(members: Sequence[Grown]) -> Table:
+def _members(members: Sequence[Grown]) -> DrawnTable:
     heads = ("round", "trial", "member", "depth", "width", "weight", "own AUC", "AUC after", "training, s")
     rows = [
         (m.round, m.trial, m.name, m.depth, m.width, f"{m.weight:+.4f}", f"{m.own_auc:.5f}", f"{m.auc:.5f}",
          f"{m.train_seconds:.1f}")
         for m in members
     ]  # fmt: skip
-    return Table(heads, rows, words=("member",))
+    return DrawnTable(heads, rows, words=("member",))
 
 
 def quality(evaluation: Evaluation, models: Mapping[str, int]) -> list[Picture]:

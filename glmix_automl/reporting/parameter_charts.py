@@ -15,7 +15,7 @@ from glmix_automl.reporting.race_charts import entries
 from glmix_automl.study.history import History
 from glmix_automl.trial import Result, Trial, Value
 
-FEWEST_TRIALS = 3
+FEWEST_DRAWN = 3
 AXIS_INCHES = 1.3
 
 
@@ -36,7 +36,7 @@ def parallel_coordinates(history: History) -> list[Picture]:
     for family in _families(history):
         pairs = [pair for pair in history.scored() if pair[0].family == family]
         names = varying([trial for trial, _ in pairs])
-        if len(pairs) >= FEWEST_TRIALS and names:
+        if len(pairs) >= FEWEST_DRAWN and names:
             svg = _parallel(pairs, names, entries(history))
             pictures.append(Picture(svg, family, entries(history), wide=True))
     return pictures

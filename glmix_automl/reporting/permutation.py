@@ -12,7 +12,7 @@ from glmix_automl.dataset.block import Block
 from glmix_automl.schema import Schema
 from glmix_automl.seeds import generator
 
-ROWS = 20_000  # of the sample, about: whole members
+ROWS_SAMPLED = 20_000  # of the sample, about: whole members
 
 Score = Callable[[Block], NDArray[np.float32]]
 """Log-odds of a block's rows, offsets not included."""
@@ -32,12 +32,12 @@ def permutation_importance(score: Score, dataset: Dataset, seed: int, split: str
     Raises:
         DataError: the dataset cannot be read.
     """
-    block = dataset.read(split, fraction=min(1.0, ROWS / max(dataset.rows(split), 1)), seed=seed, entities=True)
+    block = dataset.read(split, fraction=min(1.0, ROWS_SAMPLED / max(dataset.rows(split), 1)), seed=seed, entities=True)
     whole = _auc(block, score)
     if np.isnan(whole):
         return Importance()
     draws = generator(seed, "permutation importance")
-    losses = {source: whole - _auc(moved, score) for source, moved in _moved(dataset.schema, block, draws)}
+    losses = {source: whole - _auc(moved, score) for source, moved in _permute(dataset.schema, block, draws)}
     return Importance(losses, len(block))
 
 
@@ -45,7 +45,7 @@ def _auc(block: Block, score: Score) -> float:
     return metrics.auc(block.label, score(block) + block.offset, block.weight)
 
 
-def _moved(schema: Schema, block: Block, draws: np.random.Generator) -> Iterator[tuple[str, Block]]:
+def _permute(schema: Schema, block: Block, draws: np.random.Generator) -> Iterator[tuple[str, Block]]:
     """(raw column, the block with its features taken from other rows) for every raw column in turn."""
     for source in dict.fromkeys(feature.source for feature in schema.features):
         order = draws.permutation(len(block))

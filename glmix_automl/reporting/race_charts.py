@@ -8,7 +8,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from glmix_automl.pages.drawing import INK, QUIET, WIDE, Picture, Table, color, draw_svg, log_axis, short, tip
+from glmix_automl.pages.drawing import INK, QUIET, WIDE, DrawnTable, Picture, color, draw_svg, log_axis, short, tip
 from glmix_automl.reporting.evaluation import Evaluation
 from glmix_automl.search.objectives import pareto_front
 from glmix_automl.study.history import History
@@ -119,7 +119,7 @@ def cost_by_rung(history: History) -> list[Picture]:
                 by_rung.setdefault(int(trial.tags["rung"]), []).append(result)
         if by_rung:
             moments = np.linspace(min(r.started for r in ran), max(r.ended for r in ran), 4 * QUARTER + 1)
-            used = {rung: _used(by_rung[rung], moments) for rung in sorted(by_rung)}
+            used = {rung: _seconds_used(by_rung[rung], moments) for rung in sorted(by_rung)}
             table = _rung_table({rung: history.trials[by_rung[rung][0].number] for rung in used}, by_rung, used)
             svg = _rung_areas(moments - moments[0], used)
             pictures.append(Picture(svg, entry, [f"rung {rung}" for rung in used], table, wide=True))
@@ -142,7 +142,7 @@ def _rung_areas(seconds: np.ndarray, used: Mapping[int, np.ndarray]) -> Markup:
 
 def _rung_table(
     example: Mapping[int, Trial], results: Mapping[int, Sequence[Result]], used: Mapping[int, np.ndarray]
-) -> Table:
+) -> DrawnTable:
     quarters = [f"by {share} % of the time, s" for share in (25, 50, 75, 100)]
     whole = sum(float(own[-1]) for own in used.values())
     rows = [
@@ -150,10 +150,10 @@ def _rung_table(
          *(f"{seconds:.1f}" for seconds in own[QUARTER::QUARTER]), f"{own[-1] / whole:.0%}")
         for rung, own in used.items()
     ]  # fmt: skip
-    return Table(("rung", "epochs", "fraction", "trials", *quarters, "share"), rows)
+    return DrawnTable(("rung", "epochs", "fraction", "trials", *quarters, "share"), rows)
 
 
-def _used(results: Sequence[Result], moments: np.ndarray) -> np.ndarray:
+def _seconds_used(results: Sequence[Result], moments: np.ndarray) -> np.ndarray:
     """Worker-seconds of trials up to each moment, [moments]; a trial uses its own evenly from its start to its end."""
     total = np.zeros(len(moments))
     for result in results:

@@ -30,7 +30,7 @@ class TrialRow:
     parameters: str
 
 
-def write(
+def write_report(
     folder: Folder,
     name: str,
     record: StudyRecord,
@@ -45,14 +45,14 @@ def write(
         DataError: the dataset or cached scores cannot be read.
     """
     baseline = _baseline(record, board)
-    found = sections(history, board, evaluation, baseline, importance or Importance())
+    found = study_charts(history, board, evaluation, baseline, importance or Importance())
     folder.write(REPORT, _page(name, record, history, board, evaluation, baseline, found))
     for title, pictures in found.items():
         chart = render("chart.html", title=title, pictures=pictures)
         folder.write(f"{CHARTS}/{title.lower().replace(' ', '_')}.html", chart)
 
 
-def sections(
+def study_charts(
     history: History, board: Leaderboard, evaluation: Evaluation, baseline: Row | None, importance: Importance
 ) -> dict[str, list[Picture]]:
     """The charts that have something to show, by the titles of their sections."""

@@ -23,7 +23,7 @@ from glmix_automl.search.multitask import Multitask, MultitaskOptions
 from glmix_automl.search.optuna_sampler import OptunaOptions, OptunaSampler
 from glmix_automl.search.random_search import RandomOptions, RandomSearch
 from glmix_automl.search.replay import Replay, ReplayOptions
-from glmix_automl.search.strategy import Kind, Strategy
+from glmix_automl.search.strategy import Strategy, StrategyKind
 
 
 def _grow(options: AdaNetOptions, seed: int) -> Strategy:
@@ -40,19 +40,19 @@ def _stoppable(make: Callable[[Any, int], Strategy]) -> Callable[[Any, int], Str
     return made
 
 
-STRATEGIES: dict[str, Kind] = {
-    "adanet": Kind(AdaNetOptions, _grow),
-    "fixed": Kind(FixedOptions, Fixed),
-    "coordinates": Kind(CoordinatesOptions, Coordinates),
-    "grid": Kind(GridOptions, _stoppable(Grid)),
-    "asha": Kind(AshaOptions, Asha),
-    "successive_halving": Kind(HalvingOptions, successive_halving),
-    "hyperband": Kind(HyperbandOptions, hyperband),
-    "bohb": Kind(BohbOptions, hyperband),
-    "multitask": Kind(MultitaskOptions, Multitask),
-    "optuna": Kind(OptunaOptions, _stoppable(OptunaSampler)),
-    "bayes": Kind(BayesOptions, _stoppable(Bayes)),
-    "random": Kind(RandomOptions, _stoppable(RandomSearch)),
-    "replay": Kind(ReplayOptions, Replay),
+STRATEGIES: dict[str, StrategyKind] = {
+    "adanet": StrategyKind(AdaNetOptions, _grow),
+    "fixed": StrategyKind(FixedOptions, Fixed),
+    "coordinates": StrategyKind(CoordinatesOptions, Coordinates),
+    "grid": StrategyKind(GridOptions, _stoppable(Grid)),
+    "asha": StrategyKind(AshaOptions, Asha),
+    "successive_halving": StrategyKind(HalvingOptions, successive_halving),
+    "hyperband": StrategyKind(HyperbandOptions, hyperband),
+    "bohb": StrategyKind(BohbOptions, hyperband),
+    "multitask": StrategyKind(MultitaskOptions, Multitask),
+    "optuna": StrategyKind(OptunaOptions, _stoppable(OptunaSampler)),
+    "bayes": StrategyKind(BayesOptions, _stoppable(Bayes)),
+    "random": StrategyKind(RandomOptions, _stoppable(RandomSearch)),
+    "replay": StrategyKind(ReplayOptions, Replay),
 }
 """Name in a configuration -> strategy."""

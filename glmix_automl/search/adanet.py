@@ -26,7 +26,7 @@ from glmix_automl.search.growth.state import (
     Training,
     complexity,
 )
-from glmix_automl.search.strategy import Kind
+from glmix_automl.search.strategy import StrategyKind
 from glmix_automl.seeds import derive
 from glmix_automl.trial import MixtureFit, Result, Trial
 
@@ -37,7 +37,7 @@ class AdaNet:
     """Grows until nothing improves on hold-out, or the entries or candidates are used up."""
 
     def __init__(
-        self, options: AdaNetOptions, seed: int, strategies: Mapping[str, Kind] = MappingProxyType({})
+        self, options: AdaNetOptions, seed: int, strategies: Mapping[str, StrategyKind] = MappingProxyType({})
     ) -> None:
         """An empty ensemble.
 

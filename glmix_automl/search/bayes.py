@@ -12,21 +12,21 @@ from typing import Annotated, Literal, NamedTuple, TypeAlias
 import numpy as np
 import pydantic
 
-from glmix_automl.search.entry import FullWork, Seen, draft, point
+from glmix_automl.search.entry import FullWork, SeenPoints, draft, point
 from glmix_automl.search.objectives import Constraint, Goal, Goals, Observations
 from glmix_automl.search.random_search import Sampling, design
 from glmix_automl.search.surrogates.acquisition import ACQUISITIONS, Decay, log_expected_improvement
 from glmix_automl.search.surrogates.acquisition import Name as AcquisitionName
 from glmix_automl.search.surrogates.belief import Belief
-from glmix_automl.search.surrogates.candidates import Candidates
+from glmix_automl.search.surrogates.candidates import CandidateSampler
 from glmix_automl.search.surrogates.encoding import Encoding
 from glmix_automl.search.surrogates.forest import Forest
 from glmix_automl.search.surrogates.gaussian_process import GaussianProcess
 from glmix_automl.search.surrogates.seconds import expected_seconds
-from glmix_automl.search.surrogates.surrogate import Array, Posterior, Surrogate
+from glmix_automl.search.surrogates.surrogate import Floats64, Posterior, Surrogate
 from glmix_automl.search.transfer import Prior
 from glmix_automl.seeds import generator
-from glmix_automl.space import Unit
+from glmix_automl.space import UnitPoint
 from glmix_automl.trial import Result, Trial
 
 SurrogateName: TypeAlias = Literal["gaussian_process", "random_forest", "extra_trees"]
@@ -85,7 +85,7 @@ class _Learnt(NamedTuple):
     """What a choice is made from."""
 
     observations: dict[str, Observations]
-    candidates: Unit
+    candidates: UnitPoint
     name: SurrogateName
     encoding: Encoding
 
@@ -103,9 +103,9 @@ class Bayes:
         belief, rng = Belief(self._space), generator(seed, "start")
         rows = design(self._space, max(self._start, 64), options.start_sampling, rng, belief)
         self._design = rows[: options.trials]
-        self._candidates = Candidates(self._space, options.candidates, belief)
-        self._seen = Seen()
-        self._points: list[Unit] = []  # by trial number
+        self._candidates = CandidateSampler(self._space, options.candidates, belief)
+        self._seen = SeenPoints()
+        self._points: list[UnitPoint] = []  # by trial number
         self._pending: set[int] = set()
         self._results: dict[int, Result] = {}
         self._told: list[int] = []  # numbers in the order the surrogate learns them
@@ -153,7 +153,7 @@ class Bayes:
         compared = scored + len(self._options.prior) >= 2
         return (self._start if compared else self._options.trials) - len(self._points)
 
-    def _even(self, n: int) -> Unit:
+    def _even(self, n: int) -> UnitPoint:
         """At most `n` new points, [points, parameters]: the next of the start's design, then independent draws.
 
         Drawn together: a large pool would wait for thousands of draws one by one. None only if the space is used up.
@@ -165,7 +165,7 @@ class Bayes:
             ahead = np.vstack([ahead, drawn[rng.permutation(len(drawn))]])  # a small space comes in order
         return ahead[self._seen.new(ahead)[:n]]
 
-    def _propose(self, at: Unit) -> Trial:
+    def _propose(self, at: UnitPoint) -> Trial:
         trial = draft(self._options, self._seed, len(self._points), self._space.from_unit(at[None])[0])
         self._remember(trial)
         return trial
@@ -192,7 +192,7 @@ class Bayes:
             self._learner(metric, name).fit(encoding(seen.points), seen.values, seen.weights, rng)
         return _Learnt(observations, candidates, name, encoding)
 
-    def _choose(self, n: int) -> list[Unit]:
+    def _choose(self, n: int) -> list[UnitPoint]:
         options, number = self._options, len(self._points)
         rng = generator(self._seed, "choose", number)
         learnt = self._learn(rng)
@@ -205,7 +205,7 @@ class Bayes:
             for metric, seen in observations.items()
         }
         primary = observations["auc"]
-        chosen: list[Unit] = []
+        chosen: list[UnitPoint] = []
         free = np.ones(len(candidates), bool)
         acquisition = self._acquisition(name, len(posteriors))
         seconds = self._seconds(encoding, encoded) if acquisition == "expected_improvement" else np.ones(len(encoded))
@@ -230,7 +230,7 @@ class Bayes:
         alone = metrics == 1 and len(self._pending) < CROWD
         return "expected_improvement" if name == "gaussian_process" and alone else "confidence_bound"
 
-    def _seconds(self, encoding: Encoding, encoded: Array) -> Array:
+    def _seconds(self, encoding: Encoding, encoded: Floats64) -> Floats64:
         """Worker-seconds expected of candidates, up to a factor, [candidates]."""
         seconds = {i: self._results[i].costs.worker_seconds for i in self._told if self._results[i].state.scored}
         known = [i for i, each in seconds.items() if each > 0]
@@ -261,8 +261,8 @@ class Bayes:
             self._learners[metric] = (name, surrogate(name))
         return self._learners[metric][1]
 
-    def _rows(self, numbers: list[int]) -> Unit:
+    def _rows(self, numbers: list[int]) -> UnitPoint:
         return np.array([self._points[number] for number in numbers]).reshape(len(numbers), len(self._space.names))
 
-    def _earlier(self, prior: Prior) -> Unit:
+    def _earlier(self, prior: Prior) -> UnitPoint:
         return self._space.snap(self._space.to_unit([observation.parameters for observation in prior.observations]))

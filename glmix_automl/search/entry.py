@@ -9,10 +9,10 @@ import pydantic
 from glmix_automl.config import Config
 from glmix_automl.search.median import MedianRule
 from glmix_automl.seeds import derive
-from glmix_automl.space import Space, Unit
+from glmix_automl.space import Space, UnitPoint
 from glmix_automl.trial import Trial, Value
 
-Share = Annotated[float, pydantic.Field(gt=0, le=1)]
+PositiveShare = Annotated[float, pydantic.Field(gt=0, le=1)]
 """A part of something, above 0 and at most 1."""
 Epochs = Annotated[float, pydantic.Field(ge=1e-3, le=1e6)]
 """Passes over the training rows."""
@@ -20,7 +20,7 @@ BUDGET_DIGITS = 6
 """Digits after the point that a budget keeps: enough for steps, few enough that 9 / 3 / 3 is 1."""
 
 
-class Work(Config):
+class EntryWork(Config):
     """What the trials of an entry have in common."""
 
     family: str | None = None
@@ -29,11 +29,11 @@ class Work(Config):
     """Parameters that stay fixed, by name."""
     epochs: Epochs = 1.0
     """Budget of a trial in passes over its training rows; where the strategy uses several budgets, the largest."""
-    fraction: Share = 1.0
+    fraction: PositiveShare = 1.0
     """Share of the training entities a trial sees; where the strategy uses several shares, the largest."""
 
 
-class SpaceWork(Work):
+class SpaceWork(EntryWork):
     """The same, with a space to choose the other parameters from."""
 
     space: Space
@@ -59,7 +59,7 @@ class FullWork(SpaceWork):
 
 
 def draft(
-    work: Work,
+    work: EntryWork,
     seed: int,
     number: int,
     chosen: Mapping[str, Value],
@@ -88,20 +88,20 @@ def draft(
     )
 
 
-def chosen(work: SpaceWork, trial: Trial) -> dict[str, Value]:
+def varied_point(work: SpaceWork, trial: Trial) -> dict[str, Value]:
     """What a trial of `draft` tries, without the fixed parameters: a point of the space."""
     known = {"family": trial.family, **trial.parameters}
     return {name: known[name] for name in work.space.names if name in known}
 
 
-def point(work: SpaceWork, trial: Trial) -> Unit:
+def point(work: SpaceWork, trial: Trial) -> UnitPoint:
     """The same in the unit cube, [parameters]. Both a trial just proposed and one read from a journal are remembered by
     this point, as one decoded and encoded again may differ in its last bit.
     """
-    return work.space.snap(work.space.to_unit([chosen(work, trial)]))[0]
+    return work.space.snap(work.space.to_unit([varied_point(work, trial)]))[0]
 
 
-class Seen:
+class SeenPoints:
     """Remembers points of a space, so that none is tried twice."""
 
     def __init__(self) -> None:
@@ -110,7 +110,7 @@ class Seen:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def new(self, snapped: Unit) -> list[int]:
+    def new(self, snapped: UnitPoint) -> list[int]:
         """Positions of the rows neither remembered nor repeated before in the same call, [at most points]."""
         fresh: dict[bytes, int] = {}
         for row, key in enumerate(self._of(snapped)):
@@ -118,11 +118,11 @@ class Seen:
                 fresh.setdefault(key, row)
         return list(fresh.values())
 
-    def add(self, snapped: Unit) -> None:
+    def add(self, snapped: UnitPoint) -> None:
         """Remembers every row."""
         self._keys.update(self._of(snapped))
 
     @staticmethod
-    def _of(snapped: Unit) -> Iterable[bytes]:
+    def _of(snapped: UnitPoint) -> Iterable[bytes]:
         # Rounded: a point decoded and encoded again may differ in its last bit.
         return (row.tobytes() for row in np.round(snapped, 10) + 0.0)

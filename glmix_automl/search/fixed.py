@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pydantic
 
 from glmix_automl.config import Config
-from glmix_automl.search.entry import Epochs, Share, Work, draft
+from glmix_automl.search.entry import EntryWork, Epochs, PositiveShare, draft
 from glmix_automl.trial import Result, Trial, Value
 
 
@@ -18,11 +18,11 @@ class FixedTrial(Config):
     """Hyperparameters, laid over those of the entry."""
     epochs: Epochs | None = None
     """Budget in passes over the training rows."""
-    fraction: Share | None = None
+    fraction: PositiveShare | None = None
     """Share of the training entities."""
 
 
-class FixedOptions(Work):
+class FixedOptions(EntryWork):
     """The trials, in order; without a list, the one that the entry's own family and parameters describe."""
 
     trials: tuple[FixedTrial, ...] = (FixedTrial(),)

@@ -8,13 +8,13 @@ from typing import Literal
 import numpy as np
 import pydantic
 
-from glmix_automl.search.entry import FullWork, Seen, draft
+from glmix_automl.search.entry import FullWork, SeenPoints, draft
 from glmix_automl.seeds import generator
-from glmix_automl.space import Space, Unit
+from glmix_automl.space import Space, UnitPoint
 from glmix_automl.space.parameters import Parameter
 from glmix_automl.trial import Result, Trial, Value
 
-LARGEST = 1_000_000
+LARGEST_GRID = 1_000_000
 """Points of a grid that is still laid out; more is a mistake in the configuration."""
 
 
@@ -36,12 +36,12 @@ class GridOptions(FullWork):
             if values < 1:
                 raise ValueError(f"resolution of {name} must be at least 1, got {values}")
         points = math.prod(len(column) for column in columns(self.space, self.resolution))
-        if points > LARGEST:
-            raise ValueError(f"the grid has {points} points, over {LARGEST}; lower the resolution")
+        if points > LARGEST_GRID:
+            raise ValueError(f"the grid has {points} points, over {LARGEST_GRID}; lower the resolution")
         return self
 
 
-def values(parameter: Parameter, resolution: int) -> Unit:
+def values(parameter: Parameter, resolution: int) -> UnitPoint:
     """At most `resolution` points of the unit interval, both ends among them; every choice, [values]."""
     if parameter.type in ("choice", "bool") or parameter.levels <= resolution:
         return every(parameter)
@@ -49,14 +49,14 @@ def values(parameter: Parameter, resolution: int) -> Unit:
     return np.unique(parameter.units(parameter.numbers(ends)))
 
 
-def every(parameter: Parameter) -> Unit:
+def every(parameter: Parameter) -> UnitPoint:
     """The points that stand for every value of a discrete parameter, [values]."""
     if parameter.type == "int" and parameter.scale == "log":
         return parameter.units(np.arange(parameter.low, parameter.high + 1.0))
     return (np.arange(int(parameter.levels)) + 0.5) / parameter.levels
 
 
-def columns(space: Space, resolution: dict[str, int] | int) -> list[Unit]:
+def columns(space: Space, resolution: dict[str, int] | int) -> list[UnitPoint]:
     """The values of each parameter, as points of the unit interval."""
     return [
         values(parameter, resolution.get(name, 3) if isinstance(resolution, dict) else resolution)
@@ -64,12 +64,12 @@ def columns(space: Space, resolution: dict[str, int] | int) -> list[Unit]:
     ]
 
 
-def lattice(space: Space, resolution: dict[str, int] | int) -> Unit:
+def lattice(space: Space, resolution: dict[str, int] | int) -> UnitPoint:
     """Every allowed point of the grid once, nested, [points, parameters]."""
     rows = list(itertools.product(*columns(space, resolution)))
     snapped = space.snap(np.array(rows, float).reshape(len(rows), len(space.names)))
     snapped = snapped[space.allowed(snapped)]
-    return snapped[Seen().new(snapped)]  # conditions fold points that differ only where nothing applies
+    return snapped[SeenPoints().new(snapped)]  # conditions fold points that differ only where nothing applies
 
 
 class Grid:

@@ -13,24 +13,23 @@ from typing import NamedTuple
 import numpy as np
 import pydantic
 
-from glmix_automl.search.entry import Seen
-from glmix_automl.search.objectives import clipped, scaled
+from glmix_automl.search.bayes import INCUMBENTS
+from glmix_automl.search.entry import SeenPoints
+from glmix_automl.search.objectives import clip_tail, standardise
 from glmix_automl.search.random_search import design
 from glmix_automl.search.rungs import Ascent, RungOptions
 from glmix_automl.search.surrogates.acquisition import expected_improvement
 from glmix_automl.search.surrogates.belief import Belief
-from glmix_automl.search.surrogates.calibration import Line, line
-from glmix_automl.search.surrogates.candidates import Candidates
+from glmix_automl.search.surrogates.calibration import Line, fit_line
+from glmix_automl.search.surrogates.candidates import CandidateSampler
 from glmix_automl.search.surrogates.encoding import Encoding
 from glmix_automl.search.surrogates.gaussian_process import WIDE, GaussianPosterior, GaussianProcess, weight
 from glmix_automl.search.surrogates.seconds import expected_seconds
-from glmix_automl.search.surrogates.surrogate import Array
+from glmix_automl.search.surrogates.surrogate import Floats64
 from glmix_automl.seeds import generator
-from glmix_automl.space import Unit
+from glmix_automl.space import UnitPoint
 from glmix_automl.trial import Result, Trial
 
-INCUMBENTS = 8
-"""Best points whose neighbourhood is searched."""
 PROMOTABLE = 60
 """Most finished points, the best ones, that are looked at for a promotion."""
 
@@ -50,7 +49,7 @@ class MultitaskOptions(RungOptions):
 class _Option(NamedTuple):
     """What could be tried: a point, and the finished trial it would continue, if any."""
 
-    point: Unit
+    point: UnitPoint
     lower: int | None
 
 
@@ -63,8 +62,8 @@ class Multitask:
         belief = Belief(options.space)
         start = options.start or min(max(2 * len(options.space.names), 6), 20)
         self._design = design(options.space, min(start, options.trials), "sobol", generator(seed, "start"), belief)
-        self._candidates = Candidates(options.space, options.candidates, belief)
-        self._seen = Seen()
+        self._candidates = CandidateSampler(options.space, options.candidates, belief)
+        self._seen = SeenPoints()
         self._continued: set[int] = set()
         self._process = GaussianProcess(WIDE)
         self._encoding = Encoding(options.space, absent=0.5)
@@ -114,7 +113,7 @@ class Multitask:
     def _compares(self) -> bool:
         return sum(result.state.scored for result in self._ascent.results.values()) >= 2
 
-    def _begin(self, at: Unit, rung: int) -> Trial:
+    def _begin(self, at: UnitPoint, rung: int) -> Trial:
         return self._keep(self._ascent.begin(at, rung))
 
     def _blind(self, n: int) -> list[Trial]:
@@ -122,7 +121,7 @@ class Multitask:
         rng = generator(self._seed, "blind", len(self._ascent.points))
         return [self._begin(at, 0) for at in self._candidates.draw(np.empty((0, 0)), self._seen, rng)[:n]]
 
-    def _learn(self, rng: np.random.Generator) -> tuple[list[int], Array, Array]:
+    def _learn(self, rng: np.random.Generator) -> tuple[list[int], Floats64, Floats64]:
         """Fits the process to all that was told: the numbers of those trials, their values, the doubt by rung."""
         ascent = self._ascent
         numbers = sorted(ascent.results)
@@ -164,7 +163,7 @@ class Multitask:
             return self._begin(option.point, rung)
         return self._keep(self._ascent.promote(option.lower, rung))
 
-    def _open(self, numbers: list[int], values: Array, rng: np.random.Generator) -> list[_Option]:
+    def _open(self, numbers: list[int], values: Floats64, rng: np.random.Generator) -> list[_Option]:
         """New points, and the best finished ones below the top that nothing continues yet."""
         ascent, order = self._ascent, np.argsort(-values, kind="stable")
         best = np.array([ascent.points[numbers[i]] for i in order[:INCUMBENTS]])
@@ -181,7 +180,7 @@ class Multitask:
         ]
         return fresh + finished[:PROMOTABLE]
 
-    def _gain(self, posterior: GaussianPosterior, doubt: Array, points: int, best_full: float) -> Array:
+    def _gain(self, posterior: GaussianPosterior, doubt: Floats64, points: int, best_full: float) -> Floats64:
         """Expected gain at the full budget of trying each point on each rung, [rungs, points]."""
         top = self._options.rungs - 1
         mean, deviation = posterior.moments()
@@ -196,7 +195,7 @@ class Multitask:
             gain[rung] = expected_improvement(mean[whole], np.maximum(revealed, 1e-9), known, 0.0)
         return np.maximum(gain, 0.0) + 1e-300
 
-    def _values(self, numbers: list[int]) -> tuple[Array, Array]:
+    def _values(self, numbers: list[int]) -> tuple[Floats64, Floats64]:
         """What each AUC says of the full one, scaled [numbers]; the doubt about it per rung, a variance [rungs]."""
         ascent = self._ascent
         rungs = np.array([ascent.rungs[number] for number in numbers])
@@ -204,10 +203,10 @@ class Multitask:
         lines = self._lines(numbers, aucs)
         full = np.array([lines[rung].full(auc) for rung, auc in zip(rungs, aucs, strict=True)])
         full = np.where(np.isnan(full), np.nanmin(full), full)
-        values, unit = scaled(full), float(np.std(clipped(full))) or 1.0
+        values, unit = standardise(full), float(np.std(clip_tail(full))) or 1.0
         return values, np.array([each.variance for each in lines]) / unit**2
 
-    def _lines(self, numbers: list[int], aucs: Array) -> list[Line]:
+    def _lines(self, numbers: list[int], aucs: Floats64) -> list[Line]:
         """What the AUCs of each rung say of the full one, learnt from points tried on several, [rungs]."""
         by_point: dict[bytes, dict[int, float]] = {}
         for number, auc in zip(numbers, aucs, strict=True):
@@ -221,22 +220,22 @@ class Multitask:
                 if low in found and above is not None:
                     pairs.append((found[low], lines[above].full(found[above])))
             own = np.array([found[low] for found in by_point.values() if low in found])
-            lines[low] = line(own, pairs, lines[low + 1])
+            lines[low] = fit_line(own, pairs, lines[low + 1])
         return lines
 
-    def _encoded(self, numbers: list[int]) -> Array:
+    def _encoded(self, numbers: list[int]) -> Floats64:
         """Encoded points of trials with their rungs, [numbers, columns]."""
         points = np.array([self._ascent.points[number] for number in numbers])
         rungs = np.array([self._ascent.rungs[number] for number in numbers], float)
         return self._with_rung(points.reshape(len(numbers), len(self._options.space.names)), rungs)
 
-    def _with_rung(self, points: Unit, rungs: "np.ndarray") -> Array:
+    def _with_rung(self, points: UnitPoint, rungs: "np.ndarray") -> Floats64:
         encoded = self._encoding(points)
         # Until results tell, the lowest budget says half of the full one: they are one usual length scale apart.
         apart = WIDE.usual(encoded.shape[1] + 1)
         return np.column_stack([encoded, rungs / (self._options.rungs - 1) * apart])
 
-    def _cost(self, numbers: list[int], options: list[_Option]) -> Array:
+    def _cost(self, numbers: list[int], options: list[_Option]) -> Floats64:
         """Expected worker-seconds of each point on each rung, infinite where it was already, [rungs, points]."""
         budgets = np.array(self._options.budgets)
         rates, rows = [], []

@@ -9,12 +9,12 @@ import pydantic
 from scipy.special import ndtr
 
 from glmix_automl.config import Config
-from glmix_automl.search.surrogates.surrogate import Array, Posterior
+from glmix_automl.search.surrogates.surrogate import Floats64, Posterior
 from glmix_automl.search.transfer import Prior
-from glmix_automl.space import Unit
+from glmix_automl.space import UnitPoint
 from glmix_automl.trial import Result
 
-Acquisition = Callable[[Array, Array, float, float], Array]
+Acquisition = Callable[[Floats64, Floats64, float, float], Floats64]
 CLIP = 2.0
 """Results further below the median than this many times the best is above it count as just that far: how bad a bad
 trial was says nothing of where the best one is, and would fill the surrogate's scale."""
@@ -62,9 +62,9 @@ class Observations:
         bound: the bound on the same scale, infinitely low if there is none.
     """
 
-    points: Unit
-    values: Array
-    weights: Array
+    points: UnitPoint
+    values: Floats64
+    weights: Floats64
     best: float
     bound: float = -np.inf
 
@@ -91,7 +91,11 @@ class Goals:
         )
 
     def observations(
-        self, points: Unit, results: Sequence[Result], encode: Callable[[Prior], Unit], priors: Sequence[Prior]
+        self,
+        points: UnitPoint,
+        results: Sequence[Result],
+        encode: Callable[[Prior], UnitPoint],
+        priors: Sequence[Prior],
     ) -> dict[str, Observations]:
         """What is known of `auc` and of every further metric; empty where no result is scored.
 
@@ -105,9 +109,9 @@ class Goals:
         if not np.isfinite(aucs).any() and not priors:
             return {}
         worst = float(np.nanmin(aucs)) if np.isfinite(aucs).any() else 0.0
-        values = scaled(np.where(np.isnan(aucs), worst, aucs))
+        values = standardise(np.where(np.isnan(aucs), worst, aucs))
         good = values[[self.feasible(result) for result in results]] if len(results) else values
-        earlier = [(encode(p), scaled(np.array([o.auc for o in p.observations])), p.weight) for p in priors]
+        earlier = [(encode(p), standardise(np.array([o.auc for o in p.observations])), p.weight) for p in priors]
         found = {
             "auc": Observations(
                 np.vstack([*(rows for rows, _, _ in earlier), points]),
@@ -131,7 +135,7 @@ class Goals:
         name: str,
         metric: str,
         sign: float,
-        points: Unit,
+        points: UnitPoint,
         results: Sequence[Result],
         edge: float | None,
     ) -> None:
@@ -154,7 +158,7 @@ class Goals:
         acquisition: Acquisition,
         exploration: float,
         rng: np.random.Generator,
-    ) -> Array:
+    ) -> Floats64:
         """What each candidate is worth trying, [candidates]."""
         mean, deviation = posteriors["auc"].moments()
         worth = acquisition(mean, deviation, observations["auc"].best, exploration)
@@ -174,27 +178,27 @@ class Goals:
         return worth
 
 
-def _unit(worth: Array) -> Array:
+def _unit(worth: Floats64) -> Floats64:
     """Moved and stretched to 0 .. 1."""
     low, high = float(worth.min()), float(worth.max())
     return (worth - low) / ((high - low) or 1.0)
 
 
-def scaled(values: Array) -> Array:
+def standardise(values: Floats64) -> Floats64:
     """Values with mean 0 and deviation 1, after the tail of bad ones is cut (`CLIP`)."""
     if not len(values):
         return values
-    cut = clipped(values)
+    cut = clip_tail(values)
     return (cut - cut.mean()) / (cut.std() or 1.0)
 
 
-def clipped(values: Array) -> Array:
+def clip_tail(values: Floats64) -> Floats64:
     """Values without the tail of bad ones (`CLIP`)."""
     median, best = np.median(values), np.max(values)
     return np.maximum(values, median - CLIP * (best - median)) if best > median else values
 
 
-def pareto_front(values: Array) -> "np.ndarray":
+def pareto_front(values: Floats64) -> "np.ndarray":
     """Which rows no other row beats in one column without being beaten in another, [rows]; larger is better."""
     better = (values[None] >= values[:, None]).all(2) & (values[None] > values[:, None]).any(2)
     return np.asarray(~better.any(1))

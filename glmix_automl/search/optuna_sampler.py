@@ -6,7 +6,7 @@ from typing import Any
 import pydantic
 
 from glmix_automl.errors import ConfigError
-from glmix_automl.search.entry import FullWork, chosen, draft
+from glmix_automl.search.entry import FullWork, draft, varied_point
 from glmix_automl.seeds import derive
 from glmix_automl.space import Space
 from glmix_automl.trial import Result, Trial, Value
@@ -70,7 +70,7 @@ class OptunaSampler:
         """
         self._take_note()
         for trial in trials:
-            self._study.enqueue_trial(queued(chosen(self._options, trial), self._options.space))
+            self._study.enqueue_trial(to_suggestions(varied_point(self._options, trial), self._options.space))
             asked = self._study.ask()
             suggest(asked, self._options.space)
             self._asked.append(asked)
@@ -127,7 +127,7 @@ def suggest(asked: Any, space: Space) -> dict[str, Value]:
     return found
 
 
-def queued(point: Mapping[str, Value], space: Space) -> dict[str, Any]:
+def to_suggestions(point: Mapping[str, Value], space: Space) -> dict[str, Any]:
     """A point of the space in the words of `suggest`."""
     numbers: dict[str, Any] = {}
     for name, value in point.items():

@@ -8,10 +8,10 @@ import numpy as np
 import pydantic
 from scipy.stats import qmc
 
-from glmix_automl.search.entry import FullWork, Seen, draft
+from glmix_automl.search.entry import FullWork, SeenPoints, draft
 from glmix_automl.search.surrogates.belief import Belief
 from glmix_automl.seeds import generator
-from glmix_automl.space import Space, Unit
+from glmix_automl.space import Space, UnitPoint
 from glmix_automl.trial import Result, Trial
 
 Sampling: TypeAlias = Literal["uniform", "latin_hypercube", "sobol"]
@@ -30,7 +30,7 @@ class RandomOptions(FullWork):
 
 def design(
     space: Space, points: int, sampling: Sampling, rng: np.random.Generator, belief: Belief | None = None
-) -> Unit:
+) -> UnitPoint:
     """Different allowed points of the space, [at most points, parameters]; fewer only where the space has no more.
 
     Points of the even designs that are forbidden or fall together are made up for by independent draws. With a belief
@@ -49,7 +49,7 @@ def design(
         first = np.vstack([belief.middle(head), belief.inwards(first)])
     snapped = space.snap(first)
     snapped = snapped[space.allowed(snapped)]
-    seen = Seen()
+    seen = SeenPoints()
     chosen = [snapped[seen.new(snapped)]]
     seen.add(chosen[0])
     idle = 0

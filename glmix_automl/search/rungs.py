@@ -8,8 +8,8 @@ from typing import Literal
 import pydantic
 
 from glmix_automl.search.doubt import Doubt, variance
-from glmix_automl.search.entry import BUDGET_DIGITS, SpaceWork, chosen, draft, point
-from glmix_automl.space import Unit
+from glmix_automl.search.entry import BUDGET_DIGITS, SpaceWork, draft, point, varied_point
+from glmix_automl.space import UnitPoint
 from glmix_automl.trial import Result, Trial, Value
 
 
@@ -92,7 +92,7 @@ class Ascent:
 
     def __init__(self, options: RungOptions, seed: int) -> None:
         self.options, self._seed = options, seed
-        self.points: list[Unit] = []  # by trial number
+        self.points: list[UnitPoint] = []  # by trial number
         self.rungs: list[int] = []  # by trial number
         self.lower: list[int | None] = []  # the trial that this one promotes, by trial number
         self.results: dict[int, Result] = {}
@@ -115,7 +115,7 @@ class Ascent:
         """Trials that were asked and not told."""
         return [number for number in range(len(self.points)) if number not in self.results]
 
-    def begin(self, at: Unit, rung: int, tags: Mapping[str, str] | None = None) -> Trial:
+    def begin(self, at: UnitPoint, rung: int, tags: Mapping[str, str] | None = None) -> Trial:
         """A new point on a rung."""
         return self._draft(self.options.space.from_unit(at[None])[0], rung, None, tags)
 
@@ -145,4 +145,4 @@ class Ascent:
         self.lower.append(None if lower is None else int(lower))
         self.points.append(point(self.options, trial) if lower is None else self.points[int(lower)])
         self.rungs.append(int(trial.tags["rung"]))
-        self._chosen.append(chosen(self.options, trial))
+        self._chosen.append(varied_point(self.options, trial))

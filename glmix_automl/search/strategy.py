@@ -43,7 +43,7 @@ class Watcher(Protocol):
         ...
 
 
-class Kind(NamedTuple):
+class StrategyKind(NamedTuple):
     """A way of choosing: the options it is configured by, and `make(options, seed)`, which gives the strategy."""
 
     options: type[Config]

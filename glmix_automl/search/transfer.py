@@ -51,10 +51,10 @@ def drift(old: Schema, new: Schema) -> float:
     terms that only one of them has; that of a feature that only one of them has is 1.
     """
     names = dict.fromkeys(feature.name for schema in (old, new) for feature in schema.features)
-    return sum(_moved(old, new, name) for name in names) / max(len(names), 1)
+    return sum(_drift(old, new, name) for name in names) / max(len(names), 1)
 
 
-def _moved(old: Schema, new: Schema, name: str) -> float:
+def _drift(old: Schema, new: Schema, name: str) -> float:
     one, other = (next((f for f in schema.features if f.name == name), None) for schema in (old, new))
     if one is None or other is None or one.kind != other.kind:
         return 1.0

@@ -16,10 +16,10 @@ def undone(schema: Schema, feature: Feature, rows: pd.DataFrame) -> list[Any]:
     """Raw values of one feature [rows]; None for what cannot be known (unseen or hashed terms)."""
     raw_type = schema.raw_types.get(feature.source, "double" if isinstance(feature, Numeric) else "string").lower()
     if isinstance(feature, Numeric):
-        return [_typed(value, raw_type) for value in _numbers(feature, rows[feature.name].to_numpy(np.float64))]
+        return [_to_raw_type(value, raw_type) for value in _numbers(feature, rows[feature.name].to_numpy(np.float64))]
     vocabulary = schema.vocabularies[feature.vocabulary]
     if isinstance(feature, Categorical):
-        return [_typed(_term(vocabulary, int(number)), raw_type) for number in rows[feature.name]]
+        return [_to_raw_type(_term(vocabulary, int(number)), raw_type) for number in rows[feature.name]]
     values = rows[feature.values] if feature.weighted else [None] * len(rows)
     return [_bag(feature, vocabulary, ids, weights) for ids, weights in zip(rows[feature.name], values, strict=True)]
 
@@ -48,7 +48,7 @@ def _bag(feature: Bag, vocabulary: Vocabulary, ids: Any, weights: Any) -> Any:
     return feature.separator.join(words) if feature.separator is not None else words
 
 
-def _typed(value: Any, raw_type: str) -> Any:
+def _to_raw_type(value: Any, raw_type: str) -> Any:
     """A value as the raw column has it; text that is no number where one is wanted becomes None."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return None

@@ -17,7 +17,7 @@ from glmix_automl.config import Config
 from glmix_automl.ensemble import Ensemble
 from glmix_automl.errors import DataError
 from glmix_automl.layout import COORDINATE, COORDINATES, DESCRIPTION, EFFECTS, SCHEMA, TRIALS, WEIGHTS, Folder
-from glmix_automl.models.checkpoint import describe, load_coordinate
+from glmix_automl.models.checkpoint import load_coordinate, read_description
 from glmix_automl.schema import Schema
 
 
@@ -63,7 +63,7 @@ def export(study: Folder, model: Ensemble, schema: Schema, target: Folder, origi
         place = f"{COORDINATES}/{number}"
         for name in (WEIGHTS, COORDINATE):
             target.write(f"{place}/{name}", study.read(f"{TRIALS}/{number}/{name}"))
-        if describe(target.within(place))["family"] == "random_effect":
+        if read_description(target.within(place))["family"] == "random_effect":
             target.write(f"{EFFECTS}/{number}.parquet", _effects(target.within(place), schema))
         terms.append(Term(folder=place, weight=weight))
     target.write(SCHEMA, schema.model_dump_json(indent=1))

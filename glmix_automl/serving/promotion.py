@@ -39,7 +39,7 @@ def promote(
         StudyError: the study has no model or was not logged; the registry is away: nothing was half-done, try again.
         DataError: the dataset keeps no raw hold-out rows, or is another one by now.
     """
-    uri, run, origin = _logged(folder)
+    uri, run, origin = _logged_run(folder)
     record = folder.record
     dataset = Dataset.open(record.settings.dataset)
     if dataset.digest != record.digest:
@@ -80,7 +80,7 @@ def registered_name(name: str) -> str:
     return re.sub(r"[/:\\]+", "-", name).strip() or "model"
 
 
-def _logged(folder: StudyFolder) -> tuple[str, str, dict[str, Any]]:
+def _logged_run(folder: StudyFolder) -> tuple[str, str, dict[str, Any]]:
     """Where the study was logged, its run, and where its exported model comes from."""
     if not folder.files.exists(f"{MODEL}/{DESCRIPTION}"):
         raise StudyError(f"{folder.path}: has no exported model; write it with: glmix-automl report {folder.path}")

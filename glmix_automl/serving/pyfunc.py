@@ -44,7 +44,7 @@ class Scorer:
         return found
 
 
-def signature(schema: Schema) -> Any:
+def model_signature(schema: Schema) -> Any:
     """Raw columns in, probability and log-odds out. A column that may be null or an integer is of any type: MLflow
     would refuse integers for doubles and NaN for integers, and the features take both.
     """

@@ -58,7 +58,7 @@ class ScoreSettings(Config):
     """Adds each row's so many largest shares by coordinate and feature."""
 
 
-def load(path: str | Path, overrides: Sequence[str] = (), key: str | None = None) -> ScoreSettings:
+def load_scoring(path: str | Path, overrides: Sequence[str] = (), key: str | None = None) -> ScoreSettings:
     """Reads a scoring file.
 
     Raises:
@@ -73,10 +73,10 @@ def score(settings: ScoreSettings) -> dict[str, Any]:
     Raises:
         ConfigError, DataError, StudyError: what is wrong with the settings, the model or the table.
     """
-    from glmix_automl.prepare.local_tables import needs_spark
+    from glmix_automl.prepare.local_tables import table_needs_spark
 
     source = locate(settings.model, settings.registry)
-    why = needs_spark(settings.rows)
+    why = table_needs_spark(settings.rows)
     if settings.engine == "local" and why is not None:
         raise ConfigError(f"engine local: {why}; set engine: spark")
     run = _on_spark if settings.engine == "spark" or why is not None else _locally
@@ -172,10 +172,10 @@ def _on_spark(settings: ScoreSettings, source: ModelSource, to: Folder) -> int:
     from pyspark.sql import functions as F
 
     from glmix_automl import spark as application
-    from glmix_automl.prepare.tables import column, read
+    from glmix_automl.prepare.tables import column, read_table
 
     spark = application.session("glmix-automl score")
-    frame = read(spark, settings.rows, settings.root, "rows")
+    frame = read_table(spark, settings.rows, settings.root, "rows")
     schema = Schema.model_validate_json(source.folder.read("schema.json"))
     work = _scorer(_files(source.folder), settings, source.version)
     scored = frame.mapInArrow(work, _columns(schema, frame, settings, source))
@@ -201,7 +201,7 @@ def _scorer(
     files: Mapping[str, bytes], settings: ScoreSettings, version: str
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        model = _unpacked(tuple(sorted(files.items())))
+        model = _unpack(tuple(sorted(files.items())))
         for batch in batches:
             yield from score_rows(model, pa.Table.from_batches([batch]), settings, version).to_batches()
 
@@ -209,7 +209,7 @@ def _scorer(
 
 
 @lru_cache(2)
-def _unpacked(files: tuple[tuple[str, bytes], ...]) -> Model:
+def _unpack(files: tuple[tuple[str, bytes], ...]) -> Model:
     """The model in this process; kept, so that a worker loads it once."""
     with tempfile.TemporaryDirectory(prefix="glmix-model-") as place:
         folder = Folder(place)

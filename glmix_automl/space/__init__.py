@@ -1,6 +1,6 @@
 """What may be tried: typed parameters, conditions between them, forbidden combinations, the unit cube behind all."""
 
-from glmix_automl.space.parameters import Bool, Choice, Float, Int, Mask, Parameter, Range, Unit
+from glmix_automl.space.parameters import Bool, Choice, Float, Int, Mask, Parameter, Range, UnitPoint
 from glmix_automl.space.space import Space
 
-__all__ = ["Bool", "Choice", "Float", "Int", "Mask", "Parameter", "Range", "Space", "Unit"]
+__all__ = ["Bool", "Choice", "Float", "Int", "Mask", "Parameter", "Range", "Space", "UnitPoint"]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from glmix_automl.config import Config
 from glmix_automl.trial import Value
 
-Unit: TypeAlias = NDArray[np.float64]
+UnitPoint: TypeAlias = NDArray[np.float64]
 """Points of the unit cube, [points, parameters] or one column of it; NaN where a parameter does not apply."""
 Mask: TypeAlias = NDArray[np.bool_]
 
@@ -26,7 +26,7 @@ class Range(Config):
     low: float | None = None
     high: float | None = None
 
-    def holds(self, numbers: Unit) -> Mask:
+    def holds(self, numbers: UnitPoint) -> Mask:
         """Which of the numbers lie in it."""
         low = -math.inf if self.low is None else self.low
         return (numbers >= low) & (numbers <= (math.inf if self.high is None else self.high))
@@ -52,7 +52,7 @@ class _Parameter(Config):
     when: dict[str, Match] = pydantic.Field(default_factory=dict)
     """The parameter exists only when each of these others has one of these values."""
 
-    def matches(self, unit: Unit, match: Match) -> Mask:
+    def matches(self, unit: UnitPoint, match: Match) -> Mask:
         values = self.numbers(unit)
         if isinstance(match, Range):
             return match.holds(values)
@@ -65,11 +65,11 @@ class _Parameter(Config):
         """The value as a number: itself, or its position among the choices."""
         return float(value)
 
-    def numbers(self, unit: Unit) -> Unit:
+    def numbers(self, unit: UnitPoint) -> UnitPoint:
         """Values at points of the unit interval, [points], as numbers."""
         raise NotImplementedError
 
-    def units(self, numbers: Unit) -> Unit:
+    def units(self, numbers: UnitPoint) -> UnitPoint:
         """The inverse of `numbers`; the middle of the stretch that gives the value, where the values are discrete."""
         raise NotImplementedError
 
@@ -105,19 +105,19 @@ class Float(_Parameter):
         """Whether it is a number within the ends."""
         return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
 
-    def _bend(self, numbers: Unit) -> Unit:
+    def _bend(self, numbers: UnitPoint) -> UnitPoint:
         if self.scale == "log":
             return np.log(numbers)
         return np.log(numbers / (1 - numbers)) if self.scale == "logit" else numbers
 
-    def numbers(self, unit: Unit) -> Unit:
+    def numbers(self, unit: UnitPoint) -> UnitPoint:
         """Values at points of the unit interval, [points]."""
         low, high = self._bend(np.array([self.low, self.high]))
         bent = low + np.clip(unit, 0, 1) * (high - low)
         straight = np.exp(bent) if self.scale == "log" else 1 / (1 + np.exp(-bent)) if self.scale == "logit" else bent
         return np.clip(straight, self.low, self.high)
 
-    def units(self, numbers: Unit) -> Unit:
+    def units(self, numbers: UnitPoint) -> UnitPoint:
         """The inverse of `numbers`."""
         low, high = self._bend(np.array([self.low, self.high]))
         return np.clip((self._bend(np.asarray(numbers, float)) - low) / (high - low), 0, 1)
@@ -152,7 +152,7 @@ class Int(_Parameter):
             return False
         return self.scale != "power_of_two" or value & (value - 1) == 0
 
-    def numbers(self, unit: Unit) -> Unit:
+    def numbers(self, unit: UnitPoint) -> UnitPoint:
         """Values at points of the unit interval, [points]; each has an equal stretch of it on its scale."""
         unit = np.clip(unit, 0, 1)
         if self.scale == "log":
@@ -161,7 +161,7 @@ class Int(_Parameter):
         steps = np.minimum(np.floor(unit * self.levels), self.levels - 1)
         return self.low * 2.0**steps if self.scale == "power_of_two" else self.low + steps
 
-    def units(self, numbers: Unit) -> Unit:
+    def units(self, numbers: UnitPoint) -> UnitPoint:
         """The inverse of `numbers`, in the middle of the value's stretch."""
         numbers = np.asarray(numbers, float)
         if self.scale == "log":
@@ -201,11 +201,11 @@ class _Listed(_Parameter):
         """Position of the value in the list."""
         return float(next(i for i, own in enumerate(self.values) if _same(value, own)))
 
-    def numbers(self, unit: Unit) -> Unit:
+    def numbers(self, unit: UnitPoint) -> UnitPoint:
         """Positions in the list at points of the unit interval, [points]."""
         return np.minimum(np.floor(np.clip(unit, 0, 1) * self.levels), self.levels - 1)
 
-    def units(self, numbers: Unit) -> Unit:
+    def units(self, numbers: UnitPoint) -> UnitPoint:
         """The inverse of `numbers`."""
         return (np.asarray(numbers, float) + 0.5) / self.levels
 

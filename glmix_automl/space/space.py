@@ -10,7 +10,7 @@ import pydantic
 
 from glmix_automl.config import Config
 from glmix_automl.errors import ConfigError
-from glmix_automl.space.parameters import Bool, Choice, Float, Int, Mask, Match, Parameter, Range, Unit
+from glmix_automl.space.parameters import Bool, Choice, Float, Int, Mask, Match, Parameter, Range, UnitPoint
 from glmix_automl.trial import Value
 
 DRAWS = 64
@@ -97,7 +97,7 @@ class Space(Config):
         parameter = self.parameters[name]
         return parameter.value(float(parameter.numbers(np.array([unit]))[0]))
 
-    def snap(self, unit: Unit) -> Unit:
+    def snap(self, unit: UnitPoint) -> UnitPoint:
         """Each point moved to the one that stands for its parameters, [points, parameters].
 
         Discrete ones go to the middle of their stretch, those that do not apply become NaN. A NaN where a parameter
@@ -111,14 +111,14 @@ class Space(Config):
             snapped[:, column] = np.where(active, parameter.units(parameter.numbers(filled)), np.nan)
         return snapped
 
-    def allowed(self, snapped: Unit) -> Mask:
+    def allowed(self, snapped: UnitPoint) -> Mask:
         """Which snapped points are in no forbidden combination, [points]."""
         allowed = np.ones(len(snapped), bool)
         for combination in self.forbidden:
             allowed &= ~self._matching(snapped, combination)
         return allowed
 
-    def _matching(self, snapped: Unit, matches: Mapping[str, Match]) -> Mask:
+    def _matching(self, snapped: UnitPoint, matches: Mapping[str, Match]) -> Mask:
         matching = np.ones(len(snapped), bool)
         for name, match in matches.items():
             column = snapped[:, self._column[name]]
@@ -126,7 +126,9 @@ class Space(Config):
             matching &= present & self.parameters[name].matches(np.where(present, column, 0.5), match)
         return matching
 
-    def sample_unit(self, rng: np.random.Generator, points: int, spread: Callable[[Unit], Unit] | None = None) -> Unit:
+    def sample_unit(
+        self, rng: np.random.Generator, points: int, spread: Callable[[UnitPoint], UnitPoint] | None = None
+    ) -> UnitPoint:
         """Snapped points drawn evenly from the unit cube, forbidden ones left out, [points, parameters].
 
         Args:
@@ -153,7 +155,7 @@ class Space(Config):
         """Parameters drawn at random, as `sample_unit`."""
         return self.from_unit(self.sample_unit(rng, points))
 
-    def from_unit(self, unit: Unit) -> list[dict[str, Value]]:
+    def from_unit(self, unit: UnitPoint) -> list[dict[str, Value]]:
         """Parameters at points of the unit cube, only those that apply."""
         snapped = self.snap(np.asarray(unit, float))
         columns = [self.parameters[name].numbers(snapped[:, column]) for name, column in self._column.items()]
@@ -166,7 +168,7 @@ class Space(Config):
             for row in range(len(snapped))
         ]
 
-    def to_unit(self, parameters: Sequence[Mapping[str, Value]]) -> Unit:
+    def to_unit(self, parameters: Sequence[Mapping[str, Value]]) -> UnitPoint:
         """Points that stand for parameters, NaN where one is absent, [points, parameters]; undoes `from_unit`."""
         unit = np.full((len(parameters), len(self.names)), np.nan)
         for name, column in self._column.items():

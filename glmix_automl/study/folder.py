@@ -96,7 +96,7 @@ class StudyFolder:
 
     def history(self) -> History:
         """What has happened so far; empty if the study was begun and has no journal yet."""
-        return history.load(self.journal) if self.journal.is_file() else History()
+        return history.load_history(self.journal) if self.journal.is_file() else History()
 
     @property
     def running(self) -> bool:

@@ -94,10 +94,10 @@ def replay(events: Iterable[Event]) -> History:
     return history
 
 
-def load(path: Path) -> History:
+def load_history(path: Path) -> History:
     """The history that a journal file tells.
 
     Raises:
         StudyError: there is no journal there, or it is torn.
     """
-    return replay(journal.read(path))
+    return replay(journal.read_events(path))

@@ -108,7 +108,7 @@ class Journal:
         self.close()
 
 
-def read(path: Path, start: int = 0) -> Iterator[Event]:
+def read_events(path: Path, start: int = 0) -> Iterator[Event]:
     """The events from byte `start` on, a torn last line left out; may be read while it is written.
 
     Raises:
@@ -119,7 +119,7 @@ def read(path: Path, start: int = 0) -> Iterator[Event]:
 
 
 def lines(path: Path, start: int = 0) -> Iterator[tuple[Event, int]]:
-    """As `read`, each event with the length of its line in bytes."""
+    """As `read_events`, each event with the length of its line in bytes."""
     sealed, done = False, start
     try:
         with path.open("rb") as file:

@@ -29,7 +29,9 @@ def hold(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise StudyError(f"{path.parent}: another controller runs this study: {describe(owner(path))}") from error
+            raise StudyError(
+                f"{path.parent}: another controller runs this study: {describe_owner(owner(path))}"
+            ) from error
         _let_children_go(file)
         record = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
         os.ftruncate(file, 0)
@@ -66,7 +68,7 @@ def owner(path: Path) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def describe(record: dict[str, Any]) -> str:
+def describe_owner(record: dict[str, Any]) -> str:
     """An owner in words."""
     if not record:
         return "owner unknown"

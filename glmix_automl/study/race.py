@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from glmix_automl.errors import StudyError
 from glmix_automl.search.strategy import Strategy
-from glmix_automl.study.settings import Budget
+from glmix_automl.study.settings import EntryBudget
 from glmix_automl.trial import Progress, Result, Trial
 
 
@@ -16,9 +16,9 @@ class Entry:
     list holds the whole translation.
     """
 
-    def __init__(self, name: str, strategy: Strategy, budget: Budget | None = None, share: float = 1.0) -> None:
+    def __init__(self, name: str, strategy: Strategy, budget: EntryBudget | None = None, share: float = 1.0) -> None:
         """An entry that has used nothing yet."""
-        self.name, self.strategy, self.budget, self.share = name, strategy, budget or Budget(), share
+        self.name, self.strategy, self.budget, self.share = name, strategy, budget or EntryBudget(), share
         self.spent = 0.0
         self.out: dict[int, float] = {}
         """Trials that are out: the study's number -> when submitted."""

@@ -116,7 +116,7 @@ class Session:
             controller = self.controller = Controller(
                 file, self.entries, rules(limits), limits.grace_seconds, limits.trials, watch
             )
-            controller.replay(list(journal.read(self.folder.journal)))
+            controller.replay(list(journal.read_events(self.folder.journal)))
             if self._interrupted:
                 controller.interrupt()
             ended = "failed"

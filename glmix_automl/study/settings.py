@@ -73,7 +73,7 @@ class Limits(Config):
     """How long trials that were told to stop may take to hand in their best weights."""
 
 
-class Budget(Config):
+class EntryBudget(Config):
     """What one entry of the race may use; none: no bound of its own."""
 
     worker_seconds: float | None = pydantic.Field(default=None, gt=0)
@@ -87,7 +87,7 @@ class EntrySettings(pydantic.BaseModel):
 
     strategy: str
     """Name of the strategy: a key of `glmix_automl.search.STRATEGIES`."""
-    budget: Budget = Budget()
+    budget: EntryBudget = EntryBudget()
     share: float = pydantic.Field(default=1.0, gt=0)
     """Worker-seconds of this entry for each one of an entry with share 1, while both want workers."""
     lag: int | None = pydantic.Field(default=None, ge=0)

@@ -12,17 +12,17 @@ Rule: TypeAlias = Callable[[History, float, float], str | None]
 
 def worker_seconds(limit: float) -> Rule:
     """Stops when trials, those still out included, have held their slots for `limit` seconds times ranks in all."""
-    return lambda history, now, running: _reached(history.spent + running, limit, "worker-seconds")
+    return lambda history, now, running: _limit_reason(history.spent + running, limit, "worker-seconds")
 
 
 def seconds(limit: float) -> Rule:
     """Stops after `limit` seconds of a controller's work, earlier sessions included."""
-    return lambda history, now, running: _reached(history.seconds(now), limit, "seconds")
+    return lambda history, now, running: _limit_reason(history.seconds(now), limit, "seconds")
 
 
 def trials(limit: int) -> Rule:
     """Stops when `limit` trials have ended, failed ones included."""
-    return lambda history, now, running: _reached(len(history.results), limit, "trials")
+    return lambda history, now, running: _limit_reason(len(history.results), limit, "trials")
 
 
 def target_auc(limit: float) -> Rule:
@@ -59,5 +59,5 @@ def rules(limits: Limits) -> list[Rule]:
     return [maker(limit) for maker, limit in given if limit is not None]
 
 
-def _reached(spent: float, limit: float, unit: str) -> str | None:
+def _limit_reason(spent: float, limit: float, unit: str) -> str | None:
     return f"the limit of {limit:g} {unit} is reached" if spent >= limit else None

@@ -11,14 +11,14 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from glmix_automl.layout import LEADERBOARD_CSV, LEADERBOARD_JSON, REPORT
-from glmix_automl.pages.numbers import number, seconds
+from glmix_automl.pages.numbers import format_seconds, number
 from glmix_automl.reporting.leaderboard import Leaderboard, Row
 from glmix_automl.reporting.report import CHARTS, trial_rows
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.study.history import History
 from glmix_automl.tracking.view import TRIAL_TAG
 
-MODEL = "model"
+MODEL_ARTIFACT = "model"
 NOTE_CHARACTERS = 5000  # MLflow keeps 8,000 of a tag, older servers 5,000
 
 
@@ -34,7 +34,7 @@ class ModelFiles(NamedTuple):
     example: pd.DataFrame
 
 
-def publish(
+def log_study(
     uri: str, parent: str, folder: StudyFolder, history: History, board: Leaderboard, model: ModelFiles
 ) -> None:
     """Logs everything to the run `parent`. May be repeated: files are replaced, a model of the same trial is kept.
@@ -104,7 +104,7 @@ def note(board: Leaderboard, folder: StudyFolder) -> str:
     lines = [_line(heads), _line(("---:", "---", "---", *["---:"] * 5))]
     for row in board.rows:
         interval = f"{number(row.test_auc, 4)} [{number(row.test_low, 4)}, {number(row.test_high, 4)}]"
-        cells = (row.place, row.entry, row.model, row.trials, seconds(row.worker_seconds))
+        cells = (row.place, row.entry, row.model, row.trials, format_seconds(row.worker_seconds))
         lines.append(_line((*cells, number(row.validation_auc, 5), interval, number(row.ndcg_at_10, 4))))
     whole, last = "", f"\n{REPORT} and the charts are among the artifacts; the study lies in `{folder.path}`."
     for line in lines:
@@ -132,7 +132,7 @@ def _log_model(uri: str, client: MlflowClient, parent: str, board: Leaderboard, 
     try:
         with mlflow.start_run(run_id=parent, log_system_metrics=False):
             mlflow.pyfunc.log_model(
-                name=MODEL,
+                name=MODEL_ARTIFACT,
                 loader_module=model.loader,
                 data_path=str(model.folder),
                 code_paths=list(model.code),

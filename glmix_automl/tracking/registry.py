@@ -13,10 +13,9 @@ from mlflow.tracking import MlflowClient
 from glmix_automl.errors import StudyError
 from glmix_automl.layout import Folder
 from glmix_automl.tracking.tracker import modest
+from glmix_automl.tracking.view import STUDY_TAG, TRIAL_TAG
 
 CHAMPION = "champion"
-STUDY = "glmix.study"  # tag of a version: id of the study that it comes from
-TRIAL = "glmix.trial"
 BEFORE = "glmix.champion_before"  # tag of a version that became champion: who was it until then; "" for nobody
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
@@ -95,9 +94,9 @@ class Registry:
                 self._client.create_registered_model(self.name)
             there = [_version(v) for v in self._client.search_model_versions(f"name = '{self.name}'")]
             for version in there:
-                if version.tags.get(STUDY) == study and version.tags.get(TRIAL) == str(trial):
+                if version.tags.get(STUDY_TAG) == study and version.tags.get(TRIAL_TAG) == str(trial):
                     return version
-            tags = {STUDY: study, TRIAL: str(trial)}
+            tags = {STUDY_TAG: study, TRIAL_TAG: str(trial)}
             source = self._logged(run, model)
             with self._everywhere():
                 made = self._client.create_model_version(

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CURSOR = "tracking.json"  # in the study's folder
-POLL_SECONDS = 0.5
+READ_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 CATCH_UP_SECONDS = 30.0  # for the tracking server, when the study has ended; the rest is logged by the next command
 SILENT_SECONDS = 5.0  # after which a server is given up that answers nothing in that time
@@ -115,14 +115,14 @@ class Tracker:
     # --- the thread
 
     def _work(self) -> None:
-        pause, view = POLL_SECONDS, None
+        pause, view = READ_SECONDS, None
         while True:
             closing = self._closing.is_set()  # read before the journal: nothing is written after it is set
             try:
                 if view is None:
                     view = self._connect()
                 self._log_new(view)
-                self.problem, pause = None, POLL_SECONDS
+                self.problem, pause = None, READ_SECONDS
                 if closing:
                     self._caught_up.set()
                     return
@@ -243,7 +243,7 @@ def track(folder: StudyFolder, settings: SearchSettings, dataset: str) -> Tracke
 
 
 @contextlib.contextmanager
-def tracked(folder: StudyFolder, settings: SearchSettings, dataset: str) -> Iterator[Tracker | None]:
+def tracking(folder: StudyFolder, settings: SearchSettings, dataset: str) -> Iterator[Tracker | None]:
     """Tracks a study while the block works on it, then waits a little; the tracker knows whether it caught up."""
     tracker = track(folder, settings, dataset)
     try:

@@ -14,6 +14,7 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_PARENT_RUN_ID,
 )
 
+from glmix_automl.study.controller import INTERRUPTED
 from glmix_automl.study.folder import StudyFolder, StudyRecord
 from glmix_automl.tracking.names import VIEW, fit
 from glmix_automl.tracking.store import default_artifacts
@@ -21,13 +22,12 @@ from glmix_automl.trial import Progress, Result, State, Trial
 
 STUDY_TAG = "glmix.study"
 TRIAL_TAG = "glmix.trial"
-INTERRUPTED = "interrupted"
 BEST = "best_validation_auc"
 METRICS_PER_CALL = 1000  # MLflow's limit
 PAIRS_PER_CALL = 100
 VALUE_CHARACTERS = 500  # MLflow's limit for a tag, and enough for a parameter
 DIGEST_CHARACTERS = 36  # MLflow's limit
-STATUS = {State.FINISHED: "FINISHED", State.STOPPED: "FINISHED", State.FAILED: "FAILED"}
+RUN_STATUS = {State.FINISHED: "FINISHED", State.STOPPED: "FINISHED", State.FAILED: "FAILED"}
 EXPERIMENT_TAGS = {
     # Else the UI of MLflow 3 takes an experiment for one of generative AI, and opens it on traces.
     "mlflow.experimentKind": "custom_model_development",
@@ -159,7 +159,7 @@ class View:
         self._log_dataset(run)
         if result.error is not None:
             self.client.log_text(run, result.error, "traceback.txt")
-        self.client.set_terminated(run, STATUS[result.state], _milliseconds(result.ended or at))
+        self.client.set_terminated(run, RUN_STATUS[result.state], _milliseconds(result.ended or at))
         self.recall(trial, result, at)
 
     def _log(

@@ -12,7 +12,7 @@ import tensorflow as tf
 from glmix_automl.dataset import Dataset
 from glmix_automl.dataset.fingerprint import confirm
 from glmix_automl.layout import TRIALS, Folder
-from glmix_automl.models import check, family_of
+from glmix_automl.models import check_parameters, family_of
 from glmix_automl.models.checkpoint import save_coordinate
 from glmix_automl.models.coordinate import Coordinate
 from glmix_automl.training.splits import Splits
@@ -76,7 +76,7 @@ class Evaluator:
         if current() is not self._collective:
             self._collective = current()
             self._enter()
-        parameters = check(trial.family, trial.parameters)
+        parameters = check_parameters(trial.family, trial.parameters)
         family, schema = family_of(trial.family), self._splits.dataset.schema
         trainer = self._trainer(family.trainer(parameters))
         start = Start(trial, self._study, self._splits.smallest_block(self._splits.size(trial.fraction)[0]))

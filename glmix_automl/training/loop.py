@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import tensorflow as tf
 
-from glmix_automl.models.differentiable import Differentiable, Gradient, summed
+from glmix_automl.models.differentiable import Differentiable, Gradient, sum_slopes
 from glmix_automl.models.parameters import StepParameters
 from glmix_automl.models.rows import Rows, taker
 from glmix_automl.training.optimiser import Optimiser, adam_rates
@@ -135,7 +135,7 @@ class Loop:
         )
         for k, gradient in sliced.items():
             mean, table = collective.allreduce(gradient, "mean"), self.coordinate.tables[k - len(self.coordinate.dense)]
-            means[k] = summed(mean.values, tf.range(tf.size(mean.indices)), mean.indices, table.shape[0])
+            means[k] = sum_slopes(mean.values, tf.range(tf.size(mean.indices)), mean.indices, table.shape[0])
         return [means[k] for k in range(len(gradients))]
 
 

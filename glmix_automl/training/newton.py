@@ -19,11 +19,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from glmix_automl.models.design import Coefficients, Design, Floats, Grouping, compiled
+from glmix_automl.models.design import Coefficients, Design, Floats, Grouping, compile_fast
 
 EXACT = 64  # columns of an entity, at most, for Cholesky
 TILE = 256  # rows gathered at once: with EXACT columns 128 kB, which stay in the cache
-STEPS = 100  # at most, halved ones included
+NEWTON_STEPS = 100  # at most, halved ones included
 DECREMENT = 1e-6  # square of the Newton decrement before the last step
 OVERSHOT = 0.1  # share of the slope at a step's begin that its end may have, the other way
 REACH = 2.0  # of a step, beside the largest score of an entity's rows
@@ -31,7 +31,7 @@ CHUNKS = 8  # per thread, of entities, of even cost
 
 
 @dataclass(frozen=True, eq=False)
-class Targets:
+class RowTargets:
     """What rows are fitted to; all float32 [rows].
 
     Attributes:
@@ -53,7 +53,7 @@ class Solution:
         mean: float32 [coefficients].
         variance: float32 [coefficients], the diagonal of the inverse Hessian (Laplace); where an entity has more than
             `EXACT` columns, the inverse of its diagonal.
-        steps: int32 [entities], Newton steps made; `STEPS` where the minimum was not reached.
+        steps: int32 [entities], Newton steps made; `NEWTON_STEPS` where the minimum was not reached.
     """
 
     mean: Floats
@@ -64,7 +64,7 @@ class Solution:
 def solve(
     design: Design,
     grouping: Grouping,
-    targets: Targets,
+    targets: RowTargets,
     coefficients: Coefficients,
     precision: Floats,
     prior: Floats | None = None,
@@ -97,13 +97,13 @@ def solve(
         *(grouping.order, grouping.starts, targets.label, targets.weight, targets.offset),
         *(coefficients.starts, coefficients.columns, precision, prior, found.mean, found.variance, found.steps),
     )
-    edges = shares(grouping.rows[first:last], np.diff(coefficients.starts)[first:last], threads * CHUNKS)
+    edges = split_evenly(grouping.rows[first:last], np.diff(coefficients.starts)[first:last], threads * CHUNKS)
     with ThreadPoolExecutor(threads, "newton") as pool:
         list(pool.map(run, [first + e for e in edges[:-1]], [first + e for e in edges[1:]]))
     return found
 
 
-def shares(rows: NDArray[np.int64], columns: NDArray[np.int64], count: int) -> list[int]:
+def split_evenly(rows: NDArray[np.int64], columns: NDArray[np.int64], count: int) -> list[int]:
     """Where at most `count` shares of entities of about even cost begin, and where the last one ends.
 
     Args:
@@ -116,7 +116,7 @@ def shares(rows: NDArray[np.int64], columns: NDArray[np.int64], count: int) -> l
     return [int(edge) for edge in np.unique([0, *inner, len(rows)])]
 
 
-@compiled
+@compile_fast
 def _solve(  # type: ignore[no-untyped-def]
     intercept, numerics, splits, ids, values, width, order, starts, label, weight, offset,
     places, columns, precision, prior, mean, variance, steps, first, last,
@@ -145,7 +145,7 @@ def _solve(  # type: ignore[no-untyped-def]
             local[columns[i]] = -1
 
 
-@compiled
+@compile_fast
 def _gather(intercept, numerics, splits, ids, values, rows, local, matrix):  # type: ignore[no-untyped-def]
     """Values of rows in the entity's columns: fills `matrix` [columns, rows]."""
     matrix[:] = 0
@@ -161,7 +161,7 @@ def _gather(intercept, numerics, splits, ids, values, rows, local, matrix):  # t
                 matrix[local[ids[entry]], place] += values[entry]
 
 
-@compiled
+@compile_fast
 def _newton(  # type: ignore[no-untyped-def]
     intercept, numerics, splits, ids, values, rows, label, weight, offset, local, space,
     precision, prior, mean, variance,
@@ -171,8 +171,8 @@ def _newton(  # type: ignore[no-untyped-def]
     theta, step, gradient, hessian = mean.astype(np.float64), np.zeros(size), np.empty(size), np.empty((size, size))
     score, move = np.empty(count), np.empty(count)
     spare = np.empty(2 * TILE)
-    before, decrement, share, made = theta.copy(), np.inf, 1.0, STEPS
-    for k in range(STEPS):
+    before, decrement, share, made = theta.copy(), np.inf, 1.0, NEWTON_STEPS
+    for k in range(NEWTON_STEPS):
         for i in range(size):
             gradient[i] = precision[i] * (theta[i] - prior[i])
             for j in range(i):
@@ -224,7 +224,7 @@ def _newton(  # type: ignore[no-untyped-def]
     return made
 
 
-@compiled
+@compile_fast
 def _multiply(matrix, theta, out):  # type: ignore[no-untyped-def]
     """Adds the product of a matrix [columns, rows] with coefficients to `out` [rows]."""
     for i in range(matrix.shape[0]):
@@ -232,7 +232,7 @@ def _multiply(matrix, theta, out):  # type: ignore[no-untyped-def]
             out[place] += theta[i] * matrix[i, place]
 
 
-@compiled
+@compile_fast
 def _reach(score, move):  # type: ignore[no-untyped-def]
     """Share of a step, at most 1, that moves no score by more than `REACH` and the largest of them."""
     largest, farthest = 0.0, 1e-300
@@ -241,7 +241,7 @@ def _reach(score, move):  # type: ignore[no-untyped-def]
     return min(1.0, (REACH + largest) / farthest)
 
 
-@compiled
+@compile_fast
 def _add(matrix, rows, label, weight, score, gradient, hessian, spare):  # type: ignore[no-untyped-def]
     """Adds what rows have in the gradient and the lower half of the Hessian."""
     size, count = matrix.shape
@@ -266,7 +266,7 @@ def _add(matrix, rows, label, weight, score, gradient, hessian, spare):  # type:
             hessian[i, j] += total
 
 
-@compiled
+@compile_fast
 def _factorise(matrix):  # type: ignore[no-untyped-def]
     """Its Cholesky factor, in place of the lower half."""
     for i in range(len(matrix)):
@@ -277,7 +277,7 @@ def _factorise(matrix):  # type: ignore[no-untyped-def]
             matrix[i, j] = np.sqrt(total) if i == j else total / matrix[j, j]
 
 
-@compiled
+@compile_fast
 def _step(factor, gradient, step):  # type: ignore[no-untyped-def]
     """Writes the Newton step; returns the square of the decrement, `gradient . inverse Hessian . gradient`."""
     size, decrement = len(step), 0.0
@@ -296,7 +296,7 @@ def _step(factor, gradient, step):  # type: ignore[no-untyped-def]
     return decrement
 
 
-@compiled
+@compile_fast
 def _diagonal(factor, variance):  # type: ignore[no-untyped-def]
     """Diagonal of a matrix's inverse from its Cholesky factor: the squared columns of the factor's inverse."""
     size = len(variance)
@@ -313,7 +313,7 @@ def _diagonal(factor, variance):  # type: ignore[no-untyped-def]
         variance[j] = square
 
 
-@compiled
+@compile_fast
 def _newton_free(  # type: ignore[no-untyped-def]
     intercept, numerics, splits, ids, values, rows, label, weight, offset, local, precision, prior, mean, variance
 ):  # fmt: skip
@@ -321,13 +321,13 @@ def _newton_free(  # type: ignore[no-untyped-def]
     owners, places, cells = _compress(intercept, numerics, splits, ids, values, rows, local)
     size, count = len(mean), len(rows)
     theta, step, gradient, diagonal = mean.astype(np.float64), np.zeros(size), np.empty(size), np.empty(size)
-    before, decrement, share, made = theta.copy(), np.inf, 1.0, STEPS
+    before, decrement, share, made = theta.copy(), np.inf, 1.0, NEWTON_STEPS
     score, move, bend, slopes = np.empty(count), np.empty(count), np.empty(count), np.empty(count)
     for place in range(count):
         score[place] = offset[rows[place]]
     for entry in range(len(cells)):
         score[owners[entry]] += theta[places[entry]] * cells[entry]
-    for k in range(STEPS):
+    for k in range(NEWTON_STEPS):
         for place in range(count):
             r = rows[place]
             probability = 1 / (1 + np.exp(-score[place]))
@@ -364,7 +364,7 @@ def _newton_free(  # type: ignore[no-untyped-def]
     return made
 
 
-@compiled
+@compile_fast
 def _compress(intercept, numerics, splits, ids, values, rows, local):  # type: ignore[no-untyped-def]
     """Row, column of the entity and value of every entry that is not 0."""
     count = 0
@@ -388,7 +388,7 @@ def _compress(intercept, numerics, splits, ids, values, rows, local):  # type: i
     return owners[:count], places[:count], cells[:count]
 
 
-@compiled
+@compile_fast
 def _conjugate(owners, places, cells, bend, precision, diagonal, gradient, step):  # type: ignore[no-untyped-def]
     """Solves `hessian . step = -gradient` by conjugate gradients, preconditioned by the diagonal, closely enough that
     steps still converge faster than linearly; returns `-gradient . step`.

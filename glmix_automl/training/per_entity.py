@@ -17,13 +17,13 @@ from glmix_automl.models.checkpoint import load_coordinate, load_earlier
 from glmix_automl.models.design import Codes, Coefficients, Design, Floats, Grouping
 from glmix_automl.models.random_effect import STATES, RandomEffect
 from glmix_automl.seeds import generator
-from glmix_automl.training.newton import STEPS, Solution, Targets, shares, solve
+from glmix_automl.training.newton import NEWTON_STEPS, RowTargets, Solution, solve, split_evenly
 from glmix_automl.training.prior import Knowledge, join, recall
 from glmix_automl.training.source import Source
-from glmix_automl.training.strength import estimated
+from glmix_automl.training.strength import estimate_precision
 from glmix_automl.training.trainer import Budget, Fit, Moment, Setting, Start, Trainer, Watch
 
-KEPT = 6  # groupings, and designs, of the last effects: a sweep over coordinates comes back to them
+GROUPINGS_KEPT = 6  # groupings, and designs, of the last effects: a sweep over coordinates comes back to them
 SAMPLED = 20_000  # entities that strengths are estimated on, at most
 
 T = TypeVar("T")
@@ -76,11 +76,11 @@ class PerEntity(Trainer[RandomEffect]):
         chosen, effect = coordinate.parameters, coordinate.effect
         bounds = chosen.min_rows, chosen.max_rows, seed
         codes, ids, grouping, share = self._keep(
-            ("rows", effect.parts, *bounds), rows, lambda: _grouped(*effect.entities(rows), *bounds)
+            ("rows", effect.parts, *bounds), rows, lambda: _group_rows(*effect.entities(rows), *bounds)
         )
         design = self._keep(("design", effect.intercept, effect.features), rows, lambda: effect.design(rows))
         weight = rows.weight if share is None else rows.weight * share
-        targets = Targets(rows.label, weight, rows.offset)
+        targets = RowTargets(rows.label, weight, rows.offset)
         active = Coefficients.active(design, grouping)
         if coordinate.earlier is None:
             return _Problem(codes, ids, grouping, design, targets, active, None)
@@ -97,7 +97,7 @@ class PerEntity(Trainer[RandomEffect]):
         start = None
         if coordinate.earlier is not None and coordinate.earlier.effect.terms == effect.terms:
             start = coordinate.earlier.strength.astype(np.float64)
-        sample = _sampled(problem, seed)
+        sample = _draw_sample(problem, seed)
         begin = None if known is None else known.mean[sample.places]
 
         def fit(precision: Floats) -> tuple[Floats, Floats]:
@@ -106,7 +106,7 @@ class PerEntity(Trainer[RandomEffect]):
             begin = found.mean
             return found.mean, found.variance
 
-        strength = estimated(fit, effect.group[sample.coefficients.columns], given, start)
+        strength = estimate_precision(fit, effect.group[sample.coefficients.columns], given, start)
         precision = strength[effect.group[problem.coefficients.columns]].astype(np.float32)
         prior = None
         if known is not None:
@@ -128,7 +128,7 @@ class PerEntity(Trainer[RandomEffect]):
         """Solves this rank's entities, and gathers those of all."""
         collective = self.setting.collective
         threads = self.setting.threads or len(os.sched_getaffinity(0))
-        edges = shares(grouping.rows, np.diff(coefficients.starts), collective.size)
+        edges = split_evenly(grouping.rows, np.diff(coefficients.starts), collective.size)
         edges += [len(grouping)] * (collective.size + 1 - len(edges))
         first, last = edges[collective.rank : collective.rank + 2]
         args = problem.design, grouping, problem.targets, coefficients, precision, prior, begin, threads
@@ -143,7 +143,7 @@ class PerEntity(Trainer[RandomEffect]):
         """What was made of the same rows before, or is made now; offsets may differ."""
         if key not in self._kept or self._kept[key][0] is not rows.rows:
             self._kept[key] = rows.rows, make()
-            while len(self._kept) > KEPT:
+            while len(self._kept) > GROUPINGS_KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
         made: T = self._kept[key][1]
@@ -158,7 +158,7 @@ class _Problem:
     ids: pa.Array
     grouping: Grouping
     design: Design
-    targets: Targets
+    targets: RowTargets
     coefficients: Coefficients
     known: Knowledge | None
 
@@ -172,7 +172,7 @@ class _Sample:
     places: np.ndarray
 
 
-def _grouped(
+def _group_rows(
     codes: Codes, ids: pa.Array, least: int, most: int, seed: int
 ) -> tuple[Codes, pa.Array, Grouping, Floats | None]:
     """Rows by entity within the bounds, and what each row weighs more for those left out of its entity, if any are.
@@ -190,7 +190,7 @@ def _grouped(
     return codes, ids, Grouping.of(kept.astype(np.int32), len(ids)), share
 
 
-def _sampled(problem: _Problem, seed: int) -> _Sample:
+def _draw_sample(problem: _Problem, seed: int) -> _Sample:
     """All entities, or as many as strengths are estimated on."""
     grouping, coefficients = problem.grouping, problem.coefficients
     present = np.flatnonzero(grouping.rows)
@@ -210,7 +210,7 @@ def _take(coordinate: RandomEffect, problem: _Problem, found: Solution, strength
     """Gives the coordinate the entities that have a model."""
     sizes, rows = np.diff(problem.coefficients.starts), problem.grouping.rows
     kept = np.flatnonzero(sizes)
-    state = np.where(rows == 0, STATES.index("carried over"), np.where(found.steps >= STEPS, 1, 0))
+    state = np.where(rows == 0, STATES.index("carried over"), np.where(found.steps >= NEWTON_STEPS, 1, 0))
     starts = np.concatenate([[0], np.cumsum(sizes[kept])])
     coefficients = Coefficients(starts, problem.coefficients.columns)
     variance, mean = found.variance, found.mean

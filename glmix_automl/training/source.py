@@ -121,6 +121,6 @@ def each_block(blocks: Blocks) -> Iterator[Any]:
     return (blocks.rows(0, number)[0] for number in range(blocks.count))
 
 
-def scored_blocks(score: Callable[[Block], np.ndarray], blocks: Iterator[Block]) -> np.ndarray:
+def score_blocks(score: Callable[[Block], np.ndarray], blocks: Iterator[Block]) -> np.ndarray:
     """Scores of streamed rows in the order they come: float32 [rows]."""
     return np.concatenate([score(block) for block in blocks])

@@ -15,7 +15,7 @@ from glmix_automl.schema import SPLITS
 from glmix_automl.seeds import derive
 from glmix_automl.training.measure import Held, Point
 from glmix_automl.training.resident import RankShare, share_of
-from glmix_automl.training.source import Blocks, ResidentBlocks, Source, StreamedBlocks, scored_blocks
+from glmix_automl.training.source import Blocks, ResidentBlocks, Source, StreamedBlocks, score_blocks
 from glmix_automl.trial import Trial
 from glmix_automl.workers.collective import Collective
 
@@ -121,7 +121,7 @@ class Splits:
             return coordinate.score(self.cached(split))
         if self._block_rows is not None:
             blocks = self._stream(split, 1.0, form)
-            own = scored_blocks(lambda block: coordinate.score(share_of(block, form).rows), blocks)
+            own = score_blocks(lambda block: coordinate.score(share_of(block, form).rows), blocks)
         else:
             here = self._share(split, 1.0, form)
             own = here.in_order(coordinate.score(here.rows))

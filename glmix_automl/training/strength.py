@@ -7,17 +7,17 @@ from numpy.typing import NDArray
 
 from glmix_automl.models.design import Floats
 
-FIRST = 3.0  # precision to begin with: effects of 0.6 either way
+FIRST_PRECISION = 3.0  # precision to begin with: effects of 0.6 either way
 LOWEST, HIGHEST = 1e-3, 1e4
 PASSES = 10  # at most
 SETTLED = 0.05  # relative change of every precision, at most, that ends the passes
 LEAP = 10.0  # factor by which a precision may change in a pass
 
-Fit = Callable[[Floats], tuple[Floats, Floats]]
+EffectsAt = Callable[[Floats], tuple[Floats, Floats]]
 
 
-def estimated(
-    fit: Fit, group: NDArray[np.int32], given: NDArray[np.float64], start: NDArray[np.float64] | None = None
+def estimate_precision(
+    fit: EffectsAt, group: NDArray[np.int32], given: NDArray[np.float64], start: NDArray[np.float64] | None = None
 ) -> NDArray[np.float64]:
     """The precision of each group of coefficients that the data make most likely, about.
 
@@ -35,7 +35,7 @@ def estimated(
         float64 [groups]; those without a coefficient keep what they began with.
     """
     wanted = np.isnan(given)
-    precision = np.where(wanted, FIRST if start is None else np.clip(start, LOWEST, HIGHEST), given)
+    precision = np.where(wanted, FIRST_PRECISION if start is None else np.clip(start, LOWEST, HIGHEST), given)
     if not wanted.any() or not len(group):
         return precision
     groups = len(given)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from glmix_automl.errors import TrialError
-from glmix_automl.models.checkpoint import describe, load_arrays, load_earlier
+from glmix_automl.models.checkpoint import load_arrays, load_earlier, read_description
 from glmix_automl.models.differentiable import Differentiable
 from glmix_automl.models.weight_transfer import transfer
 from glmix_automl.training.trainer import Start
@@ -31,7 +31,7 @@ def warm_start(coordinate: Differentiable, start: Start) -> float:
         return 0.0
     if trial.parent is None:
         return 0.0
-    parent, arrays = describe(start.parent), load_arrays(start.parent)
+    parent, arrays = read_description(start.parent), load_arrays(start.parent)
     if parent["family"] == trial.family and parent["parameters"] == coordinate.parameters.model_dump():
         coordinate.restore(arrays, start.parent.uri)
         training = parent["training"]

@@ -74,7 +74,7 @@ class Channel:
             TypeError: it holds what cannot be sent; nothing was.
             OSError: the connection is broken.
         """
-        content = protocol.encode(message)
+        content = protocol.encode_message(message)
         with self._lock:
             tag = _hash(self._key, self._mine + _HEAD.pack(self._sent & 0xFFFFFFFF) + content)
             self._sent += 1
@@ -99,7 +99,7 @@ class Channel:
         if not hmac.compare_digest(tag, _hash(self._key, self._theirs + number + content)):
             raise ChannelError("a message that was changed, repeated or forged on its way")
         self._received += 1
-        return protocol.decode(content)
+        return protocol.decode_message(content)
 
     def __iter__(self) -> Iterator[Message]:
         """Messages until the other end closes."""

@@ -142,7 +142,7 @@ class InProcessExecutor:
         attempts = 1
         while True:
             try:
-                result = _checked(task(trial, report), trial)
+                result = _check_result(task(trial, report), trial)
             except Exception as error:
                 if is_disk_full(error) and not self._halted.wait(DISK_SECONDS):
                     log.exception("the disk is full: make room; the trial is begun again number=%s", trial.number)
@@ -155,7 +155,7 @@ class InProcessExecutor:
         return replace(result, started=started, ended=ended, worker=worker, attempts=attempts, costs=costs)
 
 
-def _checked(result: object, trial: Trial) -> Result:
+def _check_result(result: object, trial: Trial) -> Result:
     if not isinstance(result, Result) or result.number != trial.number:
         raise TypeError(f"the task returned {result!r} for trial {trial.number}; expected its Result")
     return result

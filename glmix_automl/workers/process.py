@@ -61,7 +61,7 @@ class WorkerProcess:
         first = StartWorker(settings, incarnation, os.getpid())
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError), self._process.stdin as pipe:  # Broken: its exit will tell
-            pipe.write(protocol.encode(first) + b"\n")
+            pipe.write(protocol.encode_message(first) + b"\n")
 
     @property
     def pid(self) -> int:

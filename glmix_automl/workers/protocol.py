@@ -15,7 +15,7 @@ import pydantic
 from glmix_automl.trial import Progress, Result, Trial
 from glmix_automl.workers.fault import Fault
 
-VERSION = 1
+PROTOCOL_VERSION = 1
 """Raised whenever a message changes, so that two versions of the package never misread each other."""
 
 
@@ -247,17 +247,17 @@ _READERS: dict[bytes, pydantic.TypeAdapter[Any]] = {
 }
 
 
-def encode(message: Message) -> bytes:
+def encode_message(message: Message) -> bytes:
     """The message as bytes without line breaks.
 
     Raises:
         TypeError: it holds something that is no JSON.
     """
     fields = json.dumps(vars(message), default=_to_json)
-    return f"{VERSION} {type(message).__name__} {fields}".encode()
+    return f"{PROTOCOL_VERSION} {type(message).__name__} {fields}".encode()
 
 
-def decode(content: bytes) -> Message:
+def decode_message(content: bytes) -> Message:
     """The message that was encoded.
 
     Raises:
@@ -265,14 +265,14 @@ def decode(content: bytes) -> Message:
     """
     version, _, rest = content.partition(b" ")
     name, _, fields = rest.partition(b" ")
-    if version != str(VERSION).encode():
+    if version != str(PROTOCOL_VERSION).encode():
         raise ProtocolError(
             f"the other end speaks version {_excerpt(version)} of the protocol of controller and workers, this one "
-            f"version {VERSION}: the same version of glmix-automl must be installed on both"
+            f"version {PROTOCOL_VERSION}: the same version of glmix-automl must be installed on both"
         )
     reader = _READERS.get(name)
     if reader is None:
-        raise ProtocolError(f"there is no message {_excerpt(name)} in version {VERSION} of the protocol")
+        raise ProtocolError(f"there is no message {_excerpt(name)} in version {PROTOCOL_VERSION} of the protocol")
     try:
         message: Message = reader.validate_json(fields)
     except (ValueError, KeyError, TypeError, AttributeError) as error:

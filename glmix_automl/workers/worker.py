@@ -123,7 +123,7 @@ class Worker:
         chief = self._rank == 0
         try:
             result = self._task(trial, self._report if chief else _report_nothing)
-            self._link.send(TrialDone(trial.number, _checked(result, trial.number) if chief else None))
+            self._link.send(TrialDone(trial.number, _check_result(result, trial.number) if chief else None))
         except BaseException as error:
             if self._size > 1:
                 self._leave()
@@ -146,7 +146,7 @@ def _report_nothing(progress: Progress) -> bool:
     return False
 
 
-def _checked(result: Any, number: int) -> Result:
+def _check_result(result: Any, number: int) -> Result:
     if not isinstance(result, Result):
         raise TypeError(f"the task returned {type(result).__name__} for trial {number}; expected a Result")
     if result.number != number:
@@ -194,7 +194,7 @@ def _die_with(parent: int) -> None:
 
 def main() -> None:
     """Serves until told to quit."""
-    first = protocol.decode(sys.stdin.readline().encode())
+    first = protocol.decode_message(sys.stdin.readline().encode())
     assert isinstance(first, StartWorker)
     settings = first.settings
     _die_with(first.parent)

@@ -14,7 +14,7 @@ from glmix_automl.cli import main
 from glmix_automl.layout import LEADERBOARD_CSV
 from glmix_automl.prepare.graph import Graph
 from glmix_automl.prepare.interactions import Interactions
-from glmix_automl.prepare.pipeline import load
+from glmix_automl.prepare.pipeline import load_recipe
 from glmix_automl.prepare.recipe import BagFeature, CategoricalFeature, RandomSplit, TimeSplit
 
 
@@ -67,7 +67,7 @@ def test_three_files_become_a_recipe(folder: Path, capsys: pytest.CaptureFixture
         in capsys.readouterr().err
     )
     assert init(*names, "--target", "outcome", "--positive", "bought") == 0
-    recipe = load("shop.yaml")
+    recipe = load_recipe("shop.yaml")
     assert isinstance(recipe, Interactions)
     assert recipe.members is not None
     assert recipe.items is not None
@@ -101,7 +101,7 @@ def test_without_a_time_the_split_is_random_and_nothing_is_overwritten(
 ) -> None:
     write(folder / "likes.csv", ["user", "film", "liked"], LIKES)
     assert init("likes.csv", "--name", "likes") == 0
-    recipe = load("likes.yaml")
+    recipe = load_recipe("likes.yaml")
     assert isinstance(recipe, Interactions)
     assert isinstance(recipe.split, RandomSplit)
     assert main(["init", "likes.csv", "--name", "likes"]) == 2
@@ -113,7 +113,7 @@ def test_without_a_time_the_split_is_random_and_nothing_is_overwritten(
         in capsys.readouterr().err
     )
     assert init("bare.csv", "--member", "c1", "--item", "c2", "--name", "bare") == 0
-    assert load("bare.yaml").interactions.table.columns == ("c1", "c2", "c3")  # type: ignore[attr-defined]
+    assert load_recipe("bare.yaml").interactions.table.columns == ("c1", "c2", "c3")  # type: ignore[attr-defined]
 
 
 def test_two_columns_of_one_kind_of_ids_are_a_network(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,7 +124,7 @@ def test_two_columns_of_one_kind_of_ids_are_a_network(folder: Path, capsys: pyte
         json.dump({str(n): [n % 5, 7] for n in range(60)}, file)
     write(folder / "nodes.csv", ["node", "team", "label"], [[n, n % 4, n / 7] for n in range(60)])
     assert init("links.txt", "groups.json.gz", "nodes.csv", "--name", "net") == 0
-    recipe = load("net.yaml")
+    recipe = load_recipe("net.yaml")
     assert isinstance(recipe, Graph)
     assert (recipe.edges.source, recipe.edges.target) == ("c1", "c2")
     assert (recipe.edges.table.comment, recipe.edges.table.separator) == ("#", "\t")

@@ -148,7 +148,7 @@ def test_an_interrupted_search_is_resumed_to_its_end_on_a_terminal(tmp_path: Pat
     out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert f"go on with: glmix-automl resume {tmp_path / 'study'}" in out
-    told = history.load(journal)
+    told = history.load_history(journal)
     assert told.ended == "interrupted"
     assert told.out()
     code, shown = on_a_terminal([*command, "resume", str(tmp_path / "study")])
@@ -156,7 +156,7 @@ def test_an_interrupted_search_is_resumed_to_its_end_on_a_terminal(tmp_path: Pat
     assert "\x1b[2K" in shown, "lines are drawn anew in place"
     assert "local-0" in shown, "what the worker does"
     assert "test AUC [95 %]" in shown.split("ended: ")[1]
-    told = history.load(journal)
+    told = history.load_history(journal)
     assert sorted(told.results) == sorted(told.trials) == [0, 1, 2]
     assert main(["status", str(tmp_path / "study")]) == 0
 

@@ -5,13 +5,13 @@ from functools import cache
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from glmix_automl.generate.jymbii import Interactions, Jymbii, interactions, items
+from glmix_automl.generate.jymbii import Jymbii, Suggestions, interactions, items
 
 SETTINGS = Jymbii(rows=50_000, seed=5)
 
 
 @cache
-def shown() -> Interactions:
+def shown() -> Suggestions:
     return interactions(SETTINGS, np.arange(SETTINGS.rows))
 
 

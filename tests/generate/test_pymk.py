@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 
 from glmix_automl.errors import ConfigError
-from glmix_automl.generate.pymk import Pymk, link_rate, proposed
+from glmix_automl.generate.pymk import Pymk, draw_proposals, link_rate
 
 SETTINGS = Pymk(rows=6_000, members=400, seed=4)
 
@@ -15,7 +15,7 @@ SETTINGS = Pymk(rows=6_000, members=400, seed=4)
 @cache
 def accepted() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Lower end, upper end and time of each accepted proposal."""
-    made = proposed(SETTINGS, np.arange(SETTINGS.proposals), SETTINGS.proposals)
+    made = draw_proposals(SETTINGS, np.arange(SETTINGS.proposals), SETTINGS.proposals)
     low, high = np.minimum(made.source, made.target), np.maximum(made.source, made.target)
     return low[made.accepted], high[made.accepted], made.share[made.accepted]
 
@@ -52,7 +52,7 @@ def test_the_rate_is_symmetric() -> None:
 
 def test_triangles_close_far_more_often_than_in_a_random_network() -> None:
     settings = Pymk(rows=20_000, seed=1)
-    made = proposed(settings, np.arange(settings.proposals), settings.proposals)
+    made = draw_proposals(settings, np.arange(settings.proposals), settings.proposals)
     size = settings.member_count
     links = sparse.coo_matrix((np.ones(len(made.source)) * made.accepted, (made.source, made.target)), (size, size))
     network = ((links + links.T) > 0).astype(np.float64).tocsr()

@@ -12,12 +12,12 @@ import tensorflow as tf
 from glmix_automl.dataset import Block
 from glmix_automl.errors import DataError, TrialError
 from glmix_automl.layout import COORDINATE, WEIGHTS, Folder
-from glmix_automl.models import FAMILIES, check, embedding
+from glmix_automl.models import FAMILIES, check_parameters, embedding
 from glmix_automl.models.checkpoint import load_coordinate, save_coordinate
 from glmix_automl.models.coordinate import Coordinate, Form
 from glmix_automl.models.differentiable import Differentiable
-from glmix_automl.models.embedding import SMALL, Embedding
-from glmix_automl.models.network import dropped
+from glmix_automl.models.embedding import SMALL_TABLE, Embedding
+from glmix_automl.models.network import drop_out
 from glmix_automl.models.rows import from_block, in_form, taker
 from glmix_automl.models.trees import Trees
 from glmix_automl.schema import Categorical, Schema, Vocabulary
@@ -146,31 +146,31 @@ def test_scores_do_not_depend_on_the_rows_beside(family: str, parameters: dict[s
 @pytest.mark.parametrize("family", sorted({family for family, _ in CASES}))
 def test_bad_parameters_are_refused_by_name(family: str) -> None:
     with pytest.raises(TrialError, match=r"family .*: unknown parameter 'lerning_rate'; did you mean 'learning_rate'"):
-        check(family, {"lerning_rate": 1})
+        check_parameters(family, {"lerning_rate": 1})
     with pytest.raises(TrialError, match=r"unknown parameter 'x'; it takes .*learning_rate"):
-        check(family, {"x": 1})
+        check_parameters(family, {"x": 1})
     with pytest.raises(TrialError, match=r"learning_rate: .*greater than or equal to 0\.0+1, got -1"):
-        check(family, {"learning_rate": -1})
+        check_parameters(family, {"learning_rate": -1})
     for value in (float("nan"), float("inf"), True, "0.1", None):
         with pytest.raises(TrialError, match="learning_rate: "):
-            check(family, {"learning_rate": value})
-    assert FAMILIES[family].complexity(check(family, {})) >= 1
+            check_parameters(family, {"learning_rate": value})
+    assert FAMILIES[family].complexity(check_parameters(family, {})) >= 1
 
 
 @pytest.mark.parametrize("family", sorted({family for family, _ in stepped}))
 def test_bad_parameters_of_the_loop_are_refused_by_name(family: str) -> None:
     with pytest.raises(TrialError, match=r"batch_size: .*integer, got 1\.5"):
-        check(family, {"batch_size": 1.5})
+        check_parameters(family, {"batch_size": 1.5})
     with pytest.raises(TrialError, match=r"schedule: .*'constant', 'cosine' or 'linear', got 'step'"):
-        check(family, {"schedule": "step"})
-    assert check(family, {"batch_size": 64.0, "warmup": 0}) == check(family, {"batch_size": 64})
+        check_parameters(family, {"schedule": "step"})
+    assert check_parameters(family, {"batch_size": 64.0, "warmup": 0}) == check_parameters(family, {"batch_size": 64})
 
 
 def test_an_unknown_family_is_named() -> None:
     with pytest.raises(TrialError, match="unknown family 'forest'; there are logistic"):
-        check("forest", {})
+        check_parameters("forest", {})
     with pytest.raises(TrialError, match="unknown family 'subnet'; did you mean 'subnetwork'"):
-        check("subnet", {})
+        check_parameters("subnet", {})
 
 
 def test_a_race_can_be_checked_without_tensorflow() -> None:
@@ -197,7 +197,7 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(small: Small, tmp_path: Any)
 
 
 def test_products_across_sides_know_the_sides_of_large_and_small_vocabularies() -> None:
-    sides = {"a": ("member", SMALL + 9), "b": ("item", 5), "c": ("member", 3), "d": ("item", SMALL + 2)}
+    sides = {"a": ("member", SMALL_TABLE + 9), "b": ("item", 5), "c": ("member", 3), "d": ("item", SMALL_TABLE + 2)}
     schema = Schema(
         name="sides",
         recipe="interactions",
@@ -207,10 +207,15 @@ def test_products_across_sides_know_the_sides_of_large_and_small_vocabularies() 
     )
     coordinate = FAMILIES["factorisation"].build(schema, {"pairs": "sides", "embedding_width": 2}, 0)
     coordinate.dense[1].assign(coordinate.dense[1] * 0)  # no linear part
-    ids, one = np.array([[SMALL + 8, 4, 2, SMALL + 1], [0, 1, 0, 7]], np.int32), np.ones(2, np.float32)
+    ids, one = np.array([[SMALL_TABLE + 8, 4, 2, SMALL_TABLE + 1], [0, 1, 0, 7]], np.int32), np.ones(2, np.float32)
     block = Block(np.zeros((2, 0), np.float32), ids, (), one, one, one * 0, np.arange(2))
     small, large = (table.numpy() for table in coordinate.tables)
-    rows = {"a": large[ids[:, 0]], "b": small[ids[:, 1]], "c": small[5 + ids[:, 2]], "d": large[SMALL + 9 + ids[:, 3]]}
+    rows = {
+        "a": large[ids[:, 0]],
+        "b": small[ids[:, 1]],
+        "c": small[5 + ids[:, 2]],
+        "d": large[SMALL_TABLE + 9 + ids[:, 3]],
+    }
     expected = ((rows["a"] + rows["c"]) * (rows["b"] + rows["d"])).sum(axis=1)
     np.testing.assert_allclose(coordinate.score(from_block(block)), expected, rtol=1e-5)
 
@@ -251,8 +256,8 @@ def test_gradients_of_whole_tables_are_the_sums_of_the_slices_of_large_ones(
     schema = small[0].model_copy(update={"features": tuple(kept)})
     rows = from_block(dataclasses.replace(small[1], bags=small[1].bags[:bags]).take(np.arange(3)))
     found = []
-    for limit in (SMALL, 0):
-        monkeypatch.setattr(embedding, "SMALL", limit)
+    for limit in (SMALL_TABLE, 0):
+        monkeypatch.setattr(embedding, "SMALL_TABLE", limit)
         monkeypatch.setattr(embedding, "MIDDLE", limit)
         built = Embedding(schema, 4, 4)
         built.reset(np.random.default_rng(0))
@@ -272,12 +277,12 @@ def test_gradients_of_whole_tables_are_the_sums_of_the_slices_of_large_ones(
 @pytest.mark.parametrize("share", [0.1, 0.5])
 def test_dropout_keeps_the_sum_as_expected(share: float) -> None:
     x = tf.random.stateless_uniform([300, 301], [1, 2], 1.0, 2.0)
-    one, again, other = (dropped(x, tf.constant(share), tf.constant([4, seed])).numpy() for seed in (0, 0, 1))
+    one, again, other = (drop_out(x, tf.constant(share), tf.constant([4, seed])).numpy() for seed in (0, 0, 1))
     assert (one == 0).mean() == pytest.approx(share, abs=0.006)  # to the nearest 256th, and three deviations
     assert one.sum() == pytest.approx(x.numpy().sum(), rel=0.01)
     assert np.array_equal(one, again)
     assert ((one == 0) & (other == 0)).mean() == pytest.approx(share**2, abs=0.01)
-    assert np.array_equal(dropped(x, tf.constant(0.0), tf.constant([4, 0])), x)
+    assert np.array_equal(drop_out(x, tf.constant(0.0), tf.constant([4, 0])), x)
 
 
 def _without_rare(block: Block, terms: int) -> Block:

@@ -10,7 +10,7 @@ import pytest
 from glmix_automl.dataset import Block
 from glmix_automl.models import FAMILIES
 from glmix_automl.models.differentiable import Differentiable
-from glmix_automl.models.embedding import SMALL
+from glmix_automl.models.embedding import SMALL_TABLE
 from glmix_automl.models.rows import from_block
 from glmix_automl.models.weight_transfer import transfer
 from glmix_automl.schema import Categorical, Numeric, Schema, Vocabulary
@@ -48,7 +48,7 @@ def tonight(schema: Schema, units: bool = True) -> Schema:
     vocabularies = {}
     for name, vocabulary in schema.vocabularies.items():
         first, second, third, gone, *others = vocabulary.terms or ()
-        new = [f"{name}_new_{k}" for k in range(SMALL if name == "w0" else 3)]
+        new = [f"{name}_new_{k}" for k in range(SMALL_TABLE if name == "w0" else 3)]
         vocabularies[name] = Vocabulary(terms=(second, first, *new, *others[::-1], third))
         assert gone not in (vocabularies[name].terms or ())
     numerics = [

@@ -15,7 +15,7 @@ from glmix_automl.layout import Folder
 from glmix_automl.nightly.gate import refusals
 from glmix_automl.nightly.record import Night, Step, now
 from glmix_automl.nightly.retention import prune
-from glmix_automl.nightly.settings import GateRule, load
+from glmix_automl.nightly.settings import GateRule, load_night
 from glmix_automl.prepare.checks import Report
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint")
@@ -134,7 +134,7 @@ def test_dates_and_keys() -> None:
 
 def test_a_wrong_key_or_step_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ConfigError, match="must be a name for a folder"):
-        load(str(home / "nightly.yaml"), "../x", [])
+        load_night(str(home / "nightly.yaml"), "../x", [])
     assert night(home, "2026-11-26", "--step", "bake") == 2
     assert "there are prepare, gate" in capsys.readouterr().err
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glmix_automl.prepare.as_of import NEVER, Count, Decayed, Last, State, Total, as_of
+from glmix_automl.prepare.as_of import NEVER, Count, Decayed, KeyState, Last, Total, as_of
 
 HALF_LIFE = 10.0
 KEPT = (Count(), Total("label"), Total("rating"), Last(), Decayed("faded", HALF_LIFE, "label"))
@@ -52,7 +52,7 @@ def test_blocks_with_carried_state_are_one_block(rows: list[tuple[int, int, int,
     keys, times, signals = columns(rows)
     whole, end = as_of(keys, times, signals, KEPT)
     borders = [-1, *sorted(cuts), 99]
-    state = State()
+    state = KeyState()
     for low, high in pairwise(borders):
         here = np.flatnonzero((times >= low) & (times < high))
         part, state = as_of(keys[here], times[here], {n: s[here] for n, s in signals.items()}, KEPT, state)
@@ -71,7 +71,7 @@ def test_rows_that_only_ask_see_the_past_and_are_not_seen(
     """Each question alone, put to the rows that count, as if it were the last row of all."""
     keys, times, signals = columns(rows)
     counts = np.array(drawn[: len(rows)], bool)
-    state, found = State(), {a.name: [0.0] * len(rows) for a in KEPT}
+    state, found = KeyState(), {a.name: [0.0] * len(rows) for a in KEPT}
     for here in (np.flatnonzero(times < cut), np.flatnonzero(times >= cut)):
         block = {name: signal[here] for name, signal in signals.items()}
         part, state = as_of(keys[here], times[here], block, KEPT, state, counts[here])

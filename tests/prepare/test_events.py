@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from glmix_automl.prepare.profile import base_rate, weighed
+from glmix_automl.prepare.profile import base_rate, sum_weights
 
 
 @pytest.mark.parametrize("scale", [1.7e-8, 1e-29, 1.0, 3e13, 1e30])
@@ -14,8 +14,8 @@ def test_a_base_rate_does_not_depend_on_the_scale_or_order_of_weights(scale: flo
     label = random.integers(0, 2, 10_000)
     weights = ((1 + label) * random.random(10_000) * scale).astype(np.float32)
     order = random.permutation(10_000)
-    sums = weighed(weights, label, 2)
-    assert (sums == weighed(weights[order], label[order], 2)).all()
+    sums = sum_weights(weights, label, 2)
+    assert (sums == sum_weights(weights[order], label[order], 2)).all()
     exact = weights.astype(np.float64)
     assert base_rate(sums) == pytest.approx(exact[label == 1].sum() / exact.sum(), rel=1e-12)
 

@@ -14,7 +14,7 @@ from glmix_automl import config
 from glmix_automl.errors import ConfigError, DataError
 from glmix_automl.prepare import graph
 from glmix_automl.prepare.pairs import links as of_links
-from glmix_automl.prepare.pairs.describe import Network, describe
+from glmix_automl.prepare.pairs.describe import Network, pair_columns
 from glmix_automl.prepare.pairs.two_steps import DIRECTED, STRUCTURE
 from glmix_automl.prepare.recipe import Fractions
 from glmix_automl.prepare.remarks import Remarks
@@ -75,13 +75,13 @@ def recipe(folder: Path, **changes: Any) -> graph.Graph:
 
 
 def frame(spark: Any, settings: graph.Graph) -> pd.DataFrame:
-    rows = graph.rows(spark, settings).frame.toPandas()
+    rows = graph.graph_rows(spark, settings).frame.toPandas()
     return rows.sort_values("_glmix_uid").reset_index(drop=True)
 
 
 def hidden_links(spark: Any, settings: graph.Graph) -> set[tuple[int, int]]:
     """Which links the recipe hides."""
-    links, _ = graph.read(spark, settings, {}, Remarks())
+    links, _ = graph.read_network(spark, settings, {}, Remarks())
     fold = of_links.hidden(
         links, settings.hidden.share, settings.hidden.fractions, settings.hidden.by == "time", settings.seed
     )
@@ -163,11 +163,11 @@ def test_no_feature_sees_a_hidden_link(spark: Any, tmp_path: Path) -> None:
     # The same pairs, described by the function that scoring uses from a file that never had the hidden links.
     write(tmp_path / "left", [link for link in links if link[:2] not in hidden])
     seen = recipe(tmp_path / "left")
-    left, attributes = graph.read(spark, seen, {}, Remarks())
+    left, attributes = graph.read_network(spark, seen, {}, Remarks())
     remaining = Network.of(left.adjacency(), left.keys, attributes, seen.columns, False, seen.seed)
     number = {node: place for place, node in enumerate(left.ids.to_pylist())}
     ends = [whole[end].map(number).to_numpy(np.int32) for end in ("left", "right")]
-    bare = describe(remaining, *ends)
+    bare = pair_columns(remaining, *ends)
     assert set(STRUCTURE) < set(bare.column_names) < set(whole.columns)
     for name in bare.column_names:
         if pa.types.is_floating(bare[name].type):
@@ -239,7 +239,7 @@ def test_json_objects_are_node_tables_too(spark: Any, tmp_path: Path) -> None:
 def test_weights_make_up_for_the_candidates_that_were_not_taken(spark: Any, tmp_path: Path) -> None:
     write(tmp_path, network())
     settings = recipe(tmp_path, candidates={"negatives": 1, "weigh": True})
-    made = graph.rows(spark, settings)
+    made = graph.graph_rows(spark, settings)
     rows = made.frame.toPandas()
     every = recipe(tmp_path, candidates={"negatives": 100, "per_member": 100_000})
     candidates_of = frame(spark, every).groupby("left")["_glmix_label"].agg(lambda labels: (labels == 0).sum())
@@ -253,7 +253,7 @@ def test_weights_make_up_for_the_candidates_that_were_not_taken(spark: Any, tmp_
 def test_self_loops_and_repeated_links_are_dropped_and_counted(spark: Any, tmp_path: Path) -> None:
     links = network()
     write(tmp_path, [*links, (3, 3, 0), (links[0][1], links[0][0], 7), links[1]])
-    made = graph.rows(spark, recipe(tmp_path, candidates={"fan_out": 2}))
+    made = graph.graph_rows(spark, recipe(tmp_path, candidates={"fan_out": 2}))
     counts = made.counts
     reach = [counts[name] for name in counts if name.startswith("hidden links")]
     assert sum(reach) == counts["links hidden"]
@@ -267,25 +267,29 @@ def test_self_loops_and_repeated_links_are_dropped_and_counted(spark: Any, tmp_p
 def test_bad_tables_are_refused_with_what_is_wrong(spark: Any, tmp_path: Path) -> None:
     write(tmp_path, network())
     with pytest.raises(DataError, match=r"no column 'nobody'"):
-        graph.rows(spark, recipe(tmp_path, edges={"table": {"path": "edges.csv"}, "source": "nobody", "target": "to"}))
+        graph.graph_rows(
+            spark, recipe(tmp_path, edges={"table": {"path": "edges.csv"}, "source": "nobody", "target": "to"})
+        )
     with pytest.raises(DataError, match=r"no file at .*missing\.csv"):
-        graph.rows(spark, recipe(tmp_path, edges={"table": {"path": "missing.csv"}, "source": "from", "target": "to"}))
+        graph.graph_rows(
+            spark, recipe(tmp_path, edges={"table": {"path": "missing.csv"}, "source": "from", "target": "to"})
+        )
     write(tmp_path, [*network(), *((900 + n, n, 0) for n in range(30))])
     with pytest.raises(DataError, match=r"30 of 290 links \(10\.3%\) .*\.max_unknown_share"):
-        graph.rows(spark, recipe(tmp_path))
-    assert graph.rows(spark, recipe(tmp_path, checks={"max_unknown_share": 0.2})).counts["links"] == 290
+        graph.graph_rows(spark, recipe(tmp_path))
+    assert graph.graph_rows(spark, recipe(tmp_path, checks={"max_unknown_share": 0.2})).counts["links"] == 290
     nodes = pd.read_csv(tmp_path / "nodes.csv")
     pd.concat([nodes, nodes.head(2)]).to_csv(tmp_path / "nodes.csv", index=False)
     with pytest.raises(DataError, match=r"2 ids of column 'id' have several rows, for example '0'"):
-        graph.rows(spark, recipe(tmp_path))
+        graph.graph_rows(spark, recipe(tmp_path))
 
 
 def test_networks_without_candidates_are_refused(spark: Any, tmp_path: Path) -> None:
     write(tmp_path, [(2 * n, 2 * n + 1, n) for n in range(30)])
     with pytest.raises(DataError, match="no two nodes are two steps apart"):
-        graph.rows(spark, recipe(tmp_path))
+        graph.graph_rows(spark, recipe(tmp_path))
     with pytest.raises(DataError, match="none are hidden"):
-        graph.rows(spark, recipe(tmp_path, hidden={"share": 1e-9}))
+        graph.graph_rows(spark, recipe(tmp_path, hidden={"share": 1e-9}))
     edges = {"table": {"path": "edges.csv"}, "source": "from", "target": "to"}
     with pytest.raises(ConfigError, match="hidden by time only with"):
         recipe(tmp_path, hidden={"by": "time"}, edges=edges)

@@ -20,9 +20,9 @@ from glmix_automl.schema import SPLITS, Schema
 
 def prepared(settings: dict[str, Any], overwrite: bool = False, spark: Any = None) -> Manifest:
     from glmix_automl.prepare.interactions import Interactions
-    from glmix_automl.prepare.pipeline import prepare
+    from glmix_automl.prepare.pipeline import prepare_dataset
 
-    return prepare(spark, parse(settings, Interactions, "test"), overwrite)
+    return prepare_dataset(spark, parse(settings, Interactions, "test"), overwrite)
 
 
 def laid_rows(settings: dict[str, Any], folder: Path) -> pd.DataFrame:
@@ -31,9 +31,9 @@ def laid_rows(settings: dict[str, Any], folder: Path) -> pd.DataFrame:
     from glmix_automl.prepare.engine import Local
     from glmix_automl.prepare.exchange import read_batch
     from glmix_automl.prepare.interactions import Interactions, arrow_rows
-    from glmix_automl.prepare.progress import Progress
+    from glmix_automl.prepare.progress import StepProgress
 
-    recipe, engine = parse(settings, Interactions, "test"), Local(Progress())
+    recipe, engine = parse(settings, Interactions, "test"), Local(StepProgress())
     rows = arrow_rows(engine, recipe)
     (folder / "_stage").mkdir(parents=True)
     work = pipeline._work(rows, recipe, str(folder))

@@ -17,9 +17,9 @@ def test_submitted_runs_give_the_same_digests_as_the_session_here(
     spark: Any, settings: dict[str, Any], tmp_path: Path, cluster: str
 ) -> None:
     from glmix_automl.prepare.interactions import Interactions
-    from glmix_automl.prepare.pipeline import prepare
+    from glmix_automl.prepare.pipeline import prepare_dataset
 
-    here = prepare(spark, parse(settings, Interactions, "test"))
+    here = prepare_dataset(spark, parse(settings, Interactions, "test"))
     conf = tmp_path / "recipe.yaml"
     conf.write_text(yaml.safe_dump(settings))
     for master in ("local[1]", cluster):

@@ -15,8 +15,8 @@ from glmix_automl.features.hashing import hash_texts
 from glmix_automl.prepare.pairs import neighbours, projection
 from glmix_automl.prepare.pairs.adjacency import Adjacency
 from glmix_automl.prepare.pairs.attributes import Attribute, attribute
-from glmix_automl.prepare.pairs.candidates import Hands, Wanted, examples, most_wanted, turned
-from glmix_automl.prepare.pairs.describe import Columns, Network, declared, describe
+from glmix_automl.prepare.pairs.candidates import Hands, Wanted, examples, most_wanted, turn
+from glmix_automl.prepare.pairs.describe import Columns, Network, declared, pair_columns
 from glmix_automl.prepare.pairs.example_rows import LABEL, ExampleRows
 from glmix_automl.prepare.pairs.walks import walks
 from glmix_automl.prepare.recipe import BagFeature, CategoricalFeature, NumericFeature
@@ -71,7 +71,7 @@ def test_every_number_is_what_dense_matrices_say() -> None:
     nodes, pairs = 50, linked(50, 180)
     network = known(pairs, nodes)
     left, right = apart(pairs, nodes)
-    found = {name: c.to_numpy(zero_copy_only=False) for name, c in _numbers(describe(network, left, right)).items()}
+    found = {name: c.to_numpy(zero_copy_only=False) for name, c in _numbers(pair_columns(network, left, right)).items()}
     A = np.zeros((nodes, nodes))
     for one, other in pairs:
         A[one, other] = A[other, one] = 1
@@ -150,11 +150,11 @@ def test_every_declared_feature_has_its_column_and_groups_can_be_left_out() -> N
     pairs = linked(40, 120)
     left, right = apart(pairs, 40)
     every = {f.source for f in declared(FEATURES, Columns(), False)}
-    assert every == set(describe(known(pairs, 40), left, right).column_names)
+    assert every == set(pair_columns(known(pairs, 40), left, right).column_names)
     groups = ("walks", "projection", "neighbours", "affinity", "topology")
     for group in groups:
         only = {g: g == group for g in groups}
-        table = describe(known(pairs, 40, **only), left, right)
+        table = pair_columns(known(pairs, 40, **only), left, right)
         assert {f.source for f in declared(FEATURES, Columns(**only), False)} == set(table.column_names)
         assert set(table.column_names) < every
 
@@ -165,13 +165,13 @@ def test_a_hidden_link_changes_nothing_and_a_pair_is_the_same_in_any_block() -> 
     rest = [p for p in pairs if p not in own]
     left, right = (np.array(end, np.int32) for end in zip(*own, strict=True))
     network = known(rest, nodes)
-    whole = describe(network, left, right)
+    whole = pair_columns(network, left, right)
     # what was hidden is of no account: the remaining network is all that there is
-    assert whole.equals(describe(known(list(reversed(rest)), nodes), left, right))
+    assert whole.equals(pair_columns(known(list(reversed(rest)), nodes), left, right))
     order = np.random.default_rng(1).permutation(len(left))
-    assert whole.take(order).equals(describe(network, left[order], right[order]))
+    assert whole.take(order).equals(pair_columns(network, left[order], right[order]))
     for i in range(0, len(left), 9):
-        assert whole.slice(i, 1).equals(describe(network, left[i : i + 1], right[i : i + 1]).combine_chunks())
+        assert whole.slice(i, 1).equals(pair_columns(network, left[i : i + 1], right[i : i + 1]).combine_chunks())
 
 
 def test_a_cap_leaves_out_paths_through_hubs() -> None:
@@ -223,7 +223,7 @@ def made() -> ExampleRows:
     drawn = np.sort(np.random.default_rng(0).choice(near, 4000, replace=False))
     left, right = left[drawn], right[drawn]
     hidden = Adjacency.of(left, right, nodes)
-    left, right = turned(left, right, keys, seed)
+    left, right = turn(left, right, keys, seed)
     fold = (np.arange(len(left)) % 3).astype(np.int8)
     wanted = most_wanted(Wanted(left, right, fold, np.zeros(len(left), np.int64)), keys, 200, 2, seed)
     described = Network.of(network, keys, attributes(nodes), Columns(), False, seed)
@@ -261,12 +261,12 @@ def test_each_member_has_the_candidates_of_least_hash() -> None:
     hidden_pairs, rest = pairs[::6], [p for i, p in enumerate(pairs) if i % 6]
     network, hidden = adjacency(rest, nodes), adjacency(hidden_pairs, nodes)
     hands = Hands.of(network, keys, 5, seed)
-    left, right = turned(*(np.array(e, np.int32) for e in zip(*hidden_pairs, strict=True)), keys, seed)
+    left, right = turn(*(np.array(e, np.int32) for e in zip(*hidden_pairs, strict=True)), keys, seed)
     wanted = most_wanted(Wanted(left, right, np.zeros(len(left), np.int8), np.arange(len(left))), keys, 200, 100, seed)
     found = examples(network, hands, keys, hidden, wanted, 100, False, seed)
     one, other = apart(pairs, nodes)
     shown = hands.show(one, other)
-    member, suggested = turned(one[shown], other[shown], keys, seed)
+    member, suggested = turn(one[shown], other[shown], keys, seed)
     expected = {p for p in zip(member.tolist(), suggested.tolist(), strict=True) if p[0] in set(left.tolist())}
     negative = found.label == 0
     got = list(zip(found.pairs.left[negative].tolist(), found.pairs.right[negative].tolist(), strict=True))

@@ -6,12 +6,12 @@ import pytest
 from rich.console import Console
 
 from glmix_automl.prepare.engine import Local
-from glmix_automl.prepare.progress import Progress
+from glmix_automl.prepare.progress import StepProgress
 
 
 def test_a_line_per_step_where_there_is_no_terminal() -> None:
     said = io.StringIO()
-    with Progress(True, Console(file=said, width=80)) as progress:
+    with StepProgress(True, Console(file=said, width=80)) as progress:
         progress.rows = 1_000
         engine = Local(progress, threads=2)
         assert engine.each("reading", str, [1, 2, 3]) == ["1", "2", "3"]
@@ -24,7 +24,7 @@ def test_a_line_per_step_where_there_is_no_terminal() -> None:
 
 def test_one_bar_on_a_terminal_that_only_grows() -> None:
     said = io.StringIO()
-    with Progress(True, Console(file=said, force_terminal=True, width=100)) as progress:
+    with StepProgress(True, Console(file=said, force_terminal=True, width=100)) as progress:
         engine, seen = Local(progress, threads=1), []
         for step in ("reading", "statistics", "reading", "shards"):
             engine.each(step, str, [1, 2])
@@ -42,4 +42,4 @@ def test_a_step_ends_with_the_first_failure() -> None:
 
     for threads in (1, 2):
         with pytest.raises(ValueError, match="no 1"):
-            Local(Progress(), threads).each("reading", fail, [1, 2, 3])
+            Local(StepProgress(), threads).each("reading", fail, [1, 2, 3])

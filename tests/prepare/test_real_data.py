@@ -20,10 +20,10 @@ CONF = Path(__file__).resolve().parents[2] / "conf" / "prepare" / "ml-100k.yaml"
 
 
 def test_ml_100k_is_prepared_as_its_description_says(spark: Any, real_data: Path, tmp_path: Path) -> None:
-    from glmix_automl.prepare.pipeline import load, prepare
+    from glmix_automl.prepare.pipeline import load_recipe, prepare_dataset
 
-    recipe = load(CONF, [f"root={real_data / 'ml-100k'}", f"output={tmp_path / 'out'}"])
-    manifest = prepare(spark, recipe)
+    recipe = load_recipe(CONF, [f"root={real_data / 'ml-100k'}", f"output={tmp_path / 'out'}"])
+    manifest = prepare_dataset(spark, recipe)
     splits = {name: pq.read_table(tmp_path / "out" / name).to_pandas() for name in manifest.splits}
     assert [len(splits[s]) for s in ("train", "validation", "test")] == pytest.approx([80_000, 10_000, 10_000], abs=50)
     assert sum(f.label.sum() for f in splits.values()) == 34_174 + 21_201
@@ -44,10 +44,12 @@ def test_ml_100k_is_prepared_as_its_description_says(spark: Any, real_data: Path
 def test_the_github_network_is_told_better_by_all_features_than_by_the_best_one(
     spark: Any, real_data: Path, tmp_path: Path
 ) -> None:
-    from glmix_automl.prepare.pipeline import load, prepare
+    from glmix_automl.prepare.pipeline import load_recipe, prepare_dataset
 
     conf = CONF.with_name("github-social.yaml")
-    manifest = prepare(spark, load(conf, [f"root={real_data / 'github-social'}", f"output={tmp_path / 'out'}"]))
+    manifest = prepare_dataset(
+        spark, load_recipe(conf, [f"root={real_data / 'github-social'}", f"output={tmp_path / 'out'}"])
+    )
     for split in manifest.splits.values():
         assert split.base_rate == pytest.approx(0.2, abs=0.005)  # four negatives per positive
     schema = Schema.model_validate_json((tmp_path / "out" / "schema.json").read_text())

@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from glmix_automl.features.encode import transformed, untransformed
-from glmix_automl.prepare.checks import FeatureCheck, Report, warned
+from glmix_automl.features.encode import invert_numbers, transform_numbers
+from glmix_automl.prepare.checks import FeatureCheck, Report, find_warnings
 from glmix_automl.prepare.profile import Histograms, Profile
 from glmix_automl.prepare.recipe import Checks
 from glmix_automl.prepare.report import page
@@ -35,7 +35,7 @@ def test_the_page_names_terms_gives_numbers_as_they_were_and_escapes_all() -> No
         vocabularies={"city": Vocabulary(terms=("Rome $x$", "<i>Oslo"))},
     )  # fmt: skip
     tables = {"price": ((10, 30, 30), (5, 10, 15)), "city": ((5, 40, 25, 0), (5, 20, 5, 0))}
-    edges = transformed(price, np.array([100.0, 5000.0])).astype(float)
+    edges = transform_numbers(price, np.array([100.0, 5000.0])).astype(float)
     found = Profile(
         rows=dict.fromkeys(SPLITS, (70, 30)), base_rates=dict.fromkeys(SPLITS, 0.3), entities={},
         histograms={n: Histograms(counts=dict.fromkeys(SPLITS, t)) for n, t in tables.items()},
@@ -53,7 +53,7 @@ def test_the_page_names_terms_gives_numbers_as_they_were_and_escapes_all() -> No
 
 def test_counts_that_can_only_grow_raise_no_alarm() -> None:
     features = (_check("seen", 3.0, cumulative=True), _check("price", 3.0))
-    assert warned(features, {}, Checks()) == ["feature 'price' drifts from train to validation (PSI 3.00)"]
+    assert find_warnings(features, {}, Checks()) == ["feature 'price' drifts from train to validation (PSI 3.00)"]
 
 
 @pytest.mark.parametrize(
@@ -66,5 +66,5 @@ def test_counts_that_can_only_grow_raise_no_alarm() -> None:
 )
 def test_a_column_goes_back_to_raw_numbers(feature: Numeric) -> None:
     raw = np.array([0.0, 0.5, 1.0, 3.0, 50.0, 100.0])
-    back = untransformed(feature, transformed(feature, raw).astype(float))
+    back = invert_numbers(feature, transform_numbers(feature, raw).astype(float))
     np.testing.assert_allclose(back, raw, rtol=1e-4, atol=1e-5)

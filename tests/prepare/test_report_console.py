@@ -7,7 +7,7 @@ from rich.console import Console
 
 from glmix_automl.prepare.checks import FeatureCheck, Report
 from glmix_automl.prepare.profile import EntityProfile
-from glmix_automl.prepare.report_console import show
+from glmix_automl.prepare.report_console import print_report
 
 SPLITS = ("train", "validation", "test")
 
@@ -30,7 +30,7 @@ def test_names_and_numbers_are_never_cut(width: int) -> None:
         duplicate_uids=0, features=features, entities={"member": entity}, warnings=(), notes=("read as seconds",),
     )  # fmt: skip
     out = io.StringIO()
-    show(report, "out", Console(file=out, width=width))
+    print_report(report, "out", Console(file=out, width=width))
     lines = out.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     text = out.getvalue()

@@ -10,21 +10,21 @@ import pyarrow as pa
 import pytest
 
 from glmix_automl.errors import DataError
-from glmix_automl.prepare.fit import fitted, limits, vocabulary_terms
+from glmix_automl.prepare.fit import fit_schema, limits, vocabulary_terms
 from glmix_automl.prepare.recipe import CategoricalFeature, Checks, Fractions, NumericFeature
-from glmix_automl.prepare.stage import plan, read_as
-from glmix_automl.prepare.tally import added, common_terms, sums, tally
+from glmix_automl.prepare.stage import plan_stages, read_as
+from glmix_automl.prepare.tally import add_tallies, common_terms, sums, tally
 from glmix_automl.schema import Entity
 
 pytestmark = pytest.mark.spark
 
 
 def test_time_borders_are_those_of_the_sorted_rows(spark: Any) -> None:
-    from glmix_automl.prepare.split import moments
+    from glmix_automl.prepare.split import border_times
 
     times = (np.random.default_rng(0).exponential(1e13, 2000)).astype(np.int64).tolist() + [5] * 300
     frame = spark.createDataFrame([(t,) for t in times], "time bigint")
-    found = moments(frame, Fractions(train=6, validation=2, test=2))
+    found = border_times(frame, Fractions(train=6, validation=2, test=2))
     assert found == (sorted(times)[1380], sorted(times)[1840])
 
 
@@ -63,7 +63,7 @@ def test_statistics_are_those_of_numpy_in_any_order(tmp_path: Path) -> None:
 
 def fitted_on(folder: Path, features: Any, parts: list[tuple[pa.Table, Any]]) -> Any:
     """What is fitted on tables of raw columns, each row as often as its weight says, all of train."""
-    places = plan(features)
+    places = plan_stages(features)
     keys, least, most = limits(features)
     staged = [
         (pa.table({p.name: read_as(p, t[p.source]) for p in dict.fromkeys(places.values())}), w) for t, w in parts
@@ -72,10 +72,10 @@ def fitted_on(folder: Path, features: Any, parts: list[tuple[pa.Table, Any]]) ->
         tally(str(folder), 2, table, features, places, keys, np.stack([w, w * 0, w * 0], axis=1), w)
         for table, w in staged
     ]
-    found = added(tallies)
+    found = add_tallies(tallies)
     totals = [sums(table, found.ranges, w) for table, w in staged]
     terms = [common_terms(str(folder), found.terms, least, most, part) for part in range(2)]
-    return fitted(
+    return fit_schema(
         "t", "interactions", features, places, (Entity(name="m", source="uid", side="member"),), {}, found,
         {key: (sum(t[key][0] for t in totals), sum(t[key][1] for t in totals)) for key in found.ranges},
         vocabulary_terms(keys, most, terms), Checks(),
@@ -88,7 +88,7 @@ def test_distinct_values_are_counted_to_a_few_percent(tmp_path: Path) -> None:
     for distinct in (3, 700, 40_000):
         table = pa.table({"f0": pa.array(np.arange(3 * distinct) % distinct, pa.float64())})
         weights = np.ones((3 * distinct, 3), np.int64)
-        found = tally(str(tmp_path), 1, table, (feature,), plan((feature,)), [], weights, weights[:, 0])
+        found = tally(str(tmp_path), 1, table, (feature,), plan_stages((feature,)), [], weights, weights[:, 0])
         assert found.fills["f0"].distinct == pytest.approx(distinct, rel=0.1)
 
 
@@ -131,23 +131,23 @@ def test_labels(
 
 def test_tables_are_read_in_every_format(run_settings: Any, tmp_path: Path) -> None:
     from glmix_automl.prepare.recipe import Table
-    from glmix_automl.prepare.tables import read
+    from glmix_automl.prepare.tables import read_table
 
     (tmp_path / "latin.txt").write_bytes("1|Amélie|x\n2|NA|y\n".encode("latin-1"))
     table = Table(
         path="latin.txt", separator="|", columns=("id", "na.me"), encoding="latin-1", nulls=("NA",),
         rename={"na.me": "title"}, types={"id": "int"}, derive={"twice": "id * 2"},
     )  # fmt: skip
-    frame = read(run_settings, table, str(tmp_path), "films")
+    frame = read_table(run_settings, table, str(tmp_path), "films")
     assert [tuple(r) for r in frame.collect()] == [(1, "Amélie", 2), (2, None, 4)]
     frame.write.parquet(str(tmp_path / "films.parquet"))
     frame.write.json(str(tmp_path / "films.json"), compression="gzip")
     for kind in ("parquet", "json"):
-        again = read(run_settings, Table(path=f"films.{kind}"), str(tmp_path), "films")
+        again = read_table(run_settings, Table(path=f"films.{kind}"), str(tmp_path), "films")
         assert sorted(tuple(r) for r in again.select("id", "title").collect()) == [(1, "Amélie"), (2, None)]
     (tmp_path / "broken.parquet").write_text("no parquet")
     with pytest.raises(DataError, match=r"films table .*broken.parquet: .*(magic number|not a Parquet)"):
-        read(run_settings, Table(path="broken.parquet"), str(tmp_path), "films")
+        read_table(run_settings, Table(path="broken.parquet"), str(tmp_path), "films")
 
 
 def test_a_kill_between_the_renames_loses_nothing(spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

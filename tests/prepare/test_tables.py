@@ -26,10 +26,10 @@ def read_by_both(spark: Any, root: Path, **table: Any) -> tuple[list[dict[str, A
     from glmix_automl.prepare.local_tables import read_local
     from glmix_automl.prepare.recipe import Table
     from glmix_automl.prepare.remarks import Remarks
-    from glmix_automl.prepare.tables import read
+    from glmix_automl.prepare.tables import read_table
 
     one, other = Remarks(), Remarks()
-    by_spark = read(spark, Table(**table), str(root), "test", one).toArrow()
+    by_spark = read_table(spark, Table(**table), str(root), "test", one).toArrow()
     by_arrow = read_local(Table(**table), str(root), "test", other)
     assert by_spark.column_names == by_arrow.column_names
     # Times without a zone are UTC: whether a type says so makes no difference.
@@ -217,7 +217,7 @@ def test_vectors_of_spark_ml_are_weighted_bags(run_settings: Any, tmp_path: Path
     from pyspark.ml.linalg import Vectors
 
     from glmix_automl.prepare.recipe import Table
-    from glmix_automl.prepare.tables import read
+    from glmix_automl.prepare.tables import read_table
 
     vectors = [
         Vectors.dense([0.0, 2.5]),
@@ -229,7 +229,7 @@ def test_vectors_of_spark_ml_are_weighted_bags(run_settings: Any, tmp_path: Path
         [(i, v) for i, v in enumerate(vectors)], "i int, v struct<a:int>" if 0 else ["i", "v"]
     )
     frame.write.parquet(str(tmp_path / "v.parquet"))
-    found = read(run_settings, Table(path="v.parquet"), str(tmp_path), "test").orderBy("i").toArrow()
+    found = read_table(run_settings, Table(path="v.parquet"), str(tmp_path), "test").orderBy("i").toArrow()
     bag = as_bag(found.column("v"), "v")
     assert list(zip(bag.rows.tolist(), bag.terms.to_pylist(), bag.values.tolist(), strict=True)) == [
         (0, "1", 2.5), (1, "1", 1.0), (3, "1", -1.0),

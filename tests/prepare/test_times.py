@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from glmix_automl.errors import DataError
-from glmix_automl.prepare.remarks import Found, Remarks, joined
-from glmix_automl.prepare.times import TimeRule, counts_of, spanned, time_column, time_micros
+from glmix_automl.prepare.remarks import Found, Remarks, report_join
+from glmix_automl.prepare.times import TimeRule, counts_of, report_span, time_column, time_micros
 
 pytestmark = pytest.mark.spark
 
@@ -109,12 +109,12 @@ def test_counts_of_parts_add_up() -> None:
 
 def test_what_looks_wrong_is_said() -> None:
     remarks = Remarks()
-    spanned(20_231_114 * 10**6, 20_231_201 * 10**6, "events", remarks)
+    report_span(20_231_114 * 10**6, 20_231_201 * 10**6, "events", remarks)
     assert remarks.notes == ["events: times run from 1970-08-23T03:45:14Z to 1970-08-23T03:46:41Z"]
     assert "all before 1971: is the unit right? Set `timestamp.unit`" in remarks.warnings[0]
     with pytest.raises(DataError, match=r"none of 60 ids of column 'user' has a row there by 'id': .*'1\.5' in"):
-        joined("members.csv", "id", "user", Found(60, 60, "1.5", "1"), remarks)
-    joined("members.csv", "id", "user", Found(60, 40, "x", "1"), remarks)
+        report_join("members.csv", "id", "user", Found(60, 60, "1.5", "1"), remarks)
+    report_join("members.csv", "id", "user", Found(60, 40, "x", "1"), remarks)
     assert (
         remarks.warnings[1]
         == "members.csv: 20 of 60 ids of 'user' have a row, the others have no attributes: for example 'x'"

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from glmix_automl.search.entry import Seen
+from glmix_automl.search.entry import SeenPoints
 from glmix_automl.search.random_search import design
 from glmix_automl.search.surrogates.belief import SPREAD, Belief
-from glmix_automl.search.surrogates.candidates import Candidates
+from glmix_automl.search.surrogates.candidates import CandidateSampler
 from glmix_automl.space import Choice, Float, Int, Space
 
 SPACE = Space.of(
@@ -36,7 +36,7 @@ def test_a_design_with_a_belief_begins_in_the_middle_and_lies_around_it(sampling
 
 
 def test_candidates_are_more_in_the_middle_and_reach_the_ends() -> None:
-    drawn = Candidates(SPACE, 2000, Belief(SPACE)).draw(np.empty((0, 3)), Seen(), np.random.default_rng(0))
+    drawn = CandidateSampler(SPACE, 2000, Belief(SPACE)).draw(np.empty((0, 3)), SeenPoints(), np.random.default_rng(0))
     inner = np.abs(drawn[:, 0] - 0.5) < 0.25
     assert 0.55 < inner.mean() < 0.7  # 0.62 of the normal distribution, 0.5 of an even one
     assert drawn[:, 0].min() < 0.02

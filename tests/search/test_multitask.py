@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from glmix_automl.search.multitask import Multitask, MultitaskOptions
-from glmix_automl.search.surrogates.calibration import Line, line
+from glmix_automl.search.surrogates.calibration import Line, fit_line
 from glmix_automl.search.surrogates.gaussian_process import WIDE, matern
 from glmix_automl.trial import Costs, Result, State, Trial
 
@@ -80,8 +80,8 @@ def test_a_line_between_budgets_is_learnt_from_points_tried_on_both() -> None:
 def test_a_budget_that_ranks_by_chance_is_doubted_and_one_that_ranks_well_is_not() -> None:
     rng = np.random.default_rng(0)
     here = rng.normal(0.7, 0.01, 40)
-    noise = line(here, list(zip(here, rng.normal(0.75, 0.001, 40), strict=True)), Line())
-    true = line(here, list(zip(here, 0.1 + 0.5 * here + 0.3, strict=True)), Line())
+    noise = fit_line(here, list(zip(here, rng.normal(0.75, 0.001, 40), strict=True)), Line())
+    true = fit_line(here, list(zip(here, 0.1 + 0.5 * here + 0.3, strict=True)), Line())
     assert noise.slope < 0.1
     assert noise.full(0.6) < noise.full(float(here.min())) - 0.05  # what is far worse is not taken for as good
     assert true.slope == pytest.approx(0.5, abs=0.02)

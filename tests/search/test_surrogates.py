@@ -20,7 +20,7 @@ from glmix_automl.search.surrogates.gaussian_process import (
     squared_differences,
 )
 from glmix_automl.search.surrogates.seconds import expected_seconds
-from glmix_automl.search.surrogates.surrogate import Array, Surrogate
+from glmix_automl.search.surrogates.surrogate import Floats64, Surrogate
 
 MAKERS = {
     "random forest": lambda: Forest("random_forest"),
@@ -34,7 +34,7 @@ def surrogate(request: pytest.FixtureRequest) -> Surrogate:
     return MAKERS[request.param]()
 
 
-def told(rows: int, seed: int = 0) -> tuple[Array, Array]:
+def told(rows: int, seed: int = 0) -> tuple[Floats64, Floats64]:
     columns = np.random.default_rng(seed).random((rows, 2))
     values = np.sin(5 * columns[:, 0]) + columns[:, 1]
     return columns, (values - values.mean()) / values.std()

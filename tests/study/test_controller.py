@@ -14,7 +14,7 @@ from glmix_automl.study import history, journal, stopping
 from glmix_automl.study.controller import Controller
 from glmix_automl.study.journal import Journal
 from glmix_automl.study.race import Entry
-from glmix_automl.study.settings import Budget, Limits
+from glmix_automl.study.settings import EntryBudget, Limits
 from glmix_automl.trial import Costs, Progress, Result, State, Trial
 from glmix_automl.workers.executor import Reporter
 from tests.study.places import Hill, Rounds, Threads, Work, peak
@@ -27,7 +27,7 @@ def race(path: Path, entries: list[Entry], work: Work = peak, slots: int = 2, **
         controller = Controller(
             file, {e.name: e for e in entries}, stopping.rules(limits), limits.grace_seconds, limits.trials
         )
-        controller.replay(list(journal.read(path)))
+        controller.replay(list(journal.read_events(path)))
         executor = Threads(work, slots, controller.progress)
         try:
             controller.run(executor)
@@ -39,7 +39,7 @@ def race(path: Path, entries: list[Entry], work: Work = peak, slots: int = 2, **
 def test_every_trial_of_every_entry_ends_once(tmp_path: Path) -> None:
     done = race(tmp_path / "j", [Entry("hill", Hill(11)), Entry("rounds", Rounds(3, 4))]).history
     assert sorted(done.results) == list(range(23))
-    assert history.load(tmp_path / "j").results == done.results
+    assert history.load_history(tmp_path / "j").results == done.results
     assert done.ended == control.EXHAUSTED
 
 
@@ -59,7 +59,7 @@ def test_a_journal_cut_anywhere_resumes_with_no_finished_trial_repeated(tmp_path
     whole = race(tmp_path / "j", entries(), slots=1).history
     text = (tmp_path / "j").read_bytes()
     (tmp_path / "j").write_bytes(text[: int(len(text) * cut)])
-    before = set(history.load(tmp_path / "j").results)
+    before = set(history.load_history(tmp_path / "j").results)
     ran: list[int] = []
 
     def counted(trial: Trial, report: Reporter) -> Result:
@@ -178,8 +178,8 @@ def test_the_race_is_shared_by_worker_seconds_not_trials(tmp_path: Path) -> None
 
 def test_an_entry_keeps_to_its_own_budget(tmp_path: Path) -> None:
     small, few, free = (
-        Entry("small", Hill(90), Budget(worker_seconds=7)),
-        Entry("few", Hill(90), Budget(trials=4)),
+        Entry("small", Hill(90), EntryBudget(worker_seconds=7)),
+        Entry("few", Hill(90), EntryBudget(trials=4)),
         None,
     )
     free = Entry("free", Hill(20))
@@ -243,6 +243,6 @@ def test_an_interrupted_study_returns_soon_and_keeps_its_trials_out(tmp_path: Pa
         for trial in executor.submitted:
             executor.stop(trial.number)
         executor.shutdown()
-    told = history.load(tmp_path / "j")
+    told = history.load_history(tmp_path / "j")
     assert len(told.out()) == 2
     assert told.ended == control.INTERRUPTED

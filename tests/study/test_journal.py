@@ -22,7 +22,7 @@ def test_what_was_appended_is_read_back_in_order(tmp_path: Path) -> None:
             file.append(event(number))
             if number % 2:
                 file.sync()
-    assert list(journal.read(tmp_path / "j")) == [event(number) for number in range(5)]
+    assert list(journal.read_events(tmp_path / "j")) == [event(number) for number in range(5)]
 
 
 @pytest.mark.parametrize("torn", [b"{", b'{"event":"end"', b'{"event":"end","at":1.0}', b"\x00\x00\x00"])
@@ -32,10 +32,10 @@ def test_a_torn_last_line_is_left_out_and_cut_off(tmp_path: Path, torn: bytes) -
         file.append(event(1))
     whole = path.read_bytes()
     path.write_bytes(whole + torn)
-    assert list(journal.read(path)) == [event(1)]
+    assert list(journal.read_events(path)) == [event(1)]
     with Journal(path) as file:
         file.append(event(2))
-    assert list(journal.read(path)) == [event(1), event(2)]
+    assert list(journal.read_events(path)) == [event(1), event(2)]
 
 
 def test_every_cut_of_a_journal_is_a_journal(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_every_cut_of_a_journal_is_a_journal(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for length in range(len(whole) + 1):
         path.write_bytes(whole[:length])
-        assert len(list(journal.read(path))) == whole[:length].count(b"\n")
+        assert len(list(journal.read_events(path))) == whole[:length].count(b"\n")
 
 
 @pytest.mark.parametrize(
@@ -65,14 +65,14 @@ def test_a_damaged_line_is_refused_with_its_number(tmp_path: Path, damaged: byte
     path = tmp_path / "j"
     path.write_bytes(b'{"event":"end","at":1,"reason":""}\n' + damaged + json.dumps(event(1)).encode() + b"\n")
     with pytest.raises(StudyError, match=r"j: line 2 is damaged"):
-        list(journal.read(path))
+        list(journal.read_events(path))
     with pytest.raises(StudyError, match=r"j: line 2 is damaged"):
         Journal(path)
 
 
 def told(path: Path) -> list[journal.Event]:
     """All events, as a study takes them in."""
-    events = list(journal.read(path))
+    events = list(journal.read_events(path))
     history.replay(events)
     return events
 
@@ -107,10 +107,10 @@ def test_a_journal_of_before_there_were_checksums_goes_on(tmp_path: Path) -> Non
     path.write_text("".join(json.dumps(event(number)) + "\n" for number in range(3)))
     with Journal(path) as file:
         file.append(event(3))
-    assert list(journal.read(path)) == [event(number) for number in range(4)]
+    assert list(journal.read_events(path)) == [event(number) for number in range(4)]
     path.write_bytes(path.read_bytes() + json.dumps(event(4)).encode() + b"\n")
     with pytest.raises(StudyError, match=r"line 5 is damaged .*no checksum"):
-        list(journal.read(path))
+        list(journal.read_events(path))
 
 
 def test_reading_may_begin_where_it_ended(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_reading_may_begin_where_it_ended(tmp_path: Path) -> None:
         file.append(event(1))
         read = sum(length for _, length in journal.lines(path))
         file.append(event(2))
-        assert list(journal.read(path, read)) == [event(2)]
+        assert list(journal.read_events(path, read)) == [event(2)]
 
 
 FILL = """
@@ -142,11 +142,11 @@ def test_a_disk_that_takes_no_more_leaves_no_part_of_a_line(tmp_path: Path) -> N
     path = tmp_path / "j"
     run = subprocess.run([sys.executable, "-c", FILL, str(path)], capture_output=True, text=True, check=True)
     assert f"{path}: the journal cannot be written: File too large" in run.stdout
-    whole = list(journal.read(path))
+    whole = list(journal.read_events(path))
     assert len(whole) == 1000 // len(path.read_bytes().splitlines(keepends=True)[0])
     assert path.read_bytes().endswith(b"\n")
 
 
 def test_a_missing_journal_is_named(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="is this a study"):
-        list(journal.read(tmp_path / "none"))
+        list(journal.read_events(tmp_path / "none"))

@@ -42,10 +42,10 @@ def test_killed_at_ten_random_moments_it_ends_as_if_never_killed(tmp_path: Path)
     assert kills >= 5  # the study has trials for all ten; a slow machine may see some of them end by themselves
     finish(controller(tmp_path / "dataset", tmp_path / "killed"))
     finish(controller(tmp_path / "dataset", tmp_path / "whole"))
-    killed, whole = (history.load(tmp_path / name / "journal.jsonl") for name in ("killed", "whole"))
+    killed, whole = (history.load_history(tmp_path / name / "journal.jsonl") for name in ("killed", "whole"))
     asked = Counter(
         record["number"]
-        for event in journal.read(tmp_path / "killed" / "journal.jsonl")
+        for event in journal.read_events(tmp_path / "killed" / "journal.jsonl")
         for record in event.get("trials", ())
     )
     assert asked == Counter(range(61))

@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 from glmix_automl.models.design import Coefficients, Design, Grouping, scores
 from glmix_automl.seeds import generator
-from glmix_automl.training.newton import STEPS, Targets, solve
+from glmix_automl.training.newton import NEWTON_STEPS, RowTargets, solve
 
 ENTITIES = 40
 
@@ -33,7 +33,7 @@ class Made:
         label = (draw.random(rows) < 0.4).astype(np.float32)
         label[self.codes == 3] = 1
         weight, offset = draw.choice([0.5, 1.0, 2.0], rows), draw.normal(size=rows)
-        self.targets = Targets(label, weight.astype(np.float32), offset.astype(np.float32))
+        self.targets = RowTargets(label, weight.astype(np.float32), offset.astype(np.float32))
         self.grouping = Grouping.of(self.codes, ENTITIES)
         self.coefficients = Coefficients.active(self.design, self.grouping)
 
@@ -80,14 +80,14 @@ def test_each_entity_is_at_the_minimum_of_its_own_rows(intercept: bool) -> None:
         own = slice(*made.coefficients.starts[entity : entity + 2])
         np.testing.assert_allclose(found.mean[own], mean, atol=1e-4)
         np.testing.assert_allclose(found.variance[own], variance, rtol=1e-3)
-    assert found.steps.max() < STEPS
+    assert found.steps.max() < NEWTON_STEPS
     assert made.coefficients.starts[8] == made.coefficients.starts[7]  # no rows, no model
     assert made.coefficients.starts[6] - made.coefficients.starts[5] == int(intercept)
 
 
 def test_an_entity_is_what_scikit_learn_finds_on_its_rows() -> None:
     made = Made()
-    plain = Targets(made.targets.label, made.targets.weight, np.zeros_like(made.targets.offset))
+    plain = RowTargets(made.targets.label, made.targets.weight, np.zeros_like(made.targets.offset))
     precision = np.full(len(made.coefficients.columns), 0.8, np.float32)
     found = solve(made.design, made.grouping, plain, made.coefficients, precision)
     for entity in (0, 1, 11):
@@ -106,7 +106,7 @@ def test_entities_of_many_columns_are_solved_without_a_hessian() -> None:
         mean, _ = minimum(made, entity, precision, np.zeros(len(precision)))
         own = slice(*made.coefficients.starts[entity : entity + 2])
         np.testing.assert_allclose(found.mean[own], mean, atol=1e-4)
-    assert found.steps.max() < STEPS
+    assert found.steps.max() < NEWTON_STEPS
 
 
 @pytest.mark.parametrize(("scale", "offset"), [(1e-3, 0.0), (1.0, 30.0), (1e3, 0.0), (30.0, -10.0)])
@@ -115,11 +115,11 @@ def test_steps_that_overshoot_are_damped(scale: float, offset: float) -> None:
     numerics = (scale * draw.normal(size=(4000, 3))).astype(np.float32)
     label = (numerics[:, 0] > 0).astype(np.float32)  # separable
     design, grouping = Design.dense(numerics), Grouping.of((np.arange(4000) % 20).astype(np.int32), 20)
-    targets = Targets(label, np.ones(4000, np.float32), np.full(4000, offset, np.float32))
+    targets = RowTargets(label, np.ones(4000, np.float32), np.full(4000, offset, np.float32))
     coefficients = Coefficients.active(design, grouping)
     found = solve(design, grouping, targets, coefficients, np.full(len(coefficients.columns), 1e-2, np.float32))
     assert np.isfinite(found.mean).all()
-    assert found.steps.max() < STEPS
+    assert found.steps.max() < NEWTON_STEPS
 
 
 def test_results_are_the_same_whatever_the_order_of_rows_the_threads_and_where_it_begins() -> None:
@@ -137,7 +137,7 @@ def test_results_are_the_same_whatever_the_order_of_rows_the_threads_and_where_i
 def test_more_rows_than_are_gathered_at_once_count_as_well() -> None:
     draw = generator(3, "newton")
     numerics, label = draw.normal(size=(1000, 2)).astype(np.float32), (draw.random(1000) < 0.5).astype(np.float32)
-    targets = Targets(label, np.ones(1000, np.float32), np.zeros(1000, np.float32))
+    targets = RowTargets(label, np.ones(1000, np.float32), np.zeros(1000, np.float32))
     design, grouping = Design.dense(numerics), Grouping.of(np.zeros(1000, np.int32), 1)
     coefficients = Coefficients.active(design, grouping)
     found = solve(design, grouping, targets, coefficients, np.full(3, 0.5, np.float32))

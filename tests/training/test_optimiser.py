@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from glmix_automl.models.differentiable import Gradient, summed
+from glmix_automl.models.differentiable import Gradient, sum_slopes
 from glmix_automl.training.optimiser import EPSILON, Optimiser, adam_rates
 
 
@@ -18,7 +18,7 @@ class Weights:
 
 
 def looked_up(rows: int, ids: list[int], values: np.ndarray) -> Gradient:
-    return summed(tf.constant(values, tf.float32), tf.range(len(ids)), tf.constant(ids), rows)
+    return sum_slopes(tf.constant(values, tf.float32), tf.range(len(ids)), tf.constant(ids), rows)
 
 
 def stepped(rows: int, ids: list[int], values: np.ndarray, steps: int = 2, accumulator: float = 0.0) -> Any:

@@ -87,7 +87,7 @@ def pair() -> tuple[Channel, Channel, socket.socket]:
 
 def test_a_message_put_into_an_open_connection_is_refused() -> None:
     _, server, raw = pair()
-    content = protocol.encode(Quit())
+    content = protocol.encode_message(Quit())
     raw.sendall(struct.pack("!I", len(content)) + bytes(32) + content)
     with pytest.raises(ChannelError, match="forged"):
         server.receive()

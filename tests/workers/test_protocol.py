@@ -9,7 +9,7 @@ import pytest
 from glmix_automl.trial import Progress, Result, State, Trial
 from glmix_automl.workers import protocol
 from glmix_automl.workers.fault import Fault
-from glmix_automl.workers.protocol import Message, ProtocolError, decode, encode
+from glmix_automl.workers.protocol import Message, ProtocolError, decode_message, encode_message
 
 POINT = Progress(3, 0.5, 7, 1.5, auc=0.6)
 FIELDS = {
@@ -27,20 +27,20 @@ FIELDS = {
 @pytest.mark.parametrize("kind", get_args(Message), ids=lambda kind: kind.__name__)
 def test_every_message_arrives_as_it_was_sent_in_one_line(kind: type) -> None:
     message = kind(**{field.name: FIELDS[field.name] for field in dataclasses.fields(kind)})
-    assert decode(encode(message)) == message
-    assert b"\n" not in encode(message)
+    assert decode_message(encode_message(message)) == message
+    assert b"\n" not in encode_message(message)
     with pytest.raises(dataclasses.FrozenInstanceError):
         message.other = 1  # type: ignore[union-attr, misc]
 
 
 def test_numpy_scalars_arrive_as_numbers_and_other_objects_are_not_sent() -> None:
     sent = Result(1, State.FINISHED, auc=np.float32(0.5), metrics={"steps": np.int64(7), "rate": np.float64(0.25)})  # type: ignore[arg-type]
-    arrived = decode(encode(protocol.TrialDone(1, sent)))
+    arrived = decode_message(encode_message(protocol.TrialDone(1, sent)))
     assert isinstance(arrived, protocol.TrialDone)
     assert arrived.result is not None
     assert (arrived.result.auc, arrived.result.metrics) == (0.5, {"steps": 7, "rate": 0.25})
     with pytest.raises(TypeError, match="object cannot be sent"):
-        encode(protocol.TrialDone(1, Result(1, State.FINISHED, auc=0.5, metrics={"what": object()})))  # type: ignore[dict-item]
+        encode_message(protocol.TrialDone(1, Result(1, State.FINISHED, auc=0.5, metrics={"what": object()})))  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize(
@@ -63,4 +63,4 @@ def test_numpy_scalars_arrive_as_numbers_and_other_objects_are_not_sent() -> Non
 )
 def test_what_is_no_message_of_this_version_is_refused_with_the_reason(content: bytes, reason: str) -> None:
     with pytest.raises(ProtocolError, match=reason):
-        decode(content)
+        decode_message(content)

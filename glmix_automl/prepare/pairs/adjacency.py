@@ -10,7 +10,7 @@ Nodes = NDArray[np.int32]
 Keys = NDArray[np.uint64]
 Numbers = NDArray[np.float64]
 
-compiled = njit(cache=True, nogil=True, error_model="numpy")
+compile_loop = njit(cache=True, nogil=True, error_model="numpy")
 """Compiles a loop without the interpreter's lock, kept on disk. Sums are in the order written (no `fastmath`)."""
 
 OUT, BACK = 1, 2
@@ -69,7 +69,7 @@ def by_left(left: Nodes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return order, np.append(heads, len(left))
 
 
-@compiled
+@compile_loop
 def place_in(others, low, high, node):  # type: ignore[no-untyped-def]
     """Where `node` stands in the ascending `others[low:high]`, -1 if it does not."""
     end = high
@@ -82,7 +82,7 @@ def place_in(others, low, high, node):  # type: ignore[no-untyped-def]
     return low if low < end and others[low] == node else -1
 
 
-@compiled
+@compile_loop
 def _linked(starts, others, ways, left, right):  # type: ignore[no-untyped-def]
     out = np.zeros(len(left), np.uint8)
     for i in range(len(left)):
@@ -92,22 +92,22 @@ def _linked(starts, others, ways, left, right):  # type: ignore[no-untyped-def]
     return out
 
 
-@compiled
-def mixed(state):  # type: ignore[no-untyped-def]
+@compile_loop
+def mix_bits(state):  # type: ignore[no-untyped-def]
     """MurmurHash3's 64-bit finaliser, of a uint64."""
     state = (state ^ (state >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
     state = (state ^ (state >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
     return state ^ (state >> np.uint64(33))
 
 
-@compiled
+@compile_loop
 def draw(seed, one, other):  # type: ignore[no-untyped-def]
     """A number from 0 to 1 for (seed, key, key), all uint64: uniform, the same wherever it is computed."""
-    state = mixed(mixed(seed ^ one) + other * np.uint64(0x9E3779B97F4A7C15))
+    state = mix_bits(mix_bits(seed ^ one) + other * np.uint64(0x9E3779B97F4A7C15))
     return (state >> np.uint64(11)) / 9007199254740992.0
 
 
-@compiled
+@compile_loop
 def draws(seed, ones, others):  # type: ignore[no-untyped-def]
     """`draw` of arrays of keys."""
     out = np.empty(len(ones), np.float64)

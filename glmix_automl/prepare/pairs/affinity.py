@@ -1,17 +1,15 @@
 """Columns from affinity: whether those who have the one end's terms link to those who have the other's."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from glmix_automl.prepare.pairs.adjacency import OUT, Adjacency, Nodes, Numbers, compiled
+from glmix_automl.prepare.pairs.adjacency import OUT, Adjacency, Nodes, Numbers, compile_loop
 from glmix_automl.prepare.pairs.attributes import Bags
+from glmix_automl.prepare.pairs.projection import Vectors
 
 MOST_TERMS = 4096
 """Terms, the most frequent, whose affinities are kept; the table of so many takes 64 MB."""
 SMOOTHING = 1.0
 """Links that are added to observed and to expected ones."""
-
-Table = NDArray[np.float32]
 
 
 def affinity_name(name: str) -> str:
@@ -19,7 +17,7 @@ def affinity_name(name: str) -> str:
     return f"affinity_{name}"
 
 
-def table(network: Adjacency, bags: Bags, directed: bool) -> tuple[Table, Nodes]:
+def table(network: Adjacency, bags: Bags, directed: bool) -> tuple[Vectors, Nodes]:
     """(float32 [kept, kept], int32 [terms] the place of each term in it, or -1): the log of observed over expected
     links from nodes that have one term to nodes that have another, on the remaining network.
 
@@ -42,14 +40,14 @@ def table(network: Adjacency, bags: Bags, directed: bool) -> tuple[Table, Nodes]
     return result, place
 
 
-def affinity(fitted: tuple[Table, Nodes], bags: Bags, name: str, left: Nodes, right: Nodes) -> dict[str, Numbers]:
+def affinity(fitted: tuple[Vectors, Nodes], bags: Bags, name: str, left: Nodes, right: Nodes) -> dict[str, Numbers]:
     """The mean [pairs] over pairs of a term of the left end and one of the right of what the table says; 0 where either
     has none.
     """
     return {affinity_name(name): np.asarray(_mean(fitted[0], bags.starts, fitted[1][bags.codes], left, right))}
 
 
-@compiled
+@compile_loop
 def _observed(starts, others, forth, bag_starts, places, kept):  # type: ignore[no-untyped-def]
     out = np.zeros((kept, kept), np.int32)
     for node in range(len(starts) - 1):
@@ -64,7 +62,7 @@ def _observed(starts, others, forth, bag_starts, places, kept):  # type: ignore[
     return out
 
 
-@compiled
+@compile_loop
 def _mean(values, bag_starts, places, left, right):  # type: ignore[no-untyped-def]
     out = np.zeros(len(left))
     for pair in range(len(left)):

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from glmix_automl.prepare.pairs.adjacency import Nodes, compiled
+from glmix_automl.prepare.pairs.adjacency import Nodes, compile_loop
 from glmix_automl.prepare.pairs.attributes import Attribute, Bags
 
 
@@ -54,7 +54,7 @@ def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.floa
     return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
 
 
-@compiled
+@compile_loop
 def _split(bag_starts, codes, rarity, left, right, shared_starts, differing_starts, shared, differing):  # type: ignore[no-untyped-def]
     """Merges the ascending terms of both ends: (codes of shared terms, of differing ones, sums of shared rarities)."""
     sums = np.zeros(len(left))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from glmix_automl.prepare.pairs.adjacency import Adjacency, Keys, Nodes, Numbers, compiled, draw, draws
+from glmix_automl.prepare.pairs.adjacency import Adjacency, Keys, Nodes, Numbers, compile_loop, draw, draws
 from glmix_automl.seeds import derive
 
 
@@ -98,7 +98,7 @@ class Examples:
     weight: Numbers
 
 
-def turned(left: Nodes, right: Nodes, keys: Keys, seed: int) -> tuple[Nodes, Nodes]:
+def turn(left: Nodes, right: Nodes, keys: Keys, seed: int) -> tuple[Nodes, Nodes]:
     """Links of an undirected network seen from one of their ends, by a hash of the pair: the member, to whom the other
     is suggested.
 
@@ -176,7 +176,7 @@ def _choice(seed: int) -> np.uint64:
     return np.uint64(derive(seed, "choice"))
 
 
-@compiled
+@compile_loop
 def _show(starts, hands, left, right):  # type: ignore[no-untyped-def]
     """Both rows of hands are ascending: entries of a node are in order of dealer, and so are hands."""
     out = np.zeros(len(left), np.bool_)
@@ -193,7 +193,7 @@ def _show(starts, hands, left, right):  # type: ignore[no-untyped-def]
     return out
 
 
-@compiled
+@compile_loop
 def _others(network, hidden, dealt, keys, left, heads, negatives, directed, turn, choice):  # type: ignore[no-untyped-def]
     """Of each member (group of `left`), the candidates of least hash: (a place of the member in `left`, candidate, rank
     by hash), and how many candidates each member has.

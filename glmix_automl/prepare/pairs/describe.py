@@ -9,7 +9,6 @@ import pydantic
 from glmix_automl.config import Config
 from glmix_automl.prepare.pairs import affinity, neighbours
 from glmix_automl.prepare.pairs.adjacency import Adjacency, Keys, Nodes, Numbers
-from glmix_automl.prepare.pairs.affinity import Table
 from glmix_automl.prepare.pairs.attributes import Attribute
 from glmix_automl.prepare.pairs.both_ends import both_ends
 from glmix_automl.prepare.pairs.projection import PROJECTION, Vectors, projection, vectors
@@ -62,7 +61,7 @@ class Network:
     directed: bool = False
     around: Numbers | None = None
     vectors: Vectors | None = None
-    affinities: dict[str, tuple[Table, Nodes]] = field(default_factory=dict)
+    affinities: dict[str, tuple[Vectors, Nodes]] = field(default_factory=dict)
     means: dict[str, Numbers] = field(default_factory=dict)
 
     @classmethod
@@ -90,7 +89,7 @@ class Network:
         )
 
 
-def describe(network: Network, left: Nodes, right: Nodes) -> pa.Table:
+def pair_columns(network: Network, left: Nodes, right: Nodes) -> pa.Table:
     """The raw columns [pairs] that `declared` names, in the order of the pairs: [pairs] int32 node numbers of ends.
 
     What there is of a pair is a function of the pair and the network. The two may be linked: then that link counts like

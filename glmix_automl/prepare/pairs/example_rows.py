@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from glmix_automl.prepare.pairs.adjacency import Adjacency, Keys
 from glmix_automl.prepare.pairs.candidates import Hands, Wanted, examples
-from glmix_automl.prepare.pairs.describe import Network, describe
+from glmix_automl.prepare.pairs.describe import Network, pair_columns
 from glmix_automl.schema import SPLITS
 
 LABEL, UID, TIME, WEIGHT, SPLIT = "_glmix_label", "_glmix_uid", "_glmix_time", "_glmix_weight", "_glmix_split"
@@ -52,13 +52,13 @@ class ExampleRows:
         return [(int(a), int(b)) for a, b in itertools.pairwise(cuts)]
 
     def rows(self, begin: int, end: int) -> pa.Table:
-        """The examples of a span: ids of both ends, label, uid, time, weight, split, and all that `describe` gives."""
+        """The examples of a span: ids of both ends, label, uid, time, weight, split, and what `pair_columns` gives."""
         places = np.arange(begin, end)
         directed, seed = self.network.directed, self.seed
         of_links = (self.network.links, self.hands, self.keys, self.hidden)
         made = examples(*of_links, self.positives.take(places), self.negatives, directed, seed)
         pairs = made.pairs
-        described = describe(self.network, pairs.left, pairs.right)
+        described = pair_columns(self.network, pairs.left, pairs.right)
         ends = [self.ids.take(pa.array(end)) for end in (pairs.left, pairs.right)]
         columns = {
             "left": ends[0],

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from glmix_automl.prepare.pairs.adjacency import Adjacency, Nodes, Numbers, by_left, compiled
+from glmix_automl.prepare.pairs.adjacency import Adjacency, Nodes, Numbers, by_left, compile_loop
 from glmix_automl.prepare.pairs.attributes import Bags
 
 LOOKED_AT = 256
@@ -72,7 +72,7 @@ def gaps(of_neighbours: Numbers, numbers: Numbers, name: str, left: Nodes, right
     return dict(zip(gap_names(name), columns, strict=True))
 
 
-@compiled
+@compile_loop
 def _profiles(starts, others, terms, bag_starts, codes, values, left, right, order, heads, most, out):  # type: ignore[no-untyped-def]
     mine, theirs = np.zeros(terms), np.zeros(terms)
     touched, reached = np.empty(terms, np.int32), np.empty(terms, np.int32)
@@ -101,7 +101,7 @@ def _profiles(starts, others, terms, bag_starts, codes, values, left, right, ord
             mine[touched[i]] = 0.0
 
 
-@compiled
+@compile_loop
 def _fill(starts, others, bag_starts, codes, values, node, most, profile, touched):  # type: ignore[no-untyped-def]
     count = 0
     degree = starts[node + 1] - starts[node]
@@ -117,7 +117,7 @@ def _fill(starts, others, bag_starts, codes, values, node, most, profile, touche
     return count
 
 
-@compiled
+@compile_loop
 def _length(profile, touched, count):  # type: ignore[no-untyped-def]
     total = 0.0
     for i in range(count):
@@ -125,7 +125,7 @@ def _length(profile, touched, count):  # type: ignore[no-untyped-def]
     return np.sqrt(total)
 
 
-@compiled
+@compile_loop
 def _shares(starts, others, codes, one, other, most):  # type: ignore[no-untyped-def]
     out = np.zeros(len(one))
     for pair in range(len(one)):
@@ -142,7 +142,7 @@ def _shares(starts, others, codes, one, other, most):  # type: ignore[no-untyped
     return out
 
 
-@compiled
+@compile_loop
 def _means(starts, others, numbers):  # type: ignore[no-untyped-def]
     out = np.full(len(starts) - 1, np.nan)
     for node in range(len(starts) - 1):

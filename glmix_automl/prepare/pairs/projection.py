@@ -8,17 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from glmix_automl.prepare.pairs.adjacency import Adjacency, Keys, Nodes, Numbers, compiled, mixed
+from glmix_automl.prepare.pairs.adjacency import Adjacency, Keys, Nodes, Numbers, compile_loop, mix_bits
 
 PROJECTION = ("projected_cosine",)
-STEPS = 4
+WALK_STEPS = 4
 
 Vectors = NDArray[np.float32]
 
 
 def vectors(network: Adjacency, keys: Keys, dimensions: int, seed: int) -> Vectors:
-    """[nodes, dimensions] the sum over one to `STEPS` steps of each node's projected walk probabilities, each of length
-    1 before they are added, and 1 in the end; 0 for nodes without neighbours.
+    """[nodes, dimensions] the sum over one to `WALK_STEPS` steps of each node's projected walk probabilities, each of
+    length 1 before they are added, and 1 in the end; 0 for nodes without neighbours.
 
     Args:
         network: the remaining one.
@@ -33,7 +33,7 @@ def vectors(network: Adjacency, keys: Keys, dimensions: int, seed: int) -> Vecto
     # Signs of nodes of many neighbours tell little: they count with the root of the probability of being there.
     walked *= np.sqrt(inverse)
     total = np.zeros_like(walked)
-    for _ in range(STEPS):
+    for _ in range(WALK_STEPS):
         walked = step @ walked * inverse
         total += _of_length_one(walked)
     return _of_length_one(total)
@@ -49,18 +49,18 @@ def _of_length_one(rows: Vectors) -> Vectors:
     return np.asarray(rows / np.maximum(lengths, np.float32(1e-30)))
 
 
-@compiled
+@compile_loop
 def _signs(keys, dimensions, seed):  # type: ignore[no-untyped-def]
     out = np.empty((len(keys), dimensions), np.float32)
     for node in range(len(keys)):
         for word in range(dimensions // 64):
-            bits = mixed(keys[node] ^ mixed(seed + np.uint64(word)))
+            bits = mix_bits(keys[node] ^ mix_bits(seed + np.uint64(word)))
             for bit in range(64):
                 out[node, 64 * word + bit] = 1.0 if (bits >> np.uint64(bit)) & np.uint64(1) else -1.0
     return out
 
 
-@compiled
+@compile_loop
 def _cosines(of_nodes, left, right):  # type: ignore[no-untyped-def]
     out = np.zeros(len(left))
     for pair in range(len(left)):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from glmix_automl.prepare.pairs.adjacency import Adjacency, Nodes, Numbers, by_left, compiled, place_in
+from glmix_automl.prepare.pairs.adjacency import Adjacency, Nodes, Numbers, by_left, compile_loop, place_in
 
 TOPOLOGY = (
     "left_clustering",
@@ -12,7 +12,7 @@ TOPOLOGY = (
     "common_least_degree",
     "common_links",
 )
-LOOKED_AT = 64
+COMMON_LOOKED_AT = 64
 """Common neighbours whose links among each other are counted; of more, as many evenly taken, and scaled up."""
 
 
@@ -40,12 +40,12 @@ def topology(network: Adjacency, around: Numbers, left: Nodes, right: Nodes) -> 
     """
     least, links = np.zeros(len(left)), np.zeros(len(left))
     order, heads = by_left(left)
-    _among_common(network.starts, network.others, left, right, order, heads, LOOKED_AT, least, links)
+    _among_common(network.starts, network.others, left, right, order, heads, COMMON_LOOKED_AT, least, links)
     columns = (around[left, 0], around[right, 0], around[left, 1], around[right, 1], least, links)
     return dict(zip(TOPOLOGY, columns, strict=True))
 
 
-@compiled
+@compile_loop
 def _triangles(starts, others):  # type: ignore[no-untyped-def]
     """[nodes] triangles that each node is in. Each is found once, from its corner of least degree: every node then
     looks at no more than sqrt(2 links) of its neighbours.
@@ -78,14 +78,14 @@ def _triangles(starts, others):  # type: ignore[no-untyped-def]
     return out
 
 
-@compiled
+@compile_loop
 def _before(starts, one, other):  # type: ignore[no-untyped-def]
     """Whether a node comes before another by degree, then number."""
     mine, others = starts[one + 1] - starts[one], starts[other + 1] - starts[other]
     return mine < others or (mine == others and one < other)
 
 
-@compiled
+@compile_loop
 def _among_common(starts, others, left, right, order, heads, most, least, links):  # type: ignore[no-untyped-def]
     mark = np.zeros(len(starts) - 1, np.bool_)
     common = np.empty(len(starts) - 1, np.int32)

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from glmix_automl.prepare.pairs.adjacency import BACK, OUT, Adjacency, Nodes, Numbers, by_left, compiled, place_in
+from glmix_automl.prepare.pairs.adjacency import BACK, OUT, Adjacency, Nodes, Numbers, by_left, compile_loop, place_in
 
 STRUCTURE = (
     "common_neighbours",
@@ -52,7 +52,7 @@ def two_steps(network: Adjacency, left: Nodes, right: Nodes, directed: bool) -> 
     return {name: np.asarray(column, np.float64) for name, column in columns.items()}
 
 
-def reached(network: Adjacency, left: Nodes, right: Nodes) -> NDArray[np.bool_]:
+def within_two_steps(network: Adjacency, left: Nodes, right: Nodes) -> NDArray[np.bool_]:
     """[pairs] whether the two have a common neighbour."""
     return _found(network, left, right)[0][:, 0] > 0
 
@@ -69,7 +69,7 @@ def _counted(network: Adjacency, bit: int) -> NDArray[np.int64]:
     return np.asarray(before[network.starts[1:]] - before[network.starts[:-1]])
 
 
-@compiled
+@compile_loop
 def _through_common(starts, others, ways, left, right, order, heads, counts, sums):  # type: ignore[no-untyped-def]
     """Fills counts [pairs, 4] and sums [pairs, 2] over common neighbours, in ascending order.
 
@@ -99,7 +99,7 @@ def _through_common(starts, others, ways, left, right, order, heads, counts, sum
             mark[others[place]] = 0
 
 
-@compiled
+@compile_loop
 def _add(starts, node, from_left, from_right, counts, sums):  # type: ignore[no-untyped-def]
     degree = starts[node + 1] - starts[node]
     counts[0] += 1

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from glmix_automl.prepare.pairs.adjacency import Adjacency, Nodes, Numbers, by_left, compiled
+from glmix_automl.prepare.pairs.adjacency import Adjacency, Nodes, Numbers, by_left, compile_loop
 
 WALKS = (
     "walk_2",
@@ -48,7 +48,7 @@ def walks(network: Adjacency, left: Nodes, right: Nodes, cap: int | None = None)
     }
 
 
-@compiled
+@compile_loop
 def _three_steps(starts, others, left, right, order, heads, most, sums):  # type: ignore[no-untyped-def]
     """Fills sums [pairs, 4]: three-step paths, allocation, l3, and two-step allocation."""
     nodes = len(starts) - 1

@@ -12,7 +12,7 @@ from glmix_automl.config import Config
 from glmix_automl.errors import ConfigError
 from glmix_automl.search.entry import Epochs
 from glmix_automl.search.growth.state import Candidate, Generator, GrowthState, Training
-from glmix_automl.search.strategy import Kind, Strategy
+from glmix_automl.search.strategy import Strategy, StrategyKind
 from glmix_automl.seeds import derive
 from glmix_automl.trial import Result, Trial, Value
 
@@ -32,7 +32,7 @@ class Simple(Config):
     def propose(self, state: GrowthState) -> list[Candidate]:
         """Two candidates; one where the largest depth is reached."""
         depth = max([int(_number(r.candidate, "depth", self.depth)) for r in state.members], default=self.depth)
-        return [_sized(self, {"depth": d}) for d in (depth, depth + 1) if d <= self.most]
+        return [_candidate_of_size(self, {"depth": d}) for d in (depth, depth + 1) if d <= self.most]
 
 
 class Dynamic(Config):
@@ -54,11 +54,11 @@ class Dynamic(Config):
     def propose(self, state: GrowthState) -> list[Candidate]:
         """One candidate at first, then two; the last winner's own size where it can grow neither way."""
         if not state.members:
-            return [_sized(self, {"depth": self.depth, "width": self.width})]
+            return [_candidate_of_size(self, {"depth": self.depth, "width": self.width})]
         won = state.members[-1].candidate
         depth, width = int(_number(won, "depth", self.depth)), int(_number(won, "width", self.width))
         grown = [(depth + 1, width)] * (depth < self.deepest) + [(depth, 2 * width)] * (2 * width <= self.widest)
-        return [_sized(self, {"depth": d, "width": w}) for d, w in grown or [(depth, width)]]
+        return [_candidate_of_size(self, {"depth": d, "width": w}) for d, w in grown or [(depth, width)]]
 
 
 class PoolCandidate(Config):
@@ -110,7 +110,7 @@ class Tuned:
     """
 
     def __init__(
-        self, strategies: Mapping[str, Kind], strategy: str, candidates: int = 4, seed: int = 0, **options: Any
+        self, strategies: Mapping[str, StrategyKind], strategy: str, candidates: int = 4, seed: int = 0, **options: Any
     ) -> None:
         """Candidates per round, and the strategy, one of `strategies`, that proposes them with its own options.
 
@@ -153,7 +153,7 @@ GENERATORS: dict[str, Callable[..., Generator]] = {
 """Name in a configuration -> generator."""
 
 
-def make_generator(options: Mapping[str, Any], seed: int, strategies: Mapping[str, Kind]) -> Generator:
+def make_generator(options: Mapping[str, Any], seed: int, strategies: Mapping[str, StrategyKind]) -> Generator:
     """The generator that `kind` names, a key of `GENERATORS` or a dotted path, made from the other options.
 
     A class that takes an argument `seed` is given one, and all strategies if it takes `strategies`.
@@ -196,7 +196,7 @@ def _import(path: str) -> Callable[..., Generator]:
     return maker
 
 
-def _sized(kind: Simple | Dynamic, size: Mapping[str, Value]) -> Candidate:
+def _candidate_of_size(kind: Simple | Dynamic, size: Mapping[str, Value]) -> Candidate:
     label = " ".join(f"{name} {value}" for name, value in size.items())
     return Candidate(kind.family, {**kind.parameters, **size}, f"{kind.family} {label}")
 

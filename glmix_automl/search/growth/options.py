@@ -10,7 +10,7 @@ from glmix_automl.errors import ConfigError
 from glmix_automl.search.entry import Epochs
 from glmix_automl.search.growth.generators import Pool, make_generator
 from glmix_automl.search.growth.state import Generator, Training
-from glmix_automl.search.strategy import Kind
+from glmix_automl.search.strategy import StrategyKind
 from glmix_automl.trial import FitSplit, Value, Weighting
 
 
@@ -67,7 +67,7 @@ class AdaNetOptions(Config):
             raise ValueError("candidates trained on the labels do not add up; use weighting: mean or learned, not sum")
         return self
 
-    def make_generator(self, seed: int, strategies: Mapping[str, Kind]) -> Generator:
+    def make_generator(self, seed: int, strategies: Mapping[str, StrategyKind]) -> Generator:
         """What proposes candidates.
 
         Raises:

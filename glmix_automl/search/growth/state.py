@@ -98,7 +98,7 @@ class Attempt:
     @property
     def ensemble(self) -> Ensemble:
         """What was fitted, without members of weight 0; empty where the fit failed or pruned everything."""
-        return Ensemble() if self.result is None else fitted(self.result)
+        return Ensemble() if self.result is None else fitted_ensemble(self.result)
 
     @property
     def kept(self) -> tuple[int, ...]:
@@ -107,7 +107,7 @@ class Attempt:
         return tuple(candidate for candidate in self.candidates if candidate in members)
 
 
-def fitted(result: Result) -> Ensemble:
+def fitted_ensemble(result: Result) -> Ensemble:
     """What a mixture trial found, members of weight 0 left out; empty where it failed or kept none."""
     found = result.ensemble.pruned if result.state.scored and result.ensemble else Ensemble()
     return found if found.members else Ensemble()

@@ -12,7 +12,7 @@ import pydantic
 from glmix_automl.config import Config
 from glmix_automl.ensemble import MIXTURE, Ensemble, flatten
 from glmix_automl.layout import TRIALS
-from glmix_automl.search.growth.state import Attempt, EntryRule, fitted
+from glmix_automl.search.growth.state import Attempt, EntryRule, fitted_ensemble
 from glmix_automl.trial import FitSplit, Result, Trial, Value, Weighting
 
 
@@ -186,7 +186,7 @@ class _Journal:
     def ensemble(self, trial: Trial) -> Ensemble:
         """What a mixture trial found; empty before, and where it found nothing."""
         result = self.results.get(trial.number)
-        return Ensemble() if result is None else fitted(result)
+        return Ensemble() if result is None else fitted_ensemble(result)
 
     def flat(self, ensemble: Ensemble | None) -> Ensemble:
         """The same over coordinates; empty for none."""

@@ -11,24 +11,24 @@ import pydantic
 from scipy.special import erfcx, ndtr
 
 from glmix_automl.config import Config
-from glmix_automl.search.surrogates.surrogate import Array
+from glmix_automl.search.surrogates.surrogate import Floats64
 
 Name: TypeAlias = Literal["confidence_bound", "expected_improvement", "probability_of_improvement"]
 
 
-def confidence_bound(mean: Array, deviation: Array, best: float, exploration: float) -> Array:
+def confidence_bound(mean: Floats64, deviation: Floats64, best: float, exploration: float) -> Floats64:
     """`mean + kappa * deviation` (Cox and John 1997)."""
     return mean + exploration * deviation
 
 
-def expected_improvement(mean: Array, deviation: Array, best: float, exploration: float) -> Array:
+def expected_improvement(mean: Floats64, deviation: Floats64, best: float, exploration: float) -> Floats64:
     """`E max(value - best - xi, 0)` (Jones et al. 1998, equation 15)."""
     gain = mean - best - exploration
     z = gain / deviation
     return gain * ndtr(z) + deviation * np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
 
 
-def log_expected_improvement(mean: Array, deviation: Array, best: float, exploration: float) -> Array:
+def log_expected_improvement(mean: Floats64, deviation: Floats64, best: float, exploration: float) -> Floats64:
     """Logarithm of the expected improvement, which keeps the order where that is too small for a number.
 
     Ament et al. (2023, equation 9); its third case is left out, as no sum of terms is taken here.
@@ -42,12 +42,12 @@ def log_expected_improvement(mean: Array, deviation: Array, best: float, explora
     return np.asarray(np.log(spread) + np.where(z > -1, body, tail))
 
 
-def probability_of_improvement(mean: Array, deviation: Array, best: float, exploration: float) -> Array:
+def probability_of_improvement(mean: Floats64, deviation: Floats64, best: float, exploration: float) -> Floats64:
     """`P(value > best + xi)` (Kushner 1964), as its z score: the same order, and it does not underflow."""
     return (mean - best - exploration) / deviation
 
 
-ACQUISITIONS: dict[str, Callable[[Array, Array, float, float], Array]] = {
+ACQUISITIONS: dict[str, Callable[[Floats64, Floats64, float, float], Floats64]] = {
     "confidence_bound": confidence_bound,
     "expected_improvement": expected_improvement,
     "probability_of_improvement": probability_of_improvement,

@@ -9,7 +9,7 @@ the acquisition is not weighed by it: where the best is at an end, that costs mo
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from glmix_automl.space import Space, Unit
+from glmix_automl.space import Space, UnitPoint
 
 SPREAD = 0.35
 """Deviation of the belief around the middle, as a share of a range: an end is about a third as likely."""
@@ -21,11 +21,11 @@ class Belief:
     def __init__(self, space: Space) -> None:
         self._listed = np.array([parameter.type in ("choice", "bool") for parameter in space.parameters.values()], bool)
 
-    def inwards(self, even: Unit) -> Unit:
+    def inwards(self, even: UnitPoint) -> UnitPoint:
         """Points of the unit cube spread as believed, of points spread evenly, [points, parameters]."""
         below = ndtr(-0.5 / SPREAD)
         return np.where(self._listed, even, 0.5 + SPREAD * ndtri(below + even * (1 - 2 * below)))
 
-    def middle(self, even: Unit) -> Unit:
+    def middle(self, even: UnitPoint) -> UnitPoint:
         """The middle, with the choices of the points, [points, parameters]."""
         return np.where(self._listed, even, 0.5)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from glmix_automl.search.surrogates.surrogate import Array
+from glmix_automl.search.surrogates.surrogate import Floats64
 
 BELIEF = 1.0
 """Points as which weighs what is expected before any was tried on both rungs: a slope of 1, and `DOUBT`."""
@@ -39,7 +39,7 @@ class Line:
         return self.level + self.slope * auc + (1 - self.slope) * min(auc - self.lowest, 0.0)
 
 
-def line(aucs: Array, pairs: Sequence[tuple[float, float]], above: Line) -> Line:
+def fit_line(aucs: Floats64, pairs: Sequence[tuple[float, float]], above: Line) -> Line:
     """The line of a rung, by least squares that begin with `BELIEF`.
 
     Args:

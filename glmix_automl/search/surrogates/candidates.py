@@ -2,18 +2,18 @@
 
 import numpy as np
 
-from glmix_automl.search.entry import Seen
+from glmix_automl.search.entry import SeenPoints
 from glmix_automl.search.grid import lattice
 from glmix_automl.search.surrogates.belief import Belief
-from glmix_automl.space import Space, Unit
+from glmix_automl.space import Space, UnitPoint
 
-SMALL = 3000
+SMALL_SPACE = 3000
 """A space of at most so many points is looked at whole."""
 CLOSE = (0.01, 0.3)
 """Smallest and largest step of a neighbour, as a share of a parameter's range; drawn on a log scale between."""
 
 
-class Candidates:
+class CandidateSampler:
     """Draws different points that were not tried yet.
 
     Args:
@@ -26,12 +26,12 @@ class Candidates:
     def __init__(self, space: Space, number: int, belief: Belief | None = None, close: float = 0.5) -> None:
         self._space, self._number, self._close = space, number, close
         self._spread = belief.inwards if belief else None
-        self._all = lattice(space, SMALL) if space.size <= SMALL else None
+        self._all = lattice(space, SMALL_SPACE) if space.size <= SMALL_SPACE else None
         self._listed = np.array([parameter.type in ("choice", "bool") for parameter in space.parameters.values()])
         # A whole number must be able to move by one.
         self._smallest = np.array([1.2 / parameter.levels for parameter in space.parameters.values()])
 
-    def draw(self, best: Unit, seen: Seen, rng: np.random.Generator) -> Unit:
+    def draw(self, best: UnitPoint, seen: SeenPoints, rng: np.random.Generator) -> UnitPoint:
         """Snapped points, [at most number, parameters]; none if the space is used up.
 
         Args:
@@ -48,7 +48,7 @@ class Candidates:
             drawn = np.vstack([drawn, near[self._space.allowed(near)]])
         return drawn[seen.new(drawn)]
 
-    def _neighbours(self, best: Unit, number: int, rng: np.random.Generator) -> Unit:
+    def _neighbours(self, best: UnitPoint, number: int, rng: np.random.Generator) -> UnitPoint:
         parents = best[rng.integers(len(best), size=number)]
         parents = np.where(np.isnan(parents), rng.random(parents.shape), parents)
         low, high = np.log(CLOSE)

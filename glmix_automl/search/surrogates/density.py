@@ -5,10 +5,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from glmix_automl.search.entry import Seen
+from glmix_automl.search.entry import SeenPoints
 from glmix_automl.search.rungs import Ascent
-from glmix_automl.search.surrogates.surrogate import Array
-from glmix_automl.space import Space, Unit
+from glmix_automl.search.surrogates.surrogate import Floats64
+from glmix_automl.space import Space, UnitPoint
 
 GOOD = 0.15
 """Share of the results that count as good."""
@@ -27,17 +27,17 @@ class EvenPoints:
     """New points drawn evenly, whatever the results."""
 
     def __init__(self, space: Space) -> None:
-        self._space, self._seen = space, Seen()
+        self._space, self._seen = space, SeenPoints()
 
-    def point(self, ascent: Ascent, rng: np.random.Generator) -> Unit | None:
+    def point(self, ascent: Ascent, rng: np.random.Generator) -> UnitPoint | None:
         """A point that was not given before, or None if there is none left."""
         return self._new(self._space.sample_unit(rng, DRAWN))
 
-    def remember(self, at: Unit) -> None:
+    def remember(self, at: UnitPoint) -> None:
         """Takes in a point of an earlier session."""
         self._seen.add(at[None])
 
-    def _new(self, drawn: Unit) -> Unit | None:
+    def _new(self, drawn: UnitPoint) -> UnitPoint | None:
         fresh = self._seen.new(drawn)
         if not fresh:
             return None
@@ -48,7 +48,7 @@ class EvenPoints:
 class DensePoints(EvenPoints):
     """New points by the ratio of two kernel densities over the results of the highest rung that has enough of them."""
 
-    def point(self, ascent: Ascent, rng: np.random.Generator) -> Unit | None:
+    def point(self, ascent: Ascent, rng: np.random.Generator) -> UnitPoint | None:
         """As `EvenPoints.point`."""
         split = self._split(ascent)
         if split is None or rng.random() < RANDOM:
@@ -59,7 +59,7 @@ class DensePoints(EvenPoints):
         ratio = self._density(drawn, good) - self._density(drawn, bad)
         return self._new(drawn[np.argsort(-ratio, kind="stable")]) if len(drawn) else super().point(ascent, rng)
 
-    def _split(self, ascent: Ascent) -> tuple[Unit, Unit] | None:
+    def _split(self, ascent: Ascent) -> tuple[UnitPoint, UnitPoint] | None:
         enough = len(self._space.names) + 1
         by_rung: Mapping[int, list[int]] = {rung: [] for rung in range(ascent.options.rungs)}
         for number, result in ascent.results.items():
@@ -73,7 +73,7 @@ class DensePoints(EvenPoints):
                 return points[:good], points[good:]
         return None
 
-    def _bandwidths(self, points: Unit) -> Array:
+    def _bandwidths(self, points: UnitPoint) -> Floats64:
         """Scott's rule per parameter, [parameters]."""
         filled = np.where(np.isnan(points), 0.5, points)
         return np.maximum(filled.std(0) * len(points) ** (-1 / (4 + points.shape[1])), NARROWEST)
@@ -82,7 +82,7 @@ class DensePoints(EvenPoints):
     def _listed(self) -> "np.ndarray":
         return np.array([parameter.type in ("choice", "bool") for parameter in self._space.parameters.values()])
 
-    def _draw(self, good: Unit, rng: np.random.Generator) -> Unit:
+    def _draw(self, good: UnitPoint, rng: np.random.Generator) -> UnitPoint:
         parents = good[rng.integers(len(good), size=DRAWN)]
         parents = np.where(np.isnan(parents), rng.random(parents.shape), parents)
         stepped = np.clip(parents + rng.normal(size=parents.shape) * WIDER * self._bandwidths(good), 0, 1)
@@ -90,7 +90,7 @@ class DensePoints(EvenPoints):
         moved = np.where(self._listed, parents, stepped)
         return self._space.snap(np.where(other, rng.random(parents.shape), moved))
 
-    def _density(self, at: Unit, points: Unit) -> Array:
+    def _density(self, at: UnitPoint, points: UnitPoint) -> Floats64:
         """Logarithm of the kernel density at points, [at]."""
         away = (at[:, None] - points[None]) / self._bandwidths(points)
         kernel = np.where(self._listed, np.where(away == 0, 1.0, OTHER), np.exp(-0.5 * away**2))

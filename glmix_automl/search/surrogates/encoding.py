@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from glmix_automl.space import Mask, Space, Unit
+from glmix_automl.space import Mask, Space, UnitPoint
 
 
 class Encoding:
@@ -24,7 +24,7 @@ class Encoding:
         self._plain = [column for column in range(len(space.names)) if column not in self._choices]
         self._conditional = [column for column, p in enumerate(space.parameters.values()) if p.when]
 
-    def __call__(self, snapped: Unit) -> Unit:
+    def __call__(self, snapped: UnitPoint) -> UnitPoint:
         """Columns [points, columns] of snapped points [points, parameters]."""
         present: Mask = ~np.isnan(snapped)
         parts = [np.where(present, snapped, self._absent)[:, self._plain]]

@@ -11,9 +11,9 @@ from typing import Literal
 
 import numpy as np
 
-from glmix_automl.search.surrogates.surrogate import Array
+from glmix_automl.search.surrogates.surrogate import Floats64
 
-TREES = 64
+FOREST_TREES = 64
 REBUILD = 10
 """Times each tree is built anew while the told rows double: at 1,000 of them, about one of 64 trees per new row."""
 
@@ -21,15 +21,15 @@ REBUILD = 10
 class Forest:
     """A forest whose leaves hold weight, sum and sum of squares of the values that fell into them."""
 
-    def __init__(self, kind: Literal["random_forest", "extra_trees"], trees: int = TREES) -> None:
+    def __init__(self, kind: Literal["random_forest", "extra_trees"], trees: int = FOREST_TREES) -> None:
         self._kind, self._size = kind, trees
         self._trees: list = [None] * trees
-        self._bags: Array = np.empty((0, trees))
-        self._values: Array = np.empty(0)
+        self._bags: Floats64 = np.empty((0, trees))
+        self._values: Floats64 = np.empty(0)
         self._oldest = 0
-        self._leaves: list[Array] = [np.empty((3, 0))] * trees
+        self._leaves: list[Floats64] = [np.empty((3, 0))] * trees
 
-    def fit(self, columns: Array, values: Array, weights: Array, rng: np.random.Generator) -> None:
+    def fit(self, columns: Floats64, values: Floats64, weights: Floats64, rng: np.random.Generator) -> None:
         """As `Surrogate.fit`."""
         rows, known = len(columns), len(self._bags)
         if rows == known and np.array_equal(values, self._values):
@@ -52,7 +52,7 @@ class Forest:
             )
 
     def _build(
-        self, position: int, narrow: np.ndarray, values: Array, weights: Array, rng: np.random.Generator
+        self, position: int, narrow: np.ndarray, values: Floats64, weights: Floats64, rng: np.random.Generator
     ) -> None:
         from sklearn.tree import DecisionTreeRegressor, ExtraTreeRegressor
 
@@ -68,7 +68,7 @@ class Forest:
         tree.fit(narrow[kept], values[kept], sample_weight=inside[kept], check_input=False)
         self._trees[position] = tree.tree_
 
-    def posterior(self, pending: Array, lie: float | None, candidates: Array) -> "ForestPosterior":
+    def posterior(self, pending: Floats64, lie: float | None, candidates: Floats64) -> "ForestPosterior":
         """As `Surrogate.posterior`."""
         starts = np.cumsum([0] + [leaves.shape[1] for leaves in self._leaves])
         leaves = np.hstack(self._leaves)
@@ -77,12 +77,12 @@ class Forest:
         posterior.imagine_at(self._places(pending, starts))
         return posterior
 
-    def _places(self, columns: Array, starts: np.ndarray) -> np.ndarray:
+    def _places(self, columns: Floats64, starts: np.ndarray) -> np.ndarray:
         narrow = np.asarray(columns, np.float32)
         return np.stack([tree.apply(narrow) + start for tree, start in zip(self._trees, starts, strict=False)])
 
 
-def _parts(weight: Array, values: Array) -> tuple[Array, Array, Array]:
+def _parts(weight: Floats64, values: Floats64) -> tuple[Floats64, Floats64, Floats64]:
     return weight, weight * values, weight * values**2
 
 
@@ -98,7 +98,7 @@ class ForestPosterior:
         lie: the value of what is pending, or None to believe each leaf.
     """
 
-    def __init__(self, leaves: Array, places: np.ndarray, lie: float | None) -> None:
+    def __init__(self, leaves: Floats64, places: np.ndarray, lie: float | None) -> None:
         self._places, self._lie = places, lie
         self._weight = np.maximum(leaves[0], 1e-12)  # a leaf may hold nothing of a tree's bag
         self._sum, self._lies = leaves[1], np.zeros(len(self._weight))
@@ -114,7 +114,7 @@ class ForestPosterior:
         """As `Posterior.imagine`."""
         self.imagine_at(self._places[:, position : position + 1])
 
-    def moments(self) -> tuple[Array, Array]:
+    def moments(self) -> tuple[Floats64, Floats64]:
         """As `Posterior.moments`."""
         weight = self._weight + self._lies
         mean = self._sum / self._weight if self._lie is None else (self._sum + self._lies * self._lie) / weight

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 
-from glmix_automl.search.surrogates.surrogate import Array
+from glmix_automl.search.surrogates.surrogate import Floats64
 
 LEARNT_FROM = 200
 """Most rows that hyperparameters are learnt from; all rows enter the predictions."""
@@ -26,7 +26,7 @@ NOISE_PRIOR = (-6.0, 1.5)
 """Mean and deviation of the logarithm of the noise variance, values scaled to variance 1."""
 
 
-def squared_differences(one: Array, other: Array) -> Array:
+def squared_differences(one: Floats64, other: Floats64) -> Floats64:
     """Per column, [columns, rows of one, rows of other]."""
     return np.square(one.T[:, :, None] - other.T[:, None, :])
 
@@ -54,7 +54,7 @@ WIDE = Scales(math.sqrt(2), 1.5)
 """For many: they can tell by themselves."""
 
 
-def matern(scaled: Array) -> Array:
+def matern(scaled: Floats64) -> Floats64:
     """Matern 5/2 of squared scaled distances (equation 4.17)."""
     distance = ROOT5 * np.sqrt(scaled)
     return (1 + distance + distance**2 / 3) * np.exp(-distance)
@@ -65,13 +65,13 @@ class GaussianProcess:
 
     def __init__(self, scales: Scales = NARROW) -> None:
         self._scales = scales
-        self._theta: Array = np.empty(0)
+        self._theta: Floats64 = np.empty(0)
         self._learnt = 0
-        self._columns: Array = np.empty((0, 0))
-        self._values: Array = np.empty(0)
-        self._weights: Array = np.empty(0)
+        self._columns: Floats64 = np.empty((0, 0))
+        self._values: Floats64 = np.empty(0)
+        self._weights: Floats64 = np.empty(0)
 
-    def fit(self, columns: Array, values: Array, weights: Array, rng: np.random.Generator) -> None:
+    def fit(self, columns: Floats64, values: Floats64, weights: Floats64, rng: np.random.Generator) -> None:
         """As `Surrogate.fit`."""
         self._columns, self._values, self._weights = columns, values, weights
         if len(columns) >= self._learnt * (1 + RELEARN):
@@ -88,7 +88,7 @@ class GaussianProcess:
         half = LEARNT_FROM // 2
         return np.concatenate([order[:half], rng.choice(order[half:], LEARNT_FROM - half, replace=False)])
 
-    def _learn(self, columns: Array, values: Array, weights: Array) -> Array:
+    def _learn(self, columns: Floats64, values: Floats64, weights: Floats64) -> Floats64:
         dimensions = columns.shape[1]
         squares = squared_differences(columns, columns)
         centre = np.append(np.full(dimensions, 0.5 * math.log(max(dimensions, 1))), NOISE_PRIOR[0])
@@ -104,14 +104,14 @@ class GaussianProcess:
         ]
         return min(found, key=lambda each: float(each.fun)).x
 
-    def _covariance(self, one: Array, other: Array) -> Array:
+    def _covariance(self, one: Floats64, other: Floats64) -> Floats64:
         """Prior covariance, [rows of one, rows of other]."""
         scales = np.exp(-self._theta[:-1])
         first, second = one * scales, other * scales
         squared = (first**2).sum(1)[:, None] + (second**2).sum(1)[None, :] - 2 * first @ second.T
         return matern(np.maximum(squared, 0))
 
-    def posterior(self, pending: Array, lie: float | None, candidates: Array) -> "GaussianPosterior":
+    def posterior(self, pending: Floats64, lie: float | None, candidates: Floats64) -> "GaussianPosterior":
         """As `Surrogate.posterior`."""
         columns = np.vstack([self._columns, pending])
         if lie is None and len(pending):
@@ -133,11 +133,11 @@ class GaussianProcess:
         """Noise variance of a result of this study, values scaled to variance 1."""
         return math.exp(self._theta[-1]) + JITTER
 
-    def between(self, one: Array, other: Array) -> Array:
+    def between(self, one: Floats64, other: Floats64) -> Floats64:
         """Prior covariance between two sets of encoded points."""
         return self._covariance(one, other)
 
-    def paired(self, one: Array, other: Array) -> Array:
+    def paired(self, one: Floats64, other: Floats64) -> Floats64:
         """Prior covariance row by row, [rows]."""
         return matern((np.square(one - other) * np.exp(-2 * self._theta[:-1])).sum(1))
 
@@ -153,16 +153,18 @@ def _threads() -> Any:
     return ThreadpoolController()
 
 
-def weight(doubt: Array) -> Array:
+def weight(doubt: Floats64) -> Floats64:
     """The weight of results that differ by so much variance from what they stand for; values scaled to variance 1."""
     return 1 / (1 + doubt / DISCREPANCY)
 
 
-def _doubt(weights: Array) -> Array:
+def _doubt(weights: Floats64) -> Floats64:
     return DISCREPANCY * (1 / weights - 1)
 
 
-def _cost(theta: Array, squares: Array, values: Array, weights: Array, scales: Scales) -> tuple[float, Array]:
+def _cost(
+    theta: Floats64, squares: Floats64, values: Floats64, weights: Floats64, scales: Scales
+) -> tuple[float, Floats64]:
     """Negative log posterior of the hyperparameters and its gradient (equations 5.8 and 5.9, plus the priors)."""
     rows, dimensions = len(values), len(squares)
     inverse_squares = np.exp(-2 * theta[:-1])
@@ -192,16 +194,16 @@ class GaussianPosterior:
     def __init__(
         self,
         process: GaussianProcess,
-        across: Array,
-        alpha: Array,
-        candidates: Array,
+        across: Floats64,
+        alpha: Floats64,
+        candidates: Floats64,
         lie: float | None,
     ) -> None:
         self._process, self._candidates, self._lie, self._across = process, candidates, lie, across
         self._mean = across.T @ alpha
         self._variance = 1 - (across**2).sum(0)
 
-    def moments(self) -> tuple[Array, Array]:
+    def moments(self) -> tuple[Floats64, Floats64]:
         """As `Posterior.moments`."""
         return self._mean, np.sqrt(np.maximum(self._variance, 1e-12))
 
@@ -216,7 +218,7 @@ class GaussianPosterior:
         self._variance = self._variance - root**2
         self._across = np.vstack([self._across, root])
 
-    def covariance(self, one: "np.ndarray", other: "np.ndarray") -> Array:
+    def covariance(self, one: "np.ndarray", other: "np.ndarray") -> Floats64:
         """Covariance of candidates in pairs, by position, [pairs]."""
         prior = self._process.paired(self._candidates[one], self._candidates[other])
         return prior - (self._across[:, one] * self._across[:, other]).sum(0)

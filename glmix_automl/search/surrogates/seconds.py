@@ -6,13 +6,13 @@ slopes are as steep as the evidence allows (MacKay 1992), so seconds that vary f
 
 import numpy as np
 
-from glmix_automl.search.surrogates.surrogate import Array
+from glmix_automl.search.surrogates.surrogate import Floats64
 
 FEWEST = 3
 """Costs from which a line is drawn; all points are expected to cost the same before."""
 
 
-def expected_seconds(columns: Array, seconds: Array, at: Array) -> Array:
+def expected_seconds(columns: Floats64, seconds: Floats64, at: Floats64) -> Floats64:
     """Seconds expected at encoded points, [points]; all 1 while too few are known.
 
     Args:
