@@ -28,8 +28,8 @@ from glmix_automl.errors import GlmixError
 from glmix_automl.models.mixture import Targets
 from glmix_automl.search import STRATEGIES, Strategy
 from glmix_automl.search.adanet import AdaNet
+from glmix_automl.search.growth.grown import trace_growth
 from glmix_automl.search.growth.options import AdaNetOptions
-from glmix_automl.search.growth.structure import structure
 from glmix_automl.study.settings import EntrySettings, SearchSettings
 from glmix_automl.training.mixture_weights import fit_mixture
 from glmix_automl.trial import Result, Trial
@@ -261,7 +261,7 @@ def equal(arguments: argparse.Namespace) -> None:
             config.parse({**entry.options, "distillation": "none", **changes}, AdaNetOptions, name), arguments.seed
         )
         run = play(strategy, arguments.dataset, arguments.seed)
-        found = structure(run.trials, run.results)
+        found = trace_growth(run.trials, run.results)
         final = run.results[found.ensemble] if found.ensemble is not None else run.best
         weights = sum(run.results[m.trial].metrics["parameters"] for m in found.members if m.weight)
         print(

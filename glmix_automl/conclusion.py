@@ -12,7 +12,7 @@ from glmix_automl.reporting import report
 from glmix_automl.reporting.evaluation import Evaluation
 from glmix_automl.reporting.leaderboard import Leaderboard, leaderboard
 from glmix_automl.reporting.permutation import permutation_importance
-from glmix_automl.search.growth.structure import Plan, plan
+from glmix_automl.search.growth.plan import Plan, plan_replay
 from glmix_automl.serving.export import export
 from glmix_automl.study.controller import INTERRUPTED
 from glmix_automl.study.folder import StudyFolder
@@ -77,7 +77,7 @@ def _export(folder: StudyFolder, history: History, evaluation: Evaluation, board
 def _plan(history: History, entry: str, model: Ensemble) -> Plan | None:
     """What rebuilds an entry's ensemble, its weights being those of the exported coordinates; None without one."""
     try:
-        found = plan(history.trials, history.results, entry)
+        found = plan_replay(history.trials, history.results, entry)
     except ValueError:
         return None
     kept = {f"{TRIALS}/{n}": f"{COORDINATES}/{n}" for n in model.pruned.members}

@@ -16,7 +16,7 @@ import pandas as pd
 from glmix_automl.ensemble import MIXTURE
 from glmix_automl.layout import LEADERBOARD_CSV, LEADERBOARD_JSON, Folder
 from glmix_automl.reporting.evaluation import Evaluation
-from glmix_automl.search.growth.structure import final
+from glmix_automl.search.growth.growth_trials import final_mixture
 from glmix_automl.search.objectives import pareto_front
 from glmix_automl.study.history import History
 from glmix_automl.trial import Result, Trial
@@ -104,7 +104,7 @@ def entry_model(history: History, entry: str) -> tuple[Trial, Result] | None:
     `improvement`, may have a higher validation AUC; else the trial with the highest, the earliest of equals. None where
     no trial left a model.
     """
-    ensemble = final(history.trials, history.results, entry)
+    ensemble = final_mixture(history.trials, history.results, entry)
     if ensemble is not None:
         return ensemble, history.results[ensemble.number]
     found = list(history.scored(entry))

@@ -12,7 +12,7 @@ from glmix_automl import metrics
 from glmix_automl.pages.drawing import INK, QUIET, WIDE, DrawnTable, Picture, bars, color, draw_svg, short, tip
 from glmix_automl.reporting.evaluation import Evaluation
 from glmix_automl.reporting.race_charts import entries
-from glmix_automl.search.growth.structure import Grown, structure
+from glmix_automl.search.growth.grown import GrownMember, trace_growth
 from glmix_automl.study.history import History
 
 MOST_LAYERS = 8
@@ -24,7 +24,7 @@ def grown_models(history: History) -> list[Picture]:
     """What growth found, per entry: each member as a tower of its layers, above it the AUC after its entry; a table."""
     pictures = []
     for place, entry in enumerate(entries(history)):
-        found = structure(history.trials, history.results, entry)
+        found = trace_growth(history.trials, history.results, entry)
         if found.members:
             svg = draw_svg(
                 "Members of the grown model in order of entry", _Towers(found.members, color(place)), 4.2, WIDE
@@ -36,7 +36,7 @@ def grown_models(history: History) -> list[Picture]:
 class _Towers:
     """Draws members side by side: the validation AUC of the ensemble after each above the layers of each."""
 
-    def __init__(self, members: Sequence[Grown], fill: str) -> None:
+    def __init__(self, members: Sequence[GrownMember], fill: str) -> None:
         self._members, self._fill = members, fill
 
     def __call__(self, figure: Figure) -> None:
@@ -52,7 +52,7 @@ class _Towers:
         below.set_ylim(-1.6, tallest)
         below.set_xlim(-0.6, max(len(self._members), 6) - 0.4)
 
-    def _tower(self, axes: Axes, place: int, member: Grown, title: str) -> None:
+    def _tower(self, axes: Axes, place: int, member: GrownMember, title: str) -> None:
         half = min(0.45, 0.06 + 0.04 * math.log2(max(member.width or 8, 2)))
         for layer in range(_layers(member)):
             alpha = 0.9 if member.weight else 0.3
@@ -63,11 +63,11 @@ class _Towers:
         axes.text(place, -1.3, f"{member.weight:+.3f}", ha="center", color=QUIET, fontsize=9)
 
 
-def _layers(member: Grown) -> int:
+def _layers(member: GrownMember) -> int:
     return min(max(member.depth or 1, 1), MOST_LAYERS)
 
 
-def _members(members: Sequence[Grown]) -> DrawnTable:
+def _members(members: Sequence[GrownMember]) -> DrawnTable:
     heads = ("round", "trial", "member", "depth", "width", "weight", "own AUC", "AUC after", "training, s")
     rows = [
         (m.round, m.trial, m.name, m.depth, m.width, f"{m.weight:+.4f}", f"{m.own_auc:.5f}", f"{m.auc:.5f}",

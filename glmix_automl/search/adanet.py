@@ -289,6 +289,6 @@ class AdaNet:
         return float(f"{exact:.{PENALTY_DIGITS}g}")
 
     def _tags(self, number: int, name: str, role: str) -> dict[str, str]:
-        """`growth` and `base` are in the strategy's own numbers, so that a journal can be read back: see structure."""
+        """`growth` and `base` count the strategy's own trials, so that a journal can be read back (`GrowthTrials`)."""
         base = "" if self._base is None else str(self._base.trial.number)
         return {"round": str(self._entries), "generator": name, "role": role, "growth": str(number), "base": base}

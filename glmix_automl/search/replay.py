@@ -9,7 +9,7 @@ from glmix_automl.config import Config
 from glmix_automl.ensemble import MIXTURE, Ensemble
 from glmix_automl.errors import ConfigError
 from glmix_automl.search.entry import Epochs
-from glmix_automl.search.growth.structure import Plan, PlannedMember
+from glmix_automl.search.growth.plan import Plan, PlannedMember
 from glmix_automl.seeds import derive
 from glmix_automl.trial import MixtureFit, Result, Trial
 
@@ -19,7 +19,7 @@ class ReplayOptions(Config):
 
     plan: str | dict[str, Any]
     """Folder of an earlier study, or of the model it exported, or a file that holds a plan as JSON
-    (`glmix_automl.search.growth.structure.plan`), read once when a new study is made; or the plan itself."""
+    (`glmix_automl.search.growth.plan.plan_replay`), read once when a new study is made; or the plan itself."""
     entry: str | None = None
     """Entry of that study's race whose structure it is; needed where several found one."""
     warm_start: bool = False

@@ -16,7 +16,7 @@ from glmix_automl.errors import ConfigError, GlmixError
 from glmix_automl.layout import COORDINATE, DESCRIPTION, SCHEMA, WEIGHTS, Folder
 from glmix_automl.search import STRATEGIES
 from glmix_automl.search.entry import SpaceWork
-from glmix_automl.search.growth.structure import Plan, plan
+from glmix_automl.search.growth.plan import Plan, plan_replay
 from glmix_automl.search.replay import ReplayOptions
 from glmix_automl.search.transfer import Prior, drift, observations
 from glmix_automl.study.folder import StudyFolder, StudyRecord
@@ -103,7 +103,7 @@ def _of_study(where: str, folder: StudyFolder, entry: str | None) -> Plan:
     found: dict[str, Plan] = {}
     for name in race if entry is None else (entry,):
         try:
-            found[name] = plan(history.trials, history.results, name)
+            found[name] = plan_replay(history.trials, history.results, name)
         except ValueError:
             continue
     if not found:

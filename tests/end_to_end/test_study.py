@@ -13,7 +13,8 @@ import pytest
 from glmix_automl import metrics
 from glmix_automl.api import Study
 from glmix_automl.dataset import Dataset
-from glmix_automl.search.growth.structure import Plan, structure
+from glmix_automl.search.growth.grown import trace_growth
+from glmix_automl.search.growth.plan import Plan
 from glmix_automl.trial import State
 from tests.end_to_end.conftest import command
 
@@ -110,7 +111,7 @@ def test_leaderboard_picture_plan_and_exported_model_have_the_same_members(finis
     study = finished[0]
     history, winner = study.history, study.leaderboard().iloc[0]
     assert winner.entry == "growth"
-    drawn = structure(history.trials, history.results, "growth")
+    drawn = trace_growth(history.trials, history.results, "growth")
     assert drawn.ensemble == winner.trial
     members = {member.trial for member in drawn.members if member.weight}
     described = study.champion().description

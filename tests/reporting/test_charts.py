@@ -5,7 +5,7 @@ import re
 from glmix_automl.reporting import model_charts, parameter_charts, race_charts
 from glmix_automl.reporting.evaluation import Evaluation
 from glmix_automl.reporting.leaderboard import entry_model
-from glmix_automl.search.growth.structure import structure
+from glmix_automl.search.growth.grown import trace_growth
 from glmix_automl.study.history import History
 from glmix_automl.trial import Costs, Result, State, Trial
 from tests.reporting.conftest import BROKEN, GROWTH, PLAIN, Told
@@ -13,7 +13,7 @@ from tests.reporting.conftest import BROKEN, GROWTH, PLAIN, Told
 
 def test_a_grown_model_is_drawn_with_every_member_and_its_weight(told: Told) -> None:
     (picture,) = model_charts.grown_models(told.history)
-    members = structure(told.history.trials, told.history.results, GROWTH).members
+    members = trace_growth(told.history.trials, told.history.results, GROWTH).members
     assert len(members) >= 2
     assert picture.title == GROWTH
     tips = re.findall(r"<title>trial (\d+): ", picture.svg)

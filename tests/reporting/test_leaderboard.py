@@ -6,7 +6,8 @@ import pytest
 from glmix_automl import metrics
 from glmix_automl.reporting.evaluation import Evaluation
 from glmix_automl.reporting.leaderboard import entry_model, leaderboard
-from glmix_automl.search.growth.structure import plan, structure
+from glmix_automl.search.growth.grown import trace_growth
+from glmix_automl.search.growth.plan import plan_replay
 from tests.reporting.conftest import BROKEN, GROWTH, PLAIN, Told
 
 
@@ -20,12 +21,12 @@ def test_an_entry_that_grows_stands_for_what_growth_accepted(told: Told, evaluat
     grown = [r for n, r in results.items() if trials[n].strategy == GROWTH]
     trial, result = entry_model(told.history, GROWTH) or pytest.fail("no model")
     assert max(r.auc or 0 for r in grown) > (result.auc or 0), "an attempt that growth refused was better by a little"
-    found = structure(trials, results, GROWTH)
+    found = trace_growth(trials, results, GROWTH)
     assert found.ensemble == trial.number
     drawn = {member.trial: member.weight for member in found.members if member.weight}
     model = evaluation.model(trial.number)
     assert dict(zip(model.members, model.weights, strict=True)) == pytest.approx(drawn)
-    planned = plan(trials, results, GROWTH)
+    planned = plan_replay(trials, results, GROWTH)
     assert {member.checkpoint for member in planned.members if member.weight} == {f"trials/{n}" for n in drawn}
     (row,) = (row for row in leaderboard(told.history, evaluation).rows if row.entry == GROWTH)
     assert (row.trial, row.validation_auc) == (trial.number, result.auc)

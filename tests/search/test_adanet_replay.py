@@ -10,8 +10,9 @@ from glmix_automl.config import parse
 from glmix_automl.ensemble import Ensemble
 from glmix_automl.errors import ConfigError
 from glmix_automl.search.adanet import AdaNet
+from glmix_automl.search.growth.grown import trace_growth
 from glmix_automl.search.growth.options import AdaNetOptions
-from glmix_automl.search.growth.structure import plan, structure
+from glmix_automl.search.growth.plan import plan_replay
 from glmix_automl.search.replay import Replay, ReplayOptions
 from glmix_automl.trial import Result
 from tests.search.growth_world import World, play
@@ -33,7 +34,7 @@ def grown(world: World, **options: Any) -> AdaNet:
 def test_the_structure_read_from_the_trials_is_what_growth_holds(options: dict[str, Any]) -> None:
     world = World()
     strategy = grown(world, **options)
-    found = structure(world.trials, world.results)
+    found = trace_growth(world.trials, world.results)
     weights = {member.trial: member.weight for member in found.members if member.weight}
     assert weights == dict(zip(strategy.ensemble.members, strategy.ensemble.weights, strict=True))
     assert found.bias == strategy.ensemble.bias
@@ -45,12 +46,12 @@ def test_the_structure_read_from_the_trials_is_what_growth_holds(options: dict[s
 def test_the_structure_can_be_read_while_growth_is_under_way() -> None:
     world = World()
     strategy = AdaNet(parse({"generator": POOL}, AdaNetOptions, "test"), 0)
-    assert structure(world.trials, world.results).members == ()
+    assert trace_growth(world.trials, world.results).members == ()
     for _ in range(4):
         for trial in strategy.ask(1):
             strategy.tell(world.run(trial))
     strategy.ask(1)
-    found = structure(world.trials, world.results)
+    found = trace_growth(world.trials, world.results)
     assert tuple(member.trial for member in found.members) == strategy.ensemble.members
     assert json.dumps([member.row() for member in found.members])
 
@@ -59,7 +60,7 @@ def test_replaying_on_the_same_data_gives_the_same_model() -> None:
     world = World()
     strategy = grown(world)
     again = World()
-    found = plan(world.trials, world.results)
+    found = plan_replay(world.trials, world.results)
     play(Replay(ReplayOptions(plan=json.loads(found.model_dump_json())), 1), again, slots=3)
     last = max(again.trials)
     assert again.trials[last].family == "mixture"
@@ -72,7 +73,7 @@ def test_replaying_on_new_data_comes_close_to_growing_there(tmp_path: Path) -> N
     world = World()
     grown(world)
     file = tmp_path / "plan.json"
-    file.write_text(plan(world.trials, world.results).model_dump_json())
+    file.write_text(plan_replay(world.trials, world.results).model_dump_json())
     new, fresh = World(seed=9), World(seed=9)
     play(Replay(ReplayOptions(plan=str(file)), 1), new, slots=3)
     searched = grown(fresh)
@@ -82,7 +83,7 @@ def test_replaying_on_new_data_comes_close_to_growing_there(tmp_path: Path) -> N
 def test_a_warm_start_names_the_weights_of_every_member() -> None:
     world = World()
     grown(world, warm_start=True)
-    found = plan(world.trials, world.results).model_copy(update={"origin": "studies/yesterday"})
+    found = plan_replay(world.trials, world.results).model_copy(update={"origin": "studies/yesterday"})
     assert any(member.parent is not None for member in found.members)
     again = World()
     play(Replay(ReplayOptions(plan=found.model_dump(), warm_start=True), 1), again, slots=3)
@@ -99,13 +100,15 @@ def test_a_warm_start_names_the_weights_of_every_member() -> None:
 
 def _members(world: World) -> set[int]:
     """Trials whose weights a plan of the world needs."""
-    return {int(str(member.checkpoint).rpartition("/")[2]) for member in plan(world.trials, world.results).members}
+    return {
+        int(str(member.checkpoint).rpartition("/")[2]) for member in plan_replay(world.trials, world.results).members
+    }
 
 
 def test_a_member_whose_weights_were_not_kept_is_trained_anew() -> None:
     world = World()
     grown(world)
-    found = plan(world.trials, world.results).model_dump()
+    found = plan_replay(world.trials, world.results).model_dump()
     found["members"][0]["checkpoint"] = None
     strategy = Replay(ReplayOptions(plan={**found, "origin": "model"}, warm_start=True), 1)
     (first,) = strategy.ask(1)
@@ -115,9 +118,9 @@ def test_a_member_whose_weights_were_not_kept_is_trained_anew() -> None:
 def test_a_replay_is_itself_a_structure_to_replay() -> None:
     world, again = World(), World(seed=9)
     grown(world)
-    found = plan(world.trials, world.results)
+    found = plan_replay(world.trials, world.results)
     play(Replay(ReplayOptions(plan=found.model_dump()), 1), again, slots=3)
-    next_night = plan(again.trials, again.results)
+    next_night = plan_replay(again.trials, again.results)
     assert [m.parameters for m in next_night.members] == [m.parameters for m in found.members]
     assert [m.checkpoint for m in next_night.members] == [f"trials/{n}" for n in range(len(found.members))]
     assert [list(m.offset or ()) for m in next_night.members] == [list(m.offset or ()) for m in found.members]
@@ -127,13 +130,13 @@ def test_a_replay_is_itself_a_structure_to_replay() -> None:
     assert last is not None
     assert tuple(m.weight for m in next_night.members) == last.weights
     with pytest.raises(ValueError, match="nothing to replay"):
-        plan(again.trials, {n: r for n, r in again.results.items() if n < max(again.trials)})
+        plan_replay(again.trials, {n: r for n, r in again.results.items() if n < max(again.trials)})
 
 
 def test_a_member_that_fails_is_left_out() -> None:
     world = World()
     grown(world)
-    strategy = Replay(ReplayOptions(plan=plan(world.trials, world.results).model_dump()), 1)
+    strategy = Replay(ReplayOptions(plan=plan_replay(world.trials, world.results).model_dump()), 1)
     again = World()
     (first,) = strategy.ask(1)
     strategy.tell(Result.failure(first.number, "lost its worker"))
@@ -147,7 +150,7 @@ def test_a_member_that_fails_is_left_out() -> None:
 def test_a_replay_in_which_everything_fails_ends() -> None:
     world = World()
     grown(world)
-    strategy = Replay(ReplayOptions(plan=plan(world.trials, world.results).model_dump()), 1)
+    strategy = Replay(ReplayOptions(plan=plan_replay(world.trials, world.results).model_dump()), 1)
     while asked := strategy.ask(3):
         for trial in asked:
             assert trial.family != "mixture"
@@ -167,4 +170,4 @@ def test_plans_that_cannot_be_carried_out_are_refused(tmp_path: Path) -> None:
 
 def test_there_is_no_plan_before_anything_has_entered() -> None:
     with pytest.raises(ValueError, match="nothing to replay"):
-        plan({}, {})
+        plan_replay({}, {})

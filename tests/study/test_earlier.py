@@ -9,7 +9,7 @@ import pytest
 from glmix_automl.dataset import Dataset
 from glmix_automl.errors import ConfigError
 from glmix_automl.layout import COORDINATE, DESCRIPTION, SCHEMA, WEIGHTS, Folder
-from glmix_automl.search.growth.structure import Plan, plan
+from glmix_automl.search.growth.plan import Plan, plan_replay
 from glmix_automl.search.transfer import drift
 from glmix_automl.study.folder import StudyFolder, StudyRecord
 from glmix_automl.study.journal import Journal
@@ -55,7 +55,7 @@ def grown_study(folder: Path, *entries: str) -> tuple[StudyFolder, Plan]:
                 file.append({"event": "ask", "at": 1.0, "trials": [asked]})
                 result = world.results[number].renumbered(lambda n, first=first: n + first).to_json()
                 file.append({"event": "result", "at": 2.0, "result": result})
-    return made, plan(world.trials, world.results)
+    return made, plan_replay(world.trials, world.results)
 
 
 def keep_weights(folder: Folder, found: Plan) -> None:

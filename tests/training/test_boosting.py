@@ -21,8 +21,8 @@ from glmix_automl.models.checkpoint import load_coordinate
 from glmix_automl.models.rows import Rows, from_block
 from glmix_automl.models.trees import Trees
 from glmix_automl.search.adanet import AdaNet
+from glmix_automl.search.growth.grown import trace_growth
 from glmix_automl.search.growth.options import AdaNetOptions
-from glmix_automl.search.growth.structure import structure
 from glmix_automl.serving.export import export
 from glmix_automl.serving.pyfunc import _load_pyfunc, example
 from glmix_automl.training.boosting import boost
@@ -255,7 +255,7 @@ def test_growth_takes_trees_into_a_model_that_scores_raw_rows(dataset: str, stud
         for each in asked:
             trials[each.number], results[each.number] = each, evaluator(each, never)
             strategy.tell(results[each.number])
-    found = structure(trials, results)
+    found = trace_growth(trials, results)
     assert {member.family for member in found.members} == {"logistic", "trees"}
     assert any(t.family == "trees" and t.offset is not None for t in trials.values())
     assert found.ensemble is not None

@@ -12,8 +12,8 @@ from glmix_automl.ensemble import Ensemble
 from glmix_automl.errors import TrialError
 from glmix_automl.models.mixture import CachedScores, Targets
 from glmix_automl.search.adanet import AdaNet
+from glmix_automl.search.growth.grown import trace_growth
 from glmix_automl.search.growth.options import AdaNetOptions
-from glmix_automl.search.growth.structure import structure
 from glmix_automl.training.evaluate import Evaluator
 from glmix_automl.training.mixture import weigh
 from glmix_automl.training.mixture_weights import FittedMixture
@@ -85,7 +85,7 @@ def test_growth_trains_candidates_on_what_the_ensemble_leaves(tmp_path: Path) ->
             trials[trial.number] = trial
             results[trial.number] = evaluator(trial, lambda progress: False)
             strategy.tell(results[trial.number])
-    found = structure(trials, results)
+    found = trace_growth(trials, results)
     assert {member.family for member in found.members} == {"logistic", "subnetwork"}
     linear = next(r for n, r in results.items() if trials[n].family == "logistic")
     assert found.ensemble is not None
