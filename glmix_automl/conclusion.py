@@ -71,7 +71,7 @@ def _export(folder: StudyFolder, history: History, evaluation: Evaluation, board
     model, target = evaluation.model(winner.trial), folder.files.within(MODEL)
     found = _plan(history, winner.entry, model)
     origin |= {"plan": found.model_dump(mode="json")} if found is not None else {}
-    export(folder.files, model, evaluation.dataset.schema, target, origin)
+    export(folder.files, model, evaluation.dataset.schema, target, origin, evaluation.dataset.folder)
 
 
 def _plan(history: History, entry: str, model: Ensemble) -> Plan | None:

@@ -19,6 +19,7 @@ PACKAGE = Path(__file__).parent
 # A dataset: one folder of Parquet shards per split, and
 SCHEMA = "schema.json"
 MANIFEST = "manifest.json"
+RECIPE = "recipe.json"  # the resolved recipe that made it, so that a model can read the raw tables of another day
 DATA_REPORT_JSON = "data_report.json"
 DATA_REPORT_HTML = "data_report.html"
 SUCCESS = "_SUCCESS"  # written last: a folder without it is no dataset

@@ -40,7 +40,17 @@ FOUNDATION = [
     "pages",
 ]
 HOMES = {
-    "pyspark": {"spark", "prepare", "generate", "serving/scoring", "workers/spark", "api", "cli"},
+    "pyspark": {
+        "spark",
+        "prepare",
+        "generate",
+        "serving/scoring",
+        "serving/answering",
+        "serving/suggesting",
+        "workers/spark",
+        "api",
+        "cli",
+    },
     "tensorflow": {"models", "training", "workers/collective", "workers/averaging"},
     "horovod": {"workers"},
     "mlflow": {"tracking", "serving", "cli"},

@@ -21,7 +21,8 @@ def run(options: argparse.Namespace) -> Outcome:
     from glmix_automl.cli.live import set_aside
 
     with tempfile.TemporaryDirectory() as place, set_aside(Path(place) / "score.log"):
-        from glmix_automl.serving.scoring import load_scoring, score
+        from glmix_automl.serving.scoring import score
+        from glmix_automl.serving.settings import load_scoring
 
         settings = load_scoring(options.conf, options.overrides, options.key)
         found = score(settings)
@@ -38,7 +39,7 @@ def _show(output: str, members: int) -> None:
     from rich.table import Table
 
     from glmix_automl.layout import Folder
-    from glmix_automl.serving.scoring import RANK, VERSION
+    from glmix_automl.serving.scored_rows import RANK, VERSION
 
     folder = Folder(output)
     rows = (

@@ -94,8 +94,8 @@ def score(tonight: Tonight) -> dict[str, Any]:
     tonight.require("promote")
     if tonight.settings.score is None:
         return {"rows": 0}
-    from glmix_automl.serving.scoring import load_scoring
     from glmix_automl.serving.scoring import score as score_table
+    from glmix_automl.serving.settings import load_scoring
 
     promoted = tonight.night.found("promote")
     overrides = [f"model=models:/{promoted['name']}@champion", f"registry={promoted['uri']}"]

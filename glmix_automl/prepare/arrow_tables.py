@@ -18,6 +18,7 @@ from glmix_automl.features import as_numbers, as_texts
 from glmix_automl.prepare.engine import Engine
 from glmix_automl.prepare.exchange import Spread
 from glmix_automl.prepare.files import look
+from glmix_automl.prepare.history import ASKS
 from glmix_automl.prepare.intake import BLOCK_ROWS, Roles, rows_of, side_of, sources
 from glmix_automl.prepare.local_files import LocalFiles
 from glmix_automl.prepare.local_tables import read_local
@@ -35,17 +36,22 @@ _EXAMPLE = 40
 
 @dataclass(frozen=True)
 class EventColumns:
-    """Which column of the interactions has which role, and how it is read."""
+    """Which column of the interactions has which role, and how it is read.
+
+    Rows without a `label` column are rows to be scored: they ask for their history. Rows up to `after` (microseconds)
+    are known already and left out.
+    """
 
     member: str
     item: str
-    label: str
+    label: str | None
     at_least: float | None = None
     positive: tuple[str, ...] | None = None
     time: TimeRule | None = None
     weight: str | None = None
     uid: str | None = None
     fold: str | None = None
+    after: int | None = None
 
 
 @dataclass
@@ -275,13 +281,17 @@ def _take_in(
         read = _roles(events, block, reading, where)
         lacking = {role: ~_there(column) for role, column in read.items()}
         dropped = np.logical_or.reduce(list(lacking.values()))
-        odd, examples = _odd(events, block) if events.at_least is None and events.positive is None else (0, ())
+        odd, examples = _odd(events, block)
         counts = {role: int(lack.sum()) for role, lack in lacking.items()}
         span = pc.min_max(read["time"]).as_py() if "time" in read else {"min": None, "max": None}
         seen = seen + RowCounts(
             block.num_rows, int(dropped.sum()), counts, span["min"], span["max"], odd=odd, examples=examples
         )
         raw = {n: block[n] for n in names} | {f" {role}": column for role, column in read.items()}
+        if events.after is not None:
+            dropped = dropped | ~pc.fill_null(pc.greater(read["time"], events.after), False).to_numpy(
+                zero_copy_only=False
+            )
         if dropped.any():
             kept = pa.table(raw).filter(pa.array(~dropped))
             raw = {n: kept[n] for n in kept.column_names}
@@ -305,7 +315,7 @@ def _roles(events: EventColumns, block: pa.Table, reading: TimeReading, where: s
     found = {
         "member": as_texts(block[events.member], events.member),
         "item": as_texts(block[events.item], events.item),
-        "label": _label(events, block[events.label]),
+        "label": _label(events, block),
     }
     if events.time is not None:
         raw = block[events.time.column].combine_chunks()
@@ -321,7 +331,10 @@ def _roles(events: EventColumns, block: pa.Table, reading: TimeReading, where: s
     return found
 
 
-def _label(events: EventColumns, raw: pa.ChunkedArray) -> pa.Array:
+def _label(events: EventColumns, block: pa.Table) -> pa.Array:
+    if events.label is None:
+        return pa.array(np.full(block.num_rows, ASKS, np.int8))
+    raw = block[events.label]
     if events.positive is not None:
         text = pc.utf8_lower(pc.utf8_trim_whitespace(as_texts(raw, events.label)))
         known = pc.is_in(text, value_set=pa.array([p.lower() for p in events.positive], pa.string()))
@@ -332,7 +345,9 @@ def _label(events: EventColumns, raw: pa.ChunkedArray) -> pa.Array:
 
 
 def _odd(events: EventColumns, block: pa.Table) -> tuple[int, tuple[str, ...]]:
-    """Labels other than 0 and 1: how many, the least and the greatest text of them."""
+    """Labels other than 0 and 1 where there is no rule: how many, the least and the greatest text of them."""
+    if events.label is None or events.at_least is not None or events.positive is not None:
+        return 0, ()
     numbers = as_numbers(block[events.label], events.label)
     texts = as_texts(block[events.label], events.label)
     other = texts.filter(pa.array(_there(texts) & (numbers != 0) & (numbers != 1)))

@@ -208,6 +208,18 @@ class KeyState:
     columns: Mapping[str, AnyNumbers] = field(default_factory=dict)
     until: int = int(NEVER)
 
+    @staticmethod
+    def together(states: "Sequence[KeyState]") -> "KeyState":
+        """One state of several, of keys apart and the same accumulators."""
+        there = [s for s in states if len(s.keys)]
+        until = max((s.until for s in states), default=int(NEVER))
+        if not there:
+            return KeyState(until=until)
+        keys = np.concatenate([s.keys for s in there])
+        order = np.argsort(keys, kind="stable")
+        columns = {n: np.concatenate([s.columns[n] for s in there])[order] for n in there[0].columns}
+        return KeyState(keys[order], columns, until)
+
     def of(self, keys: Ints, accumulators: Sequence[Accumulator]) -> dict[str, AnyNumbers]:
         """The accumulators' numbers of keys: [keys]; `empty` for keys that are not known."""
         place, known = self._places(keys)

@@ -9,7 +9,6 @@ of attribute values go by a hash of the value. A key that most rows have is read
 Keys are 64-bit hashes of their text: two of a hundred million keys share one with odds of 1 in 4,000.
 """
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,19 +17,18 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pydantic
 
 from glmix_automl.config import Config
-from glmix_automl.layout import Folder
 from glmix_automl.prepare.as_of import NEVER, Count, KeyState, Last, Total, as_of
 from glmix_automl.prepare.exchange import Ints, Spread, in_blocks, read_part, spread
+from glmix_automl.prepare.known import Known, mixed, write_state
 from glmix_automl.prepare.row_hash import row_hashes
 
 ACCUMULATORS = (Count(), Total("label"), Last())
 DAY_MICROSECONDS = 86_400 * 10**6
-HISTORY = "history"
-"""Folder in the dataset: what is known of every key at the end of the data, Parquet by kind of key."""
+ASKS = -1
+"""Label of a row that only asks for its history: no other sees it."""
 _KEPT = ("n", "label", "last")
 
 
@@ -147,8 +145,9 @@ def items_step(
     wanted: HistoryFeatures,
     asked: Sequence[Spread],
     items: Sequence[Spread],
-    out: str,
+    out: str | None,
     part: int,
+    known: Known | None = None,
 ) -> Answered:
     """The past of the items of one partition, and the attribute values of each row's item.
 
@@ -158,17 +157,19 @@ def items_step(
         wanted: which features.
         asked: rows by item: `key`, `id`, `time`, `label`, `origin` (partition) and `place`; a file for each of `stage`.
         items: items by id: `key`, and `a0`, ... (values of attributes, lists of text).
-        out: URI of the dataset's folder.
+        out: URI of the dataset's folder, where the state at the end goes; None where nobody needs it.
         part: the partition.
+        known: at the end of the rows before these.
     """
     table, _ = read_part(folder, list(items), part)
     value_lists = [_Values(table, number, a) for number, a in enumerate(wanted.attributes)]
-    answers, questions, state, ids = [], [], KeyState(), Names()
+    answers, questions, ids = [], [], Names()
+    state = _begin(known, "item", part, parts) if wanted.item else KeyState()
     for rows, file in in_blocks(folder, list(asked), part, "time", wanted.heavy_rows):
         key, time, label = (rows[c].to_numpy() for c in ("key", "time", "label"))
         found: dict[str, Any] = {}
         if wanted.item:
-            found, state = as_of(key, time, {"label": label.astype(np.int64)}, ACCUMULATORS, state)
+            found, state = _past(key, time, label, state)
             ids.add(key, rows["id"])
         columns: dict[str, Any] = {"file": file, "place": rows["place"].to_numpy(), **found}
         origin = rows["origin"].to_numpy()
@@ -189,8 +190,8 @@ def items_step(
             )
             questions.append(spread(folder, question, _part(value, parts), parts)[0])
         answers.append(spread(folder, pa.table(columns), origin, parts)[0])
-    if wanted.item and len(state.keys):
-        _write_state(out, "item", part, {"item": ids.of(state.keys)}, state)
+    if out is not None and wanted.item and len(state.keys):
+        write_state(out, "item", part, {"item": ids.of(state.keys)}, state)
     named = [v.named() for v in value_lists if v.known]
     spreads = [spread(folder, t, _part(t["key"].to_numpy(), parts), parts)[0] for t in named]
     return Answered(tuple(answers), tuple(questions), tuple(spreads))
@@ -202,24 +203,27 @@ def attributes_step(
     wanted: HistoryFeatures,
     asked: Sequence[Spread],
     values: Sequence[Spread],
-    out: str,
+    out: str | None,
     part: int,
+    known: Known | None = None,
 ) -> Answered:
     """The past of the attribute values of one partition.
 
     Args:
-        folder, parts, wanted, out, part: as of `items_step`.
+        folder, parts, wanted, out, part, known: as of `items_step`.
         asked: questions of `items_step`.
         values: its names of values.
     """
-    answers, state = [], KeyState()
+    answers = []
+    states = [_begin(known, a.key, part, parts) for a in wanted.attributes]
+    state = KeyState.together(states)
     for rows, _ in in_blocks(folder, list(asked), part, "time", wanted.heavy_rows):
         key, time = rows["key"].to_numpy(), rows["time"].to_numpy()
-        found, state = as_of(key, time, {"label": rows["label"].to_numpy().astype(np.int64)}, ACCUMULATORS, state)
+        found, state = _past(key, time, rows["label"].to_numpy(), state)
         columns = {**{c: rows[c] for c in ("file", "place", "attribute")}, **found}
         answers.append(spread(folder, pa.table(columns), rows["origin"].to_numpy(), parts)[0])
     table, _ = read_part(folder, list(values), part)
-    if table is not None and len(state.keys):
+    if out is not None and table is not None and len(state.keys):
         named = Names()
         named.add(table["key"].to_numpy(), table["value"])
         number = dict(zip(table["key"].to_pylist(), table["attribute"].to_pylist(), strict=True))
@@ -228,41 +232,56 @@ def attributes_step(
             here = attribute == place
             part_state = KeyState(state.keys[here], {n: c[here] for n, c in state.columns.items()})
             key_columns = {"key": part_state.keys, "value": named.of(part_state.keys)}
-            _write_state(out, each.key, part, key_columns, part_state)
+            write_state(out, each.key, part, key_columns, part_state)
     return Answered(tuple(answers))
 
 
 class Past:
     """The history columns of the rows of one partition, from the answers that came to it."""
 
-    def __init__(self, wanted: HistoryFeatures, priors: Priors, rows: pa.Table, bases: Ints) -> None:
-        """For rows with columns `key` (of the member), `e0`, `time`, `label`; `bases` says where each file's begin."""
+    def __init__(
+        self,
+        wanted: HistoryFeatures,
+        priors: Priors,
+        rows: pa.Table,
+        bases: Ints,
+        known: Known | None = None,
+        parts: int = 1,
+    ) -> None:
+        """For rows with columns `key` (of the member), `e0`, `time`, `label`; `bases` says where each file's begin,
+        `known` what was known before them, in so many `parts`.
+        """
         self._wanted = wanted
+        self._known, self._parts = known, parts
         self._bases = bases
         self._member = rows["key"].to_numpy()
         self._ids = rows["e0"]
         self._time = rows["time"].to_numpy()
-        self._label = rows["label"].to_numpy().astype(np.int64)
+        self._label = rows["label"].to_numpy()
         self._prior = priors.at(self._time) if len(self._time) else np.empty(0)
         self._columns: dict[str, pa.Array] = {}
 
-    def columns(self, items: pa.Table | None, attributes: pa.Table | None, out: str, part: int) -> dict[str, pa.Array]:
+    def columns(
+        self, items: pa.Table | None, attributes: pa.Table | None, out: str | None, part: int
+    ) -> dict[str, pa.Array]:
         """The columns `names` of each key: counts and rates null for an item without a value of the attribute, seconds
         null where there is no past.
 
         Args:
             items: answers of `items_step` for this partition.
             attributes: answers of `attributes_step`.
-            out: URI of the dataset's folder, for the state at the end.
+            out: URI of the dataset's folder, for the state at the end; None where nobody needs it.
             part: the partition.
         """
         rows = len(self._time)
         if self._wanted.member:
-            found, state = as_of(self._member, self._time, {"label": self._label}, ACCUMULATORS)
+            before = _begin(self._known, "member", part, self._parts)
+            found, state = _past(self._member, self._time, self._label, before)
             self._describe("member", found)
-            ids = Names()
-            ids.add(self._member, self._ids)
-            _write_state(out, "member", part, {"member": ids.of(state.keys)}, state)
+            if out is not None:
+                ids = Names()
+                ids.add(self._member, self._ids)
+                write_state(out, "member", part, {"member": ids.of(state.keys)}, state)
         if items is not None:
             at = self._places(items)
             if self._wanted.item:
@@ -278,7 +297,7 @@ class Past:
         items: pa.Table,
         at: Ints,
         answers: pa.Table | None,
-        out: str,
+        out: str | None,
         part: int,
     ) -> None:
         lists = items[f"a{number}"].combine_chunks()
@@ -289,12 +308,15 @@ class Past:
             here = answers.filter(pc.equal(answers["attribute"], number))
             of_values = {n: here[n].to_numpy() for n in _KEPT}
             self._describe(attribute.key, _summed(of_values, self._places(here), len(self._time)), has)
-        both = _mixed(self._member[row], value)
-        found, state = as_of(both, self._time[row], {"label": self._label[row]}, ACCUMULATORS)
+        both = mixed(self._member[row], value)
+        before = _begin(self._known, f"member_{attribute.key}", part, self._parts)
+        found, state = _past(both, self._time[row], self._label[row], before)
         self._describe(f"member_{attribute.key}", _summed(found, row, len(self._time)), has)
+        if out is None:
+            return
         first = _first(both, state.keys)
         key_columns = {"member": self._ids.take(pa.array(row[first])), "key": value[first]}
-        _write_state(out, f"member_{attribute.key}", part, key_columns, state)
+        write_state(out, f"member_{attribute.key}", part, key_columns, state)
 
     def _places(self, answers: pa.Table) -> Ints:
         """The row that each answer is for."""
@@ -310,6 +332,16 @@ class Past:
         never = none | (last == NEVER)
         since = (self._time - np.where(never, self._time, last)) / 1e6
         self._columns[seconds] = pa.array(since, mask=never)
+
+
+def _begin(known: Known | None, key: str, part: int, parts: int) -> KeyState:
+    return KeyState() if known is None else known.state(key, part, parts)
+
+
+def _past(key: Ints, time: Ints, label: npt.NDArray[Any], state: KeyState) -> tuple[dict[str, Any], KeyState]:
+    counts = label != ASKS
+    signals = {"label": label.astype(np.int64)}
+    return as_of(key, time, signals, ACCUMULATORS, state, None if counts.all() else counts)
 
 
 class Names:
@@ -378,11 +410,6 @@ def _first(keys: Ints, wanted: Ints) -> Ints:
     return first[np.searchsorted(unique, wanted)].astype(np.int64)
 
 
-def _mixed(one: Ints, other: Ints) -> Ints:
-    """One key of two."""
-    return row_hashes([pa.array(one), pa.array(other)]).view(np.int64) if len(one) else np.empty(0, np.int64)
-
-
 def _scattered(values: Ints, at: Ints, rows: int) -> Ints:
     result = np.empty(rows, values.dtype)
     result[at] = values
@@ -401,26 +428,3 @@ def _summed(found: Mapping[str, Ints], row: Ints, rows: int) -> dict[str, Ints]:
             column[row[order][starts]] = add.reduceat(found[name][order], starts)
         result[name] = column
     return result
-
-
-def write_priors(out: str, counts: Mapping[int, tuple[int, int]]) -> None:
-    """Rows and positives of each day (number since the epoch): what priors of days to come are made of."""
-    days = sorted(counts)
-    n, positives = ([counts[d][i] for d in days] for i in (0, 1))
-    _write(out, "prior", 0, pa.table({"day": days, "n": n, "positives": positives}))
-
-
-def _write_state(out: str, key: str, part: int, key_columns: Mapping[str, Any], state: KeyState) -> None:
-    """What is known of the keys at the end of the data, `last` in microseconds."""
-    table = pa.table({**key_columns, "n": state.columns["n"], "positives": state.columns["label"],
-                      "last": state.columns["last"]})  # fmt: skip
-    _write(out, key, part, table)
-
-
-def _write(out: str, key: str, part: int, table: pa.Table) -> None:
-    place = Folder(out).within(HISTORY).within(key)
-    place.filesystem.create_dir(place.path(), recursive=True)
-    name = f"part-{part:05d}.parquet"
-    unfinished = place.path(f".{uuid.uuid4().hex}.{name}")  # another attempt may write the same at once
-    pq.write_table(table, unfinished, filesystem=place.filesystem)
-    place.filesystem.move(unfinished, place.path(name))

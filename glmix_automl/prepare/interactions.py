@@ -35,9 +35,10 @@ from glmix_automl.prepare.recipe import (
 )
 from glmix_automl.prepare.remarks import Remarks
 from glmix_automl.prepare.rows import RawRows, SideTable
+from glmix_automl.prepare.spark_times import time_column
 from glmix_automl.prepare.storage import resolve
 from glmix_automl.prepare.tables import column, lack, read_table, require
-from glmix_automl.prepare.times import TimeRule, report_span, time_column
+from glmix_automl.prepare.times import TimeRule, report_span
 from glmix_automl.schema import Entity, Side
 from glmix_automl.spark import translate_errors
 
@@ -164,7 +165,7 @@ def arrow_rows(engine: Engine, recipe: Interactions) -> RawRows:
     for number, (name, side) in enumerate((("members", recipe.members), ("items", recipe.items))):
         if side is not None:
             found = arrow_tables.open_table(side.table, recipe.root, name, remarks)
-            wanted = [side.key, *_used(recipe, name, side)]
+            wanted = [side.key, *used(recipe, name, side)]
             types |= {
                 n: k for n, k in _arrow_types(found, wanted, f"{name} table {side.table.path}").items() if n != side.key
             }
@@ -243,7 +244,7 @@ def _described(
             Entity(name=events.member, source=events.member, side="member"),
             Entity(name=events.item, source=events.item, side="item"),
         ),
-        features=_features(recipe),
+        features=declared(recipe),
         side_tables=side_tables,
         history=recipe.past,
         repeats=events.duplicates == "drop",
@@ -342,12 +343,12 @@ def _table(spark: SparkSession, recipe: Interactions, name: str, table: Attribut
         DataError: a column is missing.
     """
     where = f"{name} table {table.table.path}"
-    names = [table.key, *_used(recipe, name, table)]
+    names = [table.key, *used(recipe, name, table)]
     frame = require(read_table(spark, table.table, recipe.root, name, remarks), names, where)
     return frame.select(*map(column, dict.fromkeys(names))).withColumn(table.key, id_column(frame, table.key))
 
 
-def _used(recipe: Interactions, name: str, table: Attributes) -> list[str]:
+def used(recipe: Interactions, name: str, table: Attributes) -> list[str]:
     """Columns of the member or item table that features and history need."""
     followed = [a.column for a in recipe.past.attributes] if recipe.past and name == "items" else []
     return list(dict.fromkeys([*(f.source for f in table.features), *followed]))
@@ -370,15 +371,15 @@ def _shared_sources(recipe: Interactions) -> list[str]:
     ]
 
 
-def _features(recipe: Interactions) -> tuple[Declared, ...]:
+def declared(recipe: Interactions) -> tuple[Declared, ...]:
     """The declared features with their sides, and those of history."""
     sides: list[tuple[tuple[Declared, ...], Side]] = [(recipe.interactions.features, "context")]
     sides += [(recipe.members.features, "member")] if recipe.members else []
     sides += [(recipe.items.features, "item")] if recipe.items else []
-    declared = [f.model_copy(update={"side": f.side or side}) for features, side in sides for f in features]
+    found = [f.model_copy(update={"side": f.side or side}) for features, side in sides for f in features]
     if recipe.past is not None:
-        declared += [f for key in recipe.past.keys for f in _past(key)]
-    return tuple(declared)
+        found += [f for key in recipe.past.keys for f in _past(key)]
+    return tuple(found)
 
 
 def _past(key: str) -> list[NumericFeature]:

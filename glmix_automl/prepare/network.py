@@ -15,9 +15,10 @@ from glmix_automl.errors import ConfigError, DataError
 from glmix_automl.prepare.events import id_column
 from glmix_automl.prepare.recipe import BagFeature, Checks, Declared, Table
 from glmix_automl.prepare.remarks import Remarks
+from glmix_automl.prepare.spark_times import time_column
 from glmix_automl.prepare.storage import Storage, resolve
 from glmix_automl.prepare.tables import column, read_table, require
-from glmix_automl.prepare.times import TimeRule, report_span, time_column
+from glmix_automl.prepare.times import TimeRule, report_span
 from glmix_automl.spark import translate_errors
 
 ID = "_glmix_id"

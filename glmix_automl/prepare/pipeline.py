@@ -20,7 +20,7 @@ from glmix_automl import config
 from glmix_automl.config import Config
 from glmix_automl.errors import ConfigError, DataError
 from glmix_automl.features import encode
-from glmix_automl.layout import MANIFEST, SCHEMA
+from glmix_automl.layout import MANIFEST, RECIPE, SCHEMA
 from glmix_automl.manifest import Manifest, Shard, Split
 from glmix_automl.prepare import graph, history, interactions, partition, sides
 from glmix_automl.prepare.checks import Report, check_dataset, find_warnings
@@ -29,6 +29,7 @@ from glmix_automl.prepare.exchange import Spread, read_part
 from glmix_automl.prepare.fit import fit_schema, limits, vocabulary_terms
 from glmix_automl.prepare.history import Priors
 from glmix_automl.prepare.intake import partitions
+from glmix_automl.prepare.known import write_end
 from glmix_automl.prepare.local_files import local_path
 from glmix_automl.prepare.partition import Laid, PartitionInputs
 from glmix_automl.prepare.profile import (
@@ -154,6 +155,7 @@ def finish(
         with engine.progress.step("report", 1):
             write_report(storage, made.report, made.profile, made.schema)
             storage.write(SCHEMA, made.schema.model_dump_json(indent=1))
+            storage.write(RECIPE, recipe.model_dump_json(indent=1))
             storage.write(MANIFEST, made.manifest.model_dump_json(indent=1))
             storage.remove(work.folder)
     return made.manifest
@@ -225,7 +227,7 @@ class _Preparation:
         items, attributes = self._history(taken, side_files)
         days = _days(taken)
         if work.history is not None:
-            history.write_priors(work.out, days)
+            write_end(work.out, last, work.parts, days)
         inputs = PartitionInputs(rows, items, attributes, Priors.of(days), found, train_rows, dropped)
         laid = self.engine.each("members", partial(partition.lay, work, inputs), list(self.parts))
         return [each for each in laid if each is not None]

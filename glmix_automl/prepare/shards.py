@@ -26,7 +26,7 @@ from glmix_automl.prepare.partition import Laid
 from glmix_automl.prepare.profile import Edges, histograms, sum_weights
 from glmix_automl.prepare.row_hash import BUCKETS, row_hashes
 from glmix_automl.prepare.sides import Encoded, SidePart, attach, raw_columns
-from glmix_automl.prepare.stage import LABEL, TIME, UID, WEIGHT, Staging, part_of
+from glmix_automl.prepare.stage import LABEL, TIME, UID, WEIGHT, Staging, by_source, part_of
 from glmix_automl.schema import LABEL as OUT_LABEL
 from glmix_automl.schema import OFFSET, SPLITS, TIMESTAMP, Schema
 from glmix_automl.schema import UID as OUT_UID
@@ -202,13 +202,7 @@ def _write_raw(
     staged = {name: rows[name] for name in rows.column_names}
     for side, parts in raw.items():
         staged |= raw_columns(work, _near(work, side, parts, shard), keys_of(rows[f"e{side}"]))
-    columns: dict[str, pa.Array] = {}
-    # A column that is read in several ways is kept as text, from which numbers are read too.
-    for place in sorted(
-        dict.fromkeys(work.places.values()), key=lambda p: ("numeric", "bag", "categorical").index(p.kind)
-    ):
-        if place.name in staged:
-            columns[place.source] = staged[place.name]
+    columns = by_source(work, staged)
     columns |= {e.source: rows[f"e{i}"] for i, e in enumerate(schema.entities)}
     intermediate = Folder(work.folder)
     path = f"{uuid.uuid4().hex}.parquet"

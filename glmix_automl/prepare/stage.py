@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from glmix_automl.errors import DataError
 from glmix_automl.features import as_bag, as_numbers, as_texts
 from glmix_automl.prepare.exchange import Ints, Spread, spread
-from glmix_automl.prepare.history import DAY_MICROSECONDS, HistoryFeatures, keys_of
+from glmix_automl.prepare.history import ASKS, DAY_MICROSECONDS, HistoryFeatures, keys_of
 from glmix_automl.prepare.recipe import BagFeature, CategoricalFeature, NumericFeature, SplitRule
 from glmix_automl.prepare.row_hash import BUCKETS, row_hashes
 from glmix_automl.schema import Entity
@@ -137,13 +137,23 @@ def read_as(place: Staged, raw: pa.Array | pa.ChunkedArray) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(np.concatenate([[0], ends]).astype(np.int32)), pairs)
 
 
+def by_source(work: Staging, staged: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
+    """Staged columns under the names of their raw ones, from which features are made as well.
+
+    A column that is read in several ways is kept as text, from which numbers are read too.
+    """
+    kinds = ("numeric", "bag", "categorical")
+    places = sorted(dict.fromkeys(work.places.values()), key=lambda place: kinds.index(place.kind))
+    return {place.source: staged[place.name] for place in places if place.name in staged}
+
+
 def take_in(work: Staging, rows: pa.Table) -> Taken:
     """Writes a block of rows to the partitions of their members.
 
     Args:
         work: what is prepared.
-        rows: `label` (0 or 1), `weight`, `time`, `e0`, `e1`, ..., the rows' own staged columns, `uid` where it is
-            given, `fold` where the split goes by it; no nulls but in features and `fold`.
+        rows: `label` (0 or 1; `history.ASKS` of rows to be scored), `weight`, `time`, `e0`, `e1`, ..., the rows' own
+            staged columns, `uid` where given, `fold` where the split goes by it; nulls in features and `fold` only.
     """
     key = keys_of(rows["e0"])
     bucket = (key.view(np.uint64) % np.uint64(BUCKETS)).astype(np.int64)
@@ -241,6 +251,6 @@ def _by_key(key: Ints, parts: int) -> Ints:
 
 def _by_day(time: Ints, label: Ints) -> dict[int, tuple[int, int]]:
     days, at = np.unique(time // DAY_MICROSECONDS, return_inverse=True)
-    rows = np.bincount(at, minlength=len(days)).tolist()
-    positives = np.bincount(at, weights=label, minlength=len(days)).astype(np.int64).tolist()
+    rows = np.bincount(at, weights=label != ASKS, minlength=len(days)).astype(np.int64).tolist()
+    positives = np.bincount(at, weights=label == 1, minlength=len(days)).astype(np.int64).tolist()
     return dict(zip(days.tolist(), zip(rows, positives, strict=True), strict=True))

@@ -17,39 +17,25 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
-from pyspark.sql.types import (
-    DataType,
-    DateType,
-    DecimalType,
-    IntegralType,
-    NumericType,
-    StringType,
-    TimestampNTZType,
-    TimestampType,
-)
 
 from glmix_automl.config import Config
 from glmix_automl.errors import DataError
 from glmix_automl.features import as_numbers, as_texts
 from glmix_automl.prepare.remarks import Remarks
-from glmix_automl.prepare.tables import column, id_text
-from glmix_automl.spark import translate_errors
 
 TimeUnit = Literal["seconds", "milliseconds", "microseconds", "nanoseconds"]
 UNITS: dict[str, int] = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 """Unit -> how many are a second."""
-_FIRST = 1e8
+FIRST = 1e8
 """Numbers below stand for no moment after March 1973 in any unit: zeros and other fillers, which say nothing of it."""
-_BOUNDS = (1e11, 1e14, 1e17)
+BOUNDS = (1e11, 1e14, 1e17)
 """Where milliseconds, microseconds and nanoseconds begin: seconds up to the year 5138, the others from 1973 on."""
-_LAST = 253_402_300_800
+LAST = 253_402_300_800
 """Seconds of the year 10000: no time is read beyond, either side of 1970."""
-_WRITTEN = {8: "yyyyMMdd", 12: "yyyyMMddHHmm", 14: "yyyyMMddHHmmss"}
+WRITTEN = {8: "yyyyMMdd", 12: "yyyyMMddHHmm", 14: "yyyyMMddHHmmss"}
 """Digits -> the pattern of a moment written as one number."""
 _MOSTLY = 0.95
-_MICROS = 10**6
+MICROS = 10**6
 
 
 class TimeRule(Config):
@@ -116,7 +102,7 @@ def choose_reading(counts: TimeCounts, rule: TimeRule, where: str, remarks: Rema
     written = {8: counts.days, 12: counts.minutes, 14: counts.stamps}
     digits, most = max(written.items(), key=lambda pair: pair[1])
     if most >= _MOSTLY * counts.numbers:
-        pattern = _WRITTEN[digits]
+        pattern = WRITTEN[digits]
         remarks.notes.append(
             f"{said} were read as dates written as numbers, {pattern} (`unit: seconds` if they are not)"
         )
@@ -124,7 +110,7 @@ def choose_reading(counts: TimeCounts, rule: TimeRule, where: str, remarks: Rema
     sizes = dict(zip(UNITS, counts[3:7], strict=True))
     unit = max(sizes, key=lambda name: sizes[name])  # the smaller unit where equal
     place = list(UNITS).index(unit)
-    edges = (0.0, *_BOUNDS, float("inf"))
+    edges = (0.0, *BOUNDS, float("inf"))
     remarks.notes.append(f"{said} were read as {unit} since 1970, told from their size")
     if others := {name: n for name, n in sizes.items() if n and name != unit}:
         listed = ", ".join(f"{n:,} look like {name}" for name, n in others.items())
@@ -141,7 +127,7 @@ def report_span(first: float | None, last: float | None, where: str, remarks: Re
         return
     said = f"{where}: times run from {_iso(first)} to {_iso(last)}"
     remarks.notes.append(said)
-    if last < 365 * 86_400 * _MICROS:
+    if last < 365 * 86_400 * MICROS:
         remarks.warnings.append(
             f"{said}, all before 1971: is the unit right? Set `timestamp.unit` or `timestamp.format`"
         )
@@ -149,56 +135,19 @@ def report_span(first: float | None, last: float | None, where: str, remarks: Re
 
 def _iso(micros: float) -> str:
     try:
-        moment = datetime.fromtimestamp(micros / _MICROS, timezone.utc)
+        moment = datetime.fromtimestamp(micros / MICROS, timezone.utc)
     except (OverflowError, ValueError):
-        return f"{micros / _MICROS:.0f} seconds"
+        return f"{micros / MICROS:.0f} seconds"
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-# By Spark.
-
-
-def time_column(frame: DataFrame, rule: TimeRule, where: str, remarks: Remarks | None = None) -> Column:
-    """Microseconds since the epoch as a bigint, null where the raw value is null or unreadable.
-
-    Counts the column in a pass over it, where its type does not say how it is read.
-
-    Raises:
-        DataError: the column is of a type that is neither numbers, text nor times.
-    """
-    raw, kind = column(rule.column), frame.schema[rule.column].dataType
-    remarks = remarks if remarks is not None else Remarks()
-    if isinstance(kind, TimestampType | TimestampNTZType | DateType):
-        return _in_spark(TimeReading("type"), raw, kind)
-    if not isinstance(kind, StringType | NumericType):
-        raise DataError(
-            f"{where}: time column {rule.column!r} is {kind.simpleString()}, expected a number, text or time"
-        )
-    with translate_errors(where):
-        counts = TimeCounts(*frame.agg(*_counted(raw)).first())  # type: ignore[misc]
-    return _in_spark(choose_reading(counts, rule, where, remarks), raw, kind)
-
-
-def _counted(raw: Column) -> list[Column]:
-    """The aggregates of `TimeCounts`, in order."""
-    number = raw.try_cast("double")
-    size = F.abs(number)
-    edges = (_FIRST, *_BOUNDS, float("inf"))
-    classes = [(size >= F.lit(low)) & (size < F.lit(high)) for low, high in pairwise(edges)]
-    dates = [
-        _is_date(F.floor(number / F.lit(float(10 ** (digits - 8))))) & _is_clock(number, digits) for digits in _WRITTEN
-    ]
-    conditions = [raw.isNotNull(), number.isNotNull(), size < F.lit(_FIRST), *classes, *dates]
-    return [F.count_if(F.coalesce(condition, F.lit(False))) for condition in conditions]
-
-
-def _is_date(day: Any) -> Any:
+def is_date(day: Any) -> Any:
     """Whether whole numbers, of Spark or of numpy, are dates yyyyMMdd of the years 1900 to 2999."""
     month, rest = (day % 10_000) / 100, day % 100
     return (day >= 19_000_101) & (day <= 29_991_231) & (month >= 1) & (month < 13) & (rest >= 1) & (rest <= 31)
 
 
-def _is_clock(number: Any, digits: int) -> Any:
+def is_clock(number: Any, digits: int) -> Any:
     """Whether the digits after yyyyMMdd are hours, minutes and seconds, and the number is whole."""
     valid = number % 1 == 0
     for place in range(digits - 8, 0, -2):
@@ -207,31 +156,8 @@ def _is_clock(number: Any, digits: int) -> Any:
     return valid
 
 
-def _in_spark(reading: TimeReading, raw: Column, kind: DataType) -> Column:
-    if reading.how == "type":
-        return F.unix_micros(raw.cast("timestamp"))
-    if reading.how == "format":
-        return F.unix_micros(F.try_to_timestamp(id_text(raw, kind), F.lit(reading.format)))
-    if reading.how == "text":
-        return F.unix_micros(F.try_to_timestamp(raw))
-    ticks, number = UNITS[reading.unit], raw.try_cast("double")
-    usable = F.abs(number).between(reading.low, min(reading.high, float(_LAST * ticks)))
-    if isinstance(kind, IntegralType):
-        micros = F.floor(raw.cast("bigint") * (_MICROS // ticks)) if ticks <= _MICROS else F.expr("0")
-        if ticks > _MICROS:
-            exact = raw.cast("decimal(20,0)") / F.lit(ticks // _MICROS)
-            micros = F.floor(exact).cast("bigint")
-    else:
-        exact = raw.try_cast("decimal(38,9)") if isinstance(kind, StringType | DecimalType) else number
-        micros = F.floor(exact * F.lit(_MICROS) / F.lit(ticks)).cast("bigint")
-    return F.when(usable, micros)
-
-
-# By Arrow.
-
-
 def time_micros(raw: pa.Array, rule: TimeRule, where: str, remarks: Remarks) -> pa.Array:
-    """As `time_column`, of a whole column: int64 microseconds, null where unusable.
+    """As `spark_times.time_column`, of a whole column: int64 microseconds, null where unusable.
 
     Raises:
         DataError: as `time_column`; or a `format` that only Spark reads.
@@ -249,10 +175,10 @@ def counts_of(raw: pa.Array) -> TimeCounts:
     number = _numbers(raw)
     found = ~np.isnan(number)
     number, size = number[found], np.abs(number[found])
-    edges = (_FIRST, *_BOUNDS, np.inf)
+    edges = (FIRST, *BOUNDS, np.inf)
     sizes = [int(((size >= low) & (size < high)).sum()) for low, high in pairwise(edges)]
-    dates = [int((_is_date(np.floor(number / 10.0 ** (d - 8))) & _is_clock(number, d)).sum()) for d in _WRITTEN]
-    return TimeCounts(len(raw) - raw.null_count, len(number), int((size < _FIRST).sum()), *sizes, *dates)
+    dates = [int((is_date(np.floor(number / 10.0 ** (d - 8))) & is_clock(number, d)).sum()) for d in WRITTEN]
+    return TimeCounts(len(raw) - raw.null_count, len(number), int((size < FIRST).sum()), *sizes, *dates)
 
 
 def read_times(reading: TimeReading, raw: pa.Array, where: str) -> pa.Array:
@@ -264,13 +190,13 @@ def read_times(reading: TimeReading, raw: pa.Array, where: str) -> pa.Array:
     ticks, number = UNITS[reading.unit], _numbers(raw)
     with np.errstate(invalid="ignore"):
         size = np.abs(number)
-        usable = (size >= reading.low) & (size <= min(reading.high, float(_LAST * ticks)))
+        usable = (size >= reading.low) & (size <= min(reading.high, float(LAST * ticks)))
     if pa.types.is_integer(raw.type):
         whole = raw.fill_null(0).cast(pa.int64(), safe=False).to_numpy()
         with np.errstate(over="ignore"):  # what wraps is not usable
-            micros = whole * (_MICROS // ticks) if ticks <= _MICROS else whole // (ticks // _MICROS)
+            micros = whole * (MICROS // ticks) if ticks <= MICROS else whole // (ticks // MICROS)
     elif pa.types.is_floating(raw.type):
-        micros = np.floor(np.where(usable, number, 0) * _MICROS / ticks).astype(np.int64)
+        micros = np.floor(np.where(usable, number, 0) * MICROS / ticks).astype(np.int64)
     else:
         micros = _exact_micros(as_texts(raw), usable, ticks)
     return pa.array(micros, mask=~usable)
@@ -299,10 +225,10 @@ def _exact_micros(texts: pa.Array, usable: npt.NDArray[np.bool_], ticks: int) ->
     micros = np.zeros(len(texts), np.int64)
     if pc.all(pc.match_substring_regex(chosen, r"^-?\d{1,18}$")).as_py():
         whole = chosen.cast(pa.int64()).to_numpy()
-        micros[usable] = whole * (_MICROS // ticks) if ticks <= _MICROS else whole // (ticks // _MICROS)
+        micros[usable] = whole * (MICROS // ticks) if ticks <= MICROS else whole // (ticks // MICROS)
     else:
         micros[usable] = [
-            int((Decimal(text) * _MICROS / ticks).to_integral_value(ROUND_FLOOR)) for text in chosen.to_pylist()
+            int((Decimal(text) * MICROS / ticks).to_integral_value(ROUND_FLOOR)) for text in chosen.to_pylist()
         ]
     return micros
 
@@ -326,7 +252,7 @@ def _micros_of_iso(raw: pa.Array) -> pa.Array:
     except pa.ArrowInvalid:  # the shape of a date, but no such day or hour
         micros = pa.array([_one(value) for value in bare.to_pylist()], pa.int64())
     hours, minutes = (pc.struct_field(zone, i).cast(pa.int64()) for i in (1, 2))
-    shift = pc.multiply(pc.add(pc.multiply(hours, 60), minutes), 60 * _MICROS)
+    shift = pc.multiply(pc.add(pc.multiply(hours, 60), minutes), 60 * MICROS)
     shift = pc.if_else(pc.equal(pc.struct_field(zone, 0), "-"), pc.negate(shift), shift)
     return pc.subtract(micros, shift.fill_null(0))
 

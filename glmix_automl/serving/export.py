@@ -4,6 +4,7 @@ model.json                 bias, and a weight per coordinate
 schema.json                turns raw rows into features
 coordinates/<trial>/       weights.npz, coordinate.json
 effects/<trial>.parquet    of a random effect: entity, term, mean, variance, rows, state
+recipe.json, history/      how raw tables are read, and what was known of members and items at the end of the data
 """
 
 import io
@@ -16,8 +17,9 @@ import pyarrow.parquet as pq
 from glmix_automl.config import Config
 from glmix_automl.ensemble import Ensemble
 from glmix_automl.errors import DataError
-from glmix_automl.layout import COORDINATE, COORDINATES, DESCRIPTION, EFFECTS, SCHEMA, TRIALS, WEIGHTS, Folder
+from glmix_automl.layout import COORDINATE, COORDINATES, DESCRIPTION, EFFECTS, RECIPE, SCHEMA, TRIALS, WEIGHTS, Folder
 from glmix_automl.models.checkpoint import load_coordinate, read_description
+from glmix_automl.prepare.known import END, HISTORY
 from glmix_automl.schema import Schema
 
 
@@ -39,7 +41,14 @@ class ModelDescription(Config):
     """Where it comes from: study, trial, digest of the dataset, AUCs; of a grown model the plan that rebuilds it."""
 
 
-def export(study: Folder, model: Ensemble, schema: Schema, target: Folder, origin: Mapping[str, Any]) -> None:
+def export(
+    study: Folder,
+    model: Ensemble,
+    schema: Schema,
+    target: Folder,
+    origin: Mapping[str, Any],
+    dataset: Folder | None = None,
+) -> None:
     """Writes a model's folder; at any moment there is the model before, the new one, or none: never parts of two.
 
     What a trial trained does not change, so a model of the same study stays whole while coordinates are added to it,
@@ -51,6 +60,7 @@ def export(study: Folder, model: Ensemble, schema: Schema, target: Folder, origi
         schema: of the dataset.
         target: where to write; what is there of an older model is replaced.
         origin: kept in `model.json`.
+        dataset: what the model was trained on; its recipe and history go with the model.
 
     Raises:
         DataError: a coordinate's files are missing, or the target cannot be written.
@@ -58,6 +68,7 @@ def export(study: Folder, model: Ensemble, schema: Schema, target: Folder, origi
     before = _study(target)
     if before is None or before != origin.get("study"):
         target.remove(DESCRIPTION)
+        target.remove(HISTORY)
     terms = []
     for number, weight in model.pruned.terms:
         place = f"{COORDINATES}/{number}"
@@ -67,9 +78,24 @@ def export(study: Folder, model: Ensemble, schema: Schema, target: Folder, origi
             target.write(f"{EFFECTS}/{number}.parquet", _effects(target.within(place), schema))
         terms.append(Term(folder=place, weight=weight))
     target.write(SCHEMA, schema.model_dump_json(indent=1))
+    if dataset is not None:
+        _take_along(dataset, target)
     description = ModelDescription(bias=model.bias, terms=tuple(terms), origin=dict(origin))
     target.write(DESCRIPTION, description.model_dump_json(indent=1))
     _remove_unused(target, {term.folder.rpartition("/")[2] for term in terms})
+
+
+def _take_along(dataset: Folder, target: Folder) -> None:
+    """The recipe and the history of a dataset, to score raw tables of later days."""
+    if dataset.exists(RECIPE):
+        target.write(RECIPE, dataset.read(RECIPE))
+    end = f"{HISTORY}/{END}"
+    if not dataset.exists(end) or target.exists(end):  # of one study, whose dataset does not change
+        return
+    for key in dataset.folders(HISTORY):
+        for name in dataset.files(f"{HISTORY}/{key}"):
+            target.write(f"{HISTORY}/{key}/{name}", dataset.read(f"{HISTORY}/{key}/{name}"))
+    target.write(end, dataset.read(end))
 
 
 def _study(target: Folder) -> object:

@@ -22,6 +22,7 @@ from glmix_automl.models.checkpoint import load_coordinate
 from glmix_automl.models.rows import in_form
 from glmix_automl.schema import Bag, Entity, Feature, Schema
 from glmix_automl.serving.export import ModelDescription
+from glmix_automl.serving.memory import Memory
 
 ROWS_AT_ONCE = 1 << 18  # bounds the memory of the features
 
@@ -32,6 +33,7 @@ class Model:
     Attributes:
         description: what `model.json` says.
         schema: of the raw columns.
+        memory: what it remembers of members and items, where it has columns of history.
     """
 
     def __init__(self, folder: Folder) -> None:
@@ -43,6 +45,7 @@ class Model:
         """
         self.description = config.parse(_json(folder, DESCRIPTION), ModelDescription, folder.path(DESCRIPTION))
         self.schema = config.parse(_json(folder, SCHEMA), Schema, folder.path(SCHEMA))
+        self.memory = Memory.open(folder)
         terms = self.description.terms
         self._coordinates = [load_coordinate(folder.within(term.folder), self.schema) for term in terms]
         weights = tuple(term.weight for term in terms)
@@ -63,11 +66,13 @@ class Model:
         return self.total(self.shares(self.encode(rows)), rows.num_rows)
 
     def encode(self, rows: pa.Table) -> pa.Table:
-        """The feature columns of raw rows, and the ids of the entities that random effects belong to.
+        """The feature columns of raw rows, and the ids of the entities that random effects belong to; columns of
+        history that the rows do not bring are what the model remembers of their members and items.
 
         Raises:
             DataError: a column is missing or cannot be read.
         """
+        rows = rows if self.memory is None else self.memory.complete(rows)
         features, texts = encode(self.schema, rows), entity_ids(self.schema, rows, self._entities)
         for name in texts.column_names:
             features = features.append_column(name, texts.column(name))
@@ -126,13 +131,14 @@ class Model:
         Raises:
             DataError: as `score`.
         """
-        log_odds = self.score(raw_table(self.schema, frame)).astype(np.float64)
+        remembered = () if self.memory is None else self.memory.sources
+        log_odds = self.score(raw_table(self.schema, frame, remembered)).astype(np.float64)
         probability = np.exp(-np.logaddexp(0, -log_odds))
         return pd.DataFrame({"probability": probability, "log_odds": log_odds}, index=frame.index)
 
 
-def raw_table(schema: Schema, frame: pd.DataFrame) -> pa.Table:
-    """The columns of a frame that features and entities are made of, as preparation reads them.
+def raw_table(schema: Schema, frame: pd.DataFrame, also: Sequence[str] = ()) -> pa.Table:
+    """The columns of a frame that features and entities (and `also`) are made of, as preparation reads them.
 
     Dicts become maps, sparse columns dense ones, and values of several types the text that each reads as.
 
@@ -147,8 +153,9 @@ def raw_table(schema: Schema, frame: pd.DataFrame) -> pa.Table:
     for name in frame.columns:
         if name in columns:
             raise DataError(f"column {name!r} is in the frame twice: which one is meant? Rename or drop the other")
-        if name in sources:
-            columns[name] = _array(name, frame.loc[:, frame.columns == name].iloc[:, 0], isinstance(sources[name], Bag))
+        if name in sources or name in also:
+            is_bag = isinstance(sources.get(name), Bag)
+            columns[name] = _array(name, frame.loc[:, frame.columns == name].iloc[:, 0], is_bag)
     return pa.table(columns) if columns else pa.table({"": pa.nulls(len(frame))})
 
 

@@ -61,11 +61,15 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def settings(tables: Path, tmp_path: Path) -> dict[str, Any]:
     """A recipe over `tables` as plain data, to be changed by a test and parsed."""
+    return interactions(tables, tmp_path / "out")
+
+
+def interactions(tables: Path, output: Path) -> dict[str, Any]:
     return {
         "recipe": "interactions",
         "name": "small",
         "root": str(tables),
-        "output": str(tmp_path / "out"),
+        "output": str(output),
         "seed": 3,
         "interactions": {
             "table": {"path": "interactions.csv"},

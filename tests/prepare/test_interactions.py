@@ -107,7 +107,14 @@ def test_a_dataset_is_whole_and_says_what_it_is(settings: dict[str, Any], tables
     settings["negatives"] = 0.5
     manifest = prepared(settings)
     out = Path(settings["output"])
-    files = [layout.SUCCESS, layout.SCHEMA, layout.MANIFEST, layout.DATA_REPORT_JSON, layout.DATA_REPORT_HTML]
+    files = [
+        layout.SUCCESS,
+        layout.SCHEMA,
+        layout.RECIPE,
+        layout.MANIFEST,
+        layout.DATA_REPORT_JSON,
+        layout.DATA_REPORT_HTML,
+    ]
     assert sorted(p.name for p in out.iterdir()) == sorted([*files, "history", layout.RAW, *SPLITS])
     assert [p.name for p in out.parent.iterdir()] == ["out"]
     assert Manifest.model_validate_json((out / layout.MANIFEST).read_text()) == manifest
@@ -199,6 +206,7 @@ def read_history(dataset: Path) -> dict[str, list[tuple[Any, ...]]]:
     return {
         folder.name: sorted(tuple(row.values()) for row in pq.read_table(folder).to_pylist())
         for folder in (dataset / "history").iterdir()
+        if folder.is_dir()
     }
 
 

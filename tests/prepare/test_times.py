@@ -10,7 +10,8 @@ import pytest
 
 from glmix_automl.errors import DataError
 from glmix_automl.prepare.remarks import Found, Remarks, report_join
-from glmix_automl.prepare.times import TimeRule, counts_of, report_span, time_column, time_micros
+from glmix_automl.prepare.spark_times import time_column
+from glmix_automl.prepare.times import TimeRule, counts_of, report_span, time_micros
 
 pytestmark = pytest.mark.spark
 

@@ -12,7 +12,8 @@ from glmix_automl.api import Study
 from glmix_automl.dataset import Dataset
 from glmix_automl.errors import ConfigError, DataError
 from glmix_automl.serving.model import Model
-from glmix_automl.serving.scoring import ScoreSettings, score
+from glmix_automl.serving.scoring import score
+from glmix_automl.serving.settings import ScoreSettings
 from tests.dataset_maker import make_dataset, write_raw
 
 

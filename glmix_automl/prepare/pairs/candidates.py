@@ -59,6 +59,11 @@ class Hands:
         """[pairs] whether some hand holds both."""
         return np.asarray(_show(self.starts, self.hands, left, right))
 
+    def shown(self, members: Nodes) -> NDArray[np.int64]:
+        """[members] how many entries their hands hold: no fewer than they have candidates."""
+        entries = np.concatenate([[0], np.cumsum(np.diff(self.hand_starts)[self.hands])])
+        return np.asarray(entries[self.starts[members + 1]] - entries[self.starts[members]])
+
 
 @dataclass(frozen=True, eq=False)
 class Wanted:
@@ -168,6 +173,16 @@ def examples(
     return Examples(Wanted(*(column[order] for column in both)), label[order], weight[order])
 
 
+def candidates_of(network: Adjacency, hands: Hands, members: Nodes, directed: bool) -> tuple[Nodes, Nodes]:
+    """(member, candidate) of every candidate of the members, in their order, then by number: nodes that a hand shows
+    them, themselves and their links left out.
+    """
+    dealt = (hands.starts, hands.hands, hands.hand_starts, hands.holding)
+    size = int(hands.shown(members).sum())
+    counts, right = _every((network.starts, network.others, network.ways), dealt, members, directed, size)
+    return np.repeat(members, counts), right
+
+
 def _turn(seed: int) -> np.uint64:
     return np.uint64(derive(seed, "turn"))
 
@@ -254,3 +269,30 @@ def _others(network, hidden, dealt, keys, left, heads, negatives, directed, turn
             out_place[total], out_right[total], out_rank[total] = heads[group], numbers[order[rank]], rank
             total += 1
     return out_place[:total], out_right[:total], out_rank[:total], counts
+
+
+@compile_loop
+def _every(network, dealt, members, directed, size):  # type: ignore[no-untyped-def]
+    """How many candidates each member has, and all of them."""
+    starts, others, ways = network
+    in_starts, in_hands, hand_starts, holding = dealt
+    seen = np.full(len(starts) - 1, -1, np.int64)
+    counts, out = np.zeros(len(members), np.int64), np.empty(size, np.int32)
+    total = 0
+    for place in range(len(members)):
+        one, begin = members[place], total
+        seen[one] = place
+        for entry in range(starts[one], starts[one + 1]):
+            if not directed or ways[entry] & 1:
+                seen[others[entry]] = place
+        for entry in range(in_starts[one], in_starts[one + 1]):
+            hand = in_hands[entry]
+            for held in range(hand_starts[hand], hand_starts[hand + 1]):
+                other = holding[held]
+                if seen[other] != place:
+                    seen[other] = place
+                    out[total] = other
+                    total += 1
+        out[begin:total] = np.sort(out[begin:total])
+        counts[place] = total - begin
+    return counts, out[:total].copy()

@@ -1,0 +1,86 @@
+"""Raw rows become scored ones: scores, ranks and reasons beside their ids; wherever the rows come from."""
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from glmix_automl.layout import Folder
+from glmix_automl.prepare.known import HISTORY
+from glmix_automl.schema import UID, Schema
+from glmix_automl.serving.contributions import largest
+from glmix_automl.serving.model import Model
+from glmix_automl.serving.settings import ScoreSettings
+
+SCORE, PROBABILITY, RANK, VERSION, SHARES = "score", "probability", "rank", "model_version", "largest_shares"
+BATCH_ROWS = 1 << 16
+
+
+def score_rows(
+    model: Model, rows: pa.Table, settings: ScoreSettings, version: str, kept: Sequence[str] | None = None
+) -> pa.Table:
+    """The scores of raw rows, with what is asked for beside them; `kept` are the columns that are handed on, uid and
+    ids unless given.
+    """
+    features = model.encode(rows)
+    shares = model.shares(features)
+    log_odds = model.total(shares, rows.num_rows)
+    kept = kept_ids(model.schema, rows.column_names) if kept is None else kept
+    columns: dict[str, Any] = {name: rows.column(name) for name in kept}
+    columns[SCORE] = pa.array(log_odds, pa.float32())
+    columns[PROBABILITY] = pa.array(np.exp(-np.logaddexp(0, -log_odds.astype(np.float64))), pa.float64())
+    if settings.coordinates:
+        columns |= {name: pa.array(share, pa.float32()) for name, share in shares.items()}
+    if settings.explain:
+        columns[SHARES] = largest(model.schema, features, model.shares, settings.explain)
+    columns[VERSION] = pa.array([version] * rows.num_rows, pa.string())
+    return pa.table(columns)
+
+
+def keep_best(scored: pa.Table, member: str, top: int) -> pa.Table:
+    """Each member's best rows by score, ranked from 1; of equal scores the earlier row."""
+    place = pa.array(np.arange(scored.num_rows))
+    order = pc.sort_indices(
+        scored.append_column("_place", place),
+        sort_keys=[(member, "ascending"), (SCORE, "descending"), ("_place", "ascending")],
+    ).to_numpy()
+    codes = pc.dictionary_encode(scored.column(member).combine_chunks()).indices.to_numpy()[order]
+    starts = np.ones(len(codes), bool)
+    starts[1:] = codes[1:] != codes[:-1]
+    first = np.maximum.accumulate(np.where(starts, np.arange(len(codes)), 0))
+    rank = np.arange(len(codes)) - first + 1
+    kept = rank <= top
+    best = scored.take(pa.array(order[kept]))
+    return best.append_column(RANK, pa.array(rank[kept].astype(np.int32)))
+
+
+def model_files(folder: Folder, within: str = "") -> tuple[tuple[str, bytes], ...]:
+    """A model's files by name, which go to the executors with the task: no shared disk is needed. History stays behind:
+    it is as large as the data's members and items, and asked for where they lie.
+    """
+    names = folder.files(within.rstrip("/"))
+    found = [(f"{within}{name}", folder.read(f"{within}{name}")) for name in names]
+    for inner in folder.folders(within.rstrip("/")):
+        if f"{within}{inner}" != HISTORY:
+            found += model_files(folder, f"{within}{inner}/")
+    return tuple(sorted(found))
+
+
+@lru_cache(2)
+def unpack_model(files: tuple[tuple[str, bytes], ...]) -> Model:
+    """The model in this process; kept, so that a worker loads it once."""
+    with tempfile.TemporaryDirectory(prefix="glmix-model-") as place:
+        folder = Folder(place)
+        for name, content in files:
+            folder.write(name, content)
+        return Model(folder)
+
+
+def kept_ids(schema: Schema, there: Iterable[str]) -> list[str]:
+    """The columns that are handed on."""
+    sources = [entity.source for entity in schema.entities]
+    return [name for name in dict.fromkeys((UID, *sources)) if name in set(there)]
