@@ -17,7 +17,7 @@ from glmix_automl.serving.export import export
 from glmix_automl.study.controller import INTERRUPTED
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.study.history import History
-from glmix_automl.tracking.tracker import Tracker, read_cursor, run_url, track
+from glmix_automl.tracking.tracker import Tracker, logged, run_url, track
 
 if TYPE_CHECKING:
     from glmix_automl.tracking.publish import ModelFiles
@@ -87,7 +87,7 @@ def _plan(history: History, entry: str, model: Ensemble) -> Plan | None:
 
 def summary(folder: StudyFolder, board: Leaderboard) -> dict[str, Any]:
     """What a study has come to, flat, for whoever asks in one line: its winner, and where MLflow shows it."""
-    record, winner, cursor = folder.record, board.rows[0], read_cursor(folder)
+    record, winner, cursor = folder.record, board.rows[0], logged(folder)
     return {
         "study": str(folder.path),
         "dataset": record.settings.dataset,

@@ -13,8 +13,8 @@ from glmix_automl.cli.live import console_for
 from glmix_automl.cli.outcome import Outcome
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.tracking.names import run_page, runs_page
-from glmix_automl.tracking.store import default_artifacts, default_uri
-from glmix_automl.tracking.tracker import read_cursor
+from glmix_automl.tracking.store import default_artifacts, default_uri, settle
+from glmix_automl.tracking.tracker import logged
 
 END_SECONDS = 10.0  # for the server to end when asked, before it is killed
 
@@ -39,6 +39,8 @@ def run(options: argparse.Namespace) -> Outcome:
         console.print(f"the study is tracked at {uri}; open that in a browser", highlight=False, soft_wrap=True)
         return Outcome({"server": uri})
     console.print(f"{server} shows {uri}; Ctrl-C ends it", highlight=False, soft_wrap=True)
+    if uri == default_uri(folder):
+        settle(folder)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--workers", "1"]
     command += ["--default-artifact-root", default_artifacts(folder).as_uri()]
     command += ["--host", options.host, "--port", str(options.port)]
@@ -50,7 +52,7 @@ def run(options: argparse.Namespace) -> Outcome:
 
 def _addresses(folder: StudyFolder, server: str) -> Iterator[str]:
     """Where the study's own run and its trials are shown, once something is logged."""
-    cursor = read_cursor(folder)
+    cursor = logged(folder)
     if cursor is not None and cursor.parent is not None and cursor.experiment_id is not None:
         yield f"the study:  {run_page(server, cursor.experiment_id, cursor.parent)}"
         yield f"its trials: {runs_page(server, cursor.experiment_id)}"

@@ -18,7 +18,7 @@ from glmix_automl.serving.holdout import Holdout, Measures
 from glmix_automl.serving.model import Model
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.tracking.registry import Registry, Version
-from glmix_automl.tracking.tracker import CURSOR
+from glmix_automl.tracking.tracker import logged
 
 
 def promote(
@@ -85,15 +85,15 @@ def _logged_run(folder: StudyFolder) -> tuple[str, str, dict[str, Any]]:
     if not folder.files.exists(f"{MODEL}/{DESCRIPTION}"):
         raise StudyError(f"{folder.path}: has no exported model; write it with: glmix-automl report {folder.path}")
     origin = json.loads(folder.files.read(f"{MODEL}/{DESCRIPTION}"))["origin"]
-    if not folder.files.exists(CURSOR):
+    if not folder.record.settings.tracking.enabled:
         raise StudyError(
             f"{folder.path}: was not logged to MLflow, where champions are registered; set tracking.enabled: true, "
             f"then: glmix-automl report {folder.path}"
         )
-    cursor = json.loads(folder.files.read(CURSOR))
-    if not cursor.get("parent"):
+    cursor = logged(folder)
+    if cursor is None or not cursor.parent:
         raise StudyError(f"{folder.path}: has no run in MLflow yet; log it with: glmix-automl report {folder.path}")
-    return cursor["uri"], cursor["parent"], origin
+    return cursor.uri, cursor.parent, origin
 
 
 def _decide(

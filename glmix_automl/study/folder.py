@@ -57,6 +57,26 @@ class StudyFolder:
         Raises:
             StudyError: there is no study here, or one of another version.
         """
+        found = self._written()
+        return found.model_copy(update={"settings": found.settings.model_copy(update={"study": str(self.path)})})
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether the study that it was copied from is still there; to go on with both, one needs another id.
+
+        Raises:
+            StudyError: as `record`.
+        """
+        found = self._written()
+        other = StudyFolder(found.settings.study)
+        if not other.begun or other.path.samefile(self.path):
+            return False
+        try:
+            return other._written().id == found.id
+        except StudyError:
+            return False
+
+    def _written(self) -> StudyRecord:
         if not self.begun:
             raise StudyError(
                 f"{self.path}: no study here (it has no {layout.STUDY}); begin one with glmix-automl search"
@@ -64,7 +84,7 @@ class StudyFolder:
         path = self.path / layout.STUDY
         try:
             text, _ = unseal(path.read_bytes())
-            found = parse(json.loads(text), StudyRecord, str(path))
+            return parse(json.loads(text), StudyRecord, str(path))
         except OSError as error:
             raise StudyError(f"{path}: cannot be read: {error.strerror}") from error
         except (ConfigError, ValueError, TypeError) as error:
@@ -73,7 +93,6 @@ class StudyFolder:
                 f"{path}: {told}; it is damaged, or of another version than this ({VERSION}): restore it, or go on "
                 "with the version that began the study"
             ) from error
-        return found.model_copy(update={"settings": found.settings.model_copy(update={"study": str(self.path)})})
 
     def open_dataset(self, *splits: str) -> Dataset:
         """The dataset of the study, checked to be the one that it began with.

@@ -88,7 +88,8 @@ class Session:
             begun = self.folder.record
             confirm(self.dataset, begun.digest, begun.fingerprints)
             check_resume(begun, record, self.folder.path)
-            record = record.model_copy(update={"id": begun.id})
+            if not self.folder.is_copy:
+                record = record.model_copy(update={"id": begun.id})
         # Beside the weights that a later study may begin from, when the dataset is gone.
         self.folder.files.write(SCHEMA, self.dataset.schema.model_dump_json(indent=1))
         self.folder.write(record)

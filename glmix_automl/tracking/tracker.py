@@ -25,7 +25,7 @@ from glmix_automl.study.folder import StudyFolder
 from glmix_automl.study.journal import Event
 from glmix_automl.study.settings import SearchSettings
 from glmix_automl.tracking.names import run_page
-from glmix_automl.tracking.store import default_uri
+from glmix_automl.tracking.store import default_uri, settle
 from glmix_automl.trial import Result, Trial
 
 if TYPE_CHECKING:
@@ -152,6 +152,8 @@ class Tracker:
 
         self._answered = self._answered or time.monotonic()
         record = self._folder.record
+        if self.uri == default_uri(self._folder):
+            settle(self._folder)
         view = View(self.uri, self._experiment, record, self._began())
         self._answered = time.monotonic()
         if self._cursor.parent not in (None, view.parent):  # another store lies there now
@@ -230,6 +232,15 @@ def run_url(cursor: Cursor) -> str | None:
         return None
     is_server = cursor.uri.startswith(("http://", "https://"))
     return run_page(cursor.uri, cursor.experiment_id, cursor.parent) if is_server else f"runs:/{cursor.parent}"
+
+
+def logged(folder: StudyFolder) -> Cursor | None:
+    """How far a study is logged where it is tracked; None where it is not: it may have been moved, copied, or told of
+    another place since.
+    """
+    found = read_cursor(folder)
+    here = folder.record.settings.tracking.uri or default_uri(folder)
+    return found if found is not None and found.uri == here else None
 
 
 def track(folder: StudyFolder, settings: SearchSettings, dataset: str) -> Tracker | None:

@@ -44,6 +44,26 @@ def test_a_moved_or_copied_study_is_itself(made: Path, tmp_path: Path) -> None:
     assert Study.open(made / "tonight").folder.name == "tonight"
 
 
+def test_only_a_copy_that_goes_on_beside_its_original_is_another_study(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "tonight", tmp_path / "copy")
+    (tmp_path / "link").symlink_to(made / "tonight")
+    original = StudyFolder(made / "tonight")
+    assert StudyFolder(tmp_path / "copy").is_copy
+    assert not original.is_copy
+    assert not StudyFolder(tmp_path / "link").is_copy
+    for _ in range(2):  # the second time it is itself
+        with Session(Study.open(tmp_path / "copy").settings, resume=True):
+            pass
+        copied = StudyFolder(tmp_path / "copy")
+        assert not copied.is_copy
+        assert len({copied.record.id, original.record.id}) == 2
+    before = copied.record.id
+    (tmp_path / "copy").rename(tmp_path / "moved")
+    with Session(Study.open(tmp_path / "moved").settings, resume=True):
+        pass
+    assert StudyFolder(tmp_path / "moved").record.id == before
+
+
 def test_nobody_takes_another_dataset_for_the_studys(made: Path, tmp_path: Path) -> None:
     shutil.copytree(made, tmp_path / "all")
     record = StudyFolder(tmp_path / "all" / "tonight").record

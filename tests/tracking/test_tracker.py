@@ -3,6 +3,7 @@
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,7 +28,7 @@ from glmix_automl.study.journal import Journal
 from glmix_automl.study.race import Entry
 from glmix_automl.study.settings import Tracking
 from glmix_automl.tracking.names import fit
-from glmix_automl.tracking.tracker import CURSOR, SILENT_SECONDS, Tracker, default_uri
+from glmix_automl.tracking.tracker import CURSOR, SILENT_SECONDS, Tracker, default_uri, logged
 from glmix_automl.tracking.view import BEST, STUDY_TAG, TRIAL_TAG
 from glmix_automl.trial import Result, Trial
 from glmix_automl.workers.executor import Reporter
@@ -105,6 +106,30 @@ def test_every_trial_is_a_child_run_with_what_it_cost_and_gave(tmp_path: Path) -
     assert same[1].data.metrics == run.data.metrics
     assert len(same[1].inputs.dataset_inputs) == 1
     assert len(client.get_metric_history(str(again.parent), BEST)) == len(curve)
+
+
+def test_a_store_that_was_moved_or_copied_with_its_study_is_logged_to_where_it_lies(tmp_path: Path) -> None:
+    folder = begun(tmp_path / "mon [a]" / "study")
+    work(folder, 4, breaks)
+    tracker = Tracker(folder, default_uri(folder), "made")
+    tracker.start()
+    assert tracker.close(120), tracker.problem
+    assert logged(folder) is not None
+    shutil.copytree(tmp_path / "mon [a]", tmp_path / "copy")
+    before = sorted((tmp_path / "mon [a]").rglob("*"))
+    copied = StudyFolder(tmp_path / "copy" / "study")
+    assert logged(copied) is None, "its cursor is about the store that it was copied from"
+    again = Tracker(copied, default_uri(copied), "made")
+    again.start()
+    assert again.close(120), again.problem
+    assert logged(copied) is not None
+    client = MlflowClient(tracking_uri=default_uri(copied))
+    found = runs(default_uri(copied), again.parent)
+    assert found[3].info.artifact_uri.startswith((tmp_path / "copy" / "mlartifacts").as_uri())
+    assert [file.path for file in client.list_artifacts(found[3].info.run_id)] == ["traceback.txt"]
+    client.log_text(str(again.parent), "new", "new.txt")
+    assert len(list((tmp_path / "copy" / "mlartifacts").rglob("new.txt"))) == 1
+    assert sorted((tmp_path / "mon [a]").rglob("*")) == before
 
 
 def test_what_failed_between_the_run_and_its_parameters_is_logged_by_the_next_try(tmp_path: Path) -> None:
