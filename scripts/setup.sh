@@ -30,7 +30,7 @@ check_tools() {
     command -v make >/dev/null || fail "no make found; Horovod is built from source: apt-get install make"
 }
 
-wanted=$(cat requirements/*.txt pyproject.toml "$0" | sha256sum | cut -d' ' -f1)
+wanted=$(cat requirements/*.txt pyproject.toml scripts/spark_submit.sh "$0" | sha256sum | cut -d' ' -f1)
 if [ -f $stamp ] && [ "$(cat $stamp)" = "$wanted" ]; then
     exit 0
 fi
@@ -57,4 +57,6 @@ step "building Horovod from source (two to five minutes)" \
     env PATH="$PWD/$venv/bin:$PATH" HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_MPI=1 HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MXNET=1 \
     "${pip[@]}" --no-build-isolation --no-deps -r requirements/horovod.txt
 step "installing glmix-automl" "$venv/bin/python" -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --editable .
+java_home=$(java -XshowSettings:properties -version 2>&1 | sed -n 's/^ *java\.home = //p')
+sed "s|@JAVA_HOME@|$java_home|" scripts/spark_submit.sh >"$venv/bin/spark-submit"  # keeps the mode of PySpark's own
 echo "$wanted" >$stamp

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -159,6 +160,33 @@ def test_an_interrupted_search_is_resumed_to_its_end_on_a_terminal(tmp_path: Pat
     told = history.load_history(journal)
     assert sorted(told.results) == sorted(told.trials) == [0, 1, 2]
     assert main(["status", str(tmp_path / "study")]) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.horovod
+def test_an_interrupted_search_does_not_wait_for_a_tracking_server_that_hangs(tmp_path: Path) -> None:
+    make_dataset(tmp_path / "dataset", rows=3000)
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:  # takes every connection, never answers
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        path = written(tmp_path, workers={"slots": 1}, tracking={"uri": uri})
+        command = [sys.executable, "-m", "glmix_automl.cli", "search", path]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        silent.settimeout(60)
+        silent.accept()  # the tracker has asked, and waits
+        journal = tmp_path / "study" / "journal.jsonl"
+        for _ in range(600):
+            if journal.is_file() and '"event":"ask"' in journal.read_text():
+                break
+            time.sleep(0.1)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+        waited = time.monotonic() - began
+    assert process.returncode == 130, err
+    assert f"go on with: glmix-automl resume {tmp_path / 'study'}" in out
+    assert waited < 10, waited
+    assert history.load(journal).ended == "interrupted"
+    print(f"ended {waited:.1f} s after Ctrl-C")
 
 
 def on_a_terminal(command: list[str]) -> tuple[int, str]:

@@ -83,7 +83,7 @@ def test_a_python_too_new_is_named(checkout: Path) -> None:
 
 def test_a_complete_set_up_does_nothing(checkout: Path) -> None:
     inputs = subprocess.run(
-        "cat requirements/*.txt pyproject.toml scripts/setup.sh | sha256sum | cut -d' ' -f1",
+        "cat requirements/*.txt pyproject.toml scripts/spark_submit.sh scripts/setup.sh | sha256sum | cut -d' ' -f1",
         shell=True,
         cwd=checkout,
         capture_output=True,
