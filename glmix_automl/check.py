@@ -44,8 +44,8 @@ def check(settings: SearchSettings) -> None:
         except ConfigError as error:
             problems |= dict.fromkeys(str(error).splitlines())
             continue
-        told = (_problem(family, parameters) for family, parameters in found)
-        problems |= dict.fromkeys(f"race.{name}: {problem}" for problem in told if problem is not None)
+        told = (line for family, parameters in found for line in _problems(family, parameters))
+        problems |= dict.fromkeys(f"race.{name}: {problem}" for problem in told)
     if problems:
         raise ConfigError("\n".join(problems))
 
@@ -72,12 +72,12 @@ def _ends(name: str, entry: EntrySettings) -> Iterator[_Tried]:
         yield family, parameters
 
 
-def _problem(family: str, parameters: Mapping[str, Any]) -> str | None:
-    """What is wrong with a trial, or None."""
+def _problems(family: str, parameters: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a trial."""
     if family == MIXTURE:
-        return None
+        return []
     try:
         models.check_parameters(family, parameters)
     except TrialError as error:
-        return str(error)
-    return None
+        return str(error).splitlines()
+    return []

@@ -172,8 +172,17 @@ def _explain(where: str, detail: Any, kind: type[pydantic.BaseModel]) -> str:
         return f"{where}: missing key {key!r}"
     message = detail["msg"].removeprefix("Value error, ")
     place = f"{where}: {key}" if key else where
+    if detail["type"] == "union_tag_invalid":
+        context = detail["ctx"]
+        known = [each.strip().strip("'") for each in context["expected_tags"].split(",")]
+        key = context["discriminator"].strip("'")
+        return f"{place}: no {key} {context['tag']!r}{nearest(context['tag'], known)}; there are {', '.join(known)}"
+    if detail["type"] == "literal_error" and isinstance(detail["input"], str):
+        known = re.findall(r"'([^']*)'", detail["ctx"]["expected"])
+        message = f"expected {detail['ctx']['expected']}, got {detail['input']!r}{nearest(detail['input'], known)}"
+        return f"{place}: {message}"
     shown = "" if isinstance(detail["input"], dict | list) else f", got {detail['input']!r}"
-    return f"{place}: {message}{shown}"
+    return "\n".join(f"{place}: {line}{shown}" for line in message.splitlines())
 
 
 def _ask_for_quotes(where: str, detail: Any) -> str:

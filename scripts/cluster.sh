@@ -59,7 +59,8 @@ stop() {
 submit() {
     [ -f "$folder/master" ] || { echo "cluster: it does not run; scripts/cluster.sh start" >&2; exit 1; }
     local options=(--conf spark.ui.enabled=false --conf spark.driver.host=127.0.0.1)
-    [ -z "${ARCHIVES:-}" ] || options+=(--archives "$ARCHIVES#environment" --conf spark.pyspark.python=./environment/bin/python)
+    [ -z "${ARCHIVES:-}" ] || options+=(--archives "$ARCHIVES#environment" --conf spark.pyspark.python=./environment/bin/python
+        --conf "spark.pyspark.driver.python=$PYSPARK_PYTHON")
     exec "$SPARK_HOME/bin/spark-submit" --master "$(cat "$folder/master")" "${options[@]}" "$@"
 }
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Packs .venv, with Horovod and this project's wheel and without development tools, into one archive for Spark executors
 # that have the same Python:
-#   spark-submit --archives dist/glmix-automl-environment.tar.gz#environment \
-#       --conf spark.pyspark.python=./environment/bin/python jobs/search.py conf/search/pymk.yaml
+#   .venv/bin/spark-submit --archives dist/glmix-automl-environment.tar.gz#environment \
+#       --conf spark.pyspark.python=./environment/bin/python --conf spark.pyspark.driver.python=.venv/bin/python JOB ...
 # Everything is done to a copy: an environment whose parts lie elsewhere is refused, since what is removed from the copy
 # would be removed there.
 set -euo pipefail

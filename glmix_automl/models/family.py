@@ -1,6 +1,5 @@
 """A model family: a name, typed parameters, how a coordinate is built from them, who trains it, and what it costs."""
 
-import difflib
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pydantic
 
-from glmix_automl.config import Config, parse
+from glmix_automl.config import Config, nearest, parse
 from glmix_automl.errors import ConfigError, TrialError
 from glmix_automl.schema import Schema
 
@@ -64,15 +63,16 @@ class ModelFamily(Generic[P]):
             TrialError: an unknown parameter, or a value out of range.
         """
         known = self.parameters.model_fields
-        for name in given:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(known)) or 'none'}"
-                raise TrialError(f"family {self.name}: unknown parameter {name!r}; {hint}")
+        where = f"family {self.name}"
+        takes = f"; it takes {', '.join(sorted(known)) or 'none'}"
+        found = [f"{where}: unknown parameter {n!r}{nearest(n, known) or takes}" for n in given if n not in known]
         try:
-            return parse(given, self.parameters, f"family {self.name}")
+            parsed = parse({name: value for name, value in given.items() if name in known}, self.parameters, where)
         except ConfigError as error:
-            raise TrialError(str(error)) from error
+            raise TrialError("\n".join([*found, str(error)])) from error
+        if found:
+            raise TrialError("\n".join(found))
+        return parsed
 
     def build(self, schema: Schema, given: Mapping[str, Any], seed: int) -> "Coordinate":
         """An untrained coordinate.

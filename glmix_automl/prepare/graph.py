@@ -85,7 +85,7 @@ class Graph(Recipe):
         of_nodes = tuple(feature for table in self.nodes for feature in table.features)
         made = declared(of_nodes, self.columns, self.edges.directed)
         if found := clashes([("edges", "left"), ("edges", "right")], name_columns("features", made)):
-            raise ValueError("; ".join(found))
+            raise ValueError("\n".join(found))
         return self
 
 

@@ -104,7 +104,7 @@ class Interactions(Recipe):
             columns += [("history", name) for key in self.past.keys for name in history.names(key)]
         entities = [("interactions.member", events.member), ("interactions.item", events.item)]
         if found := clashes(entities, columns) + _shared_sources(self):
-            raise ValueError("; ".join(found))
+            raise ValueError("\n".join(found))
         return self
 
     @property

@@ -82,9 +82,8 @@ def load_recipe(given: str | Path | Mapping[str, Any], overrides: Sequence[str] 
     """
     where = "recipe" if isinstance(given, Mapping) else given
     kind = config.load(given, _Named, overrides).recipe
-    if kind not in RECIPES:
-        raise ConfigError(f"{where}: unknown recipe {kind!r}; there are {', '.join(RECIPES)}")
-    return config.load(given, RECIPES[kind][0], overrides, key)
+    known = config.pick(RECIPES, kind, f"{where}: unknown recipe")
+    return config.load(given, known[0], overrides, key)
 
 
 def wants_spark(recipe: Recipe, asked: bool = False) -> bool:

@@ -39,6 +39,11 @@ def written(folder: Path, **settings: object) -> str:
         ({"race": {}}, "race", 2),
         ({"race": {"a": {"strategy": "grd"}}}, "no strategy 'grd'; did you mean 'grid'?", 2),
         ({"worker": {}}, "unknown key 'worker'; did you mean 'workers'?", 2),
+        (
+            {"workers": {"place": "locl"}},
+            "workers.place: expected 'local', 'in_process' or 'spark', got 'locl'; did",
+            2,
+        ),
         ({"workers": {"slot": 2}}, "unknown key 'workers.slot'; did you mean 'slots'?", 2),
         ({"race": {"a": {"strategy": "fixed", "family": "logistik"}}}, "'logistik'; did you mean 'logistic'?", 2),
         ({"race": {"a": {"strategy": "fixed", "family": "logistic", "epochs": 1e-9}}}, "epochs", 2),
@@ -107,6 +112,7 @@ def test_a_search_is_looked_through_without_dataset_or_workers(
     race = {
         "a": {"strategy": "random", "family": "subnetwork", "trials": 1, "space": space},
         "b": {"strategy": "fixed", "family": "subnetwork", "parameters": {"widht": 8}},
+        "b2": {"strategy": "fixed", "family": "logistic", "parameters": {"l3": 1, "solvr": "adam", "tolerance": 9}},
         "c": {"strategy": "adanet", "generator": {"kind": "pool", "candidates": [{"family": "tres"}]}},
         "d": {"strategy": "random", "family": "logistic", "trials": 5, "space": {"l2": {"choice": [0, 1]}}},
     }
@@ -116,6 +122,9 @@ def test_a_search_is_looked_through_without_dataset_or_workers(
     assert "width" in told
     assert "race.b: " in told
     assert "'widht'; did you mean 'width'?" in told
+    assert "race.b2: family logistic: unknown parameter 'l3'; it takes batch_size, " in told
+    assert "race.b2: family logistic: unknown parameter 'solvr'; did you mean 'solver'?" in told
+    assert "race.b2: family logistic: tolerance: Input should be less than or equal to 1, got 9" in told
     assert "race.c: unknown family 'tres'; did you mean 'trees'?" in told
     assert "race.d" not in told
     assert main(["search", written(tmp_path), "--check"]) == 0
