@@ -27,12 +27,12 @@ from sklearn.linear_model import LogisticRegression
 
 from glmix_automl.metrics import auc, delong_test, member_auc
 from glmix_automl.prepare import graph, pipeline
+from glmix_automl.prepare.engine import Local
 from glmix_automl.prepare.pairs.describe import Columns, Network, declared, pair_columns
 from glmix_automl.prepare.pairs.example_rows import LABEL, SPLIT, ExampleRows
+from glmix_automl.prepare.progress import StepProgress
 from glmix_automl.prepare.recipe import NumericFeature
 from glmix_automl.prepare.remarks import Remarks
-from glmix_automl.prepare.run_settings import run_settings
-from glmix_automl.spark import session
 
 GROUPS = ("walks", "projection", "neighbours", "affinity", "topology")
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,9 +56,8 @@ def examples(conf: str, overrides: list[str]) -> tuple[graph.Graph, ExampleRows,
     recipe: Any = pipeline.load_recipe(conf, overrides)
     if not isinstance(recipe, graph.Graph):
         sys.exit(f"{conf}: groups of columns of recipe {recipe.recipe!r} are not measured here")
-    spark, counts = session("columns"), {}
-    with run_settings(spark):
-        links, attributes = graph.read_network(spark, recipe, counts, Remarks())
+    counts: dict[str, int] = {}
+    links, attributes = graph.read_network(Local(StepProgress()), recipe, counts, Remarks())
     begun = time.process_time()
     made = graph.example_rows(links, attributes, recipe, counts, Remarks())
     return recipe, made, counts, time.process_time() - begun

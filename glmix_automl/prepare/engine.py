@@ -6,18 +6,38 @@ A step is one function applied to each of some items; the functions are the same
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 from glmix_automl.prepare.progress import StepProgress
 
 Item = TypeVar("Item")
 TaskResult = TypeVar("TaskResult")
+Held = TypeVar("Held")
+
+
+@dataclass
+class Shared(Generic[Held]):
+    """Something large that every task reads, in the memory of this process; or a broadcast of Spark."""
+
+    value: Held
 
 
 class Engine(Protocol):
-    """Runs steps."""
+    """Runs steps.
+
+    Attributes:
+        progress: where they are.
+        spark: the session, or None.
+        width: tasks that run at once.
+    """
 
     progress: StepProgress
+    spark: Any
+    width: int
+
+    def share(self, value: Held) -> Shared[Held]:
+        """Brings a value to where tasks run, once for all tasks of a process."""
 
     def each(self, step: str, function: Callable[[Item], TaskResult], items: Sequence[Item]) -> list[TaskResult]:
         """The function of every item, in their order; the first failure ends the step."""
@@ -26,16 +46,22 @@ class Engine(Protocol):
 class Local:
     """Threads: Arrow and numpy, which do the work, let go of Python's lock."""
 
+    spark = None
+
     def __init__(self, progress: StepProgress, threads: int | None = None) -> None:
         self.progress = progress
-        self.threads = threads or len(os.sched_getaffinity(0))
+        self.width = threads or len(os.sched_getaffinity(0))
+
+    def share(self, value: Held) -> Shared[Held]:
+        """See `Engine`."""
+        return Shared(value)
 
     def each(self, step: str, function: Callable[[Item], TaskResult], items: Sequence[Item]) -> list[TaskResult]:
         """See `Engine`."""
         with self.progress.step(step, len(items)) as done:
-            if len(items) < 2 or self.threads < 2:
+            if len(items) < 2 or self.width < 2:
                 return [done(function(item)) for item in items]
-            with ThreadPoolExecutor(self.threads) as pool:
+            with ThreadPoolExecutor(self.width) as pool:
                 try:
                     return [done(made) for made in pool.map(function, items)]
                 except BaseException:
@@ -47,8 +73,14 @@ class OnSpark:
     """Tasks of Spark jobs, one per item."""
 
     def __init__(self, spark: Any, progress: StepProgress) -> None:
+        self.spark = spark
         self.context = spark.sparkContext
+        self.width = int(self.context.defaultParallelism)
         self.progress = progress
+
+    def share(self, value: Held) -> Shared[Held]:
+        """See `Engine`."""
+        return self.context.broadcast(value)
 
     def each(self, step: str, function: Callable[[Item], TaskResult], items: Sequence[Item]) -> list[TaskResult]:
         """See `Engine`."""

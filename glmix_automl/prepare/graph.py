@@ -8,27 +8,26 @@ in time; therefore validation estimates test honestly. Negatives of train are no
 the dataset once.
 """
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import numpy as np
-import pyarrow as pa
 import pydantic
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.pandas.types import from_arrow_schema
 
 from glmix_automl.config import Config
 from glmix_automl.errors import DataError
 from glmix_automl.prepare import network
+from glmix_automl.prepare.arrow_tables import spark_type
+from glmix_automl.prepare.engine import Engine
+from glmix_automl.prepare.intake import Roles
 from glmix_automl.prepare.network import ID, NetworkChecks, NodesTable
 from glmix_automl.prepare.pairs import candidates, two_steps
 from glmix_automl.prepare.pairs.attributes import Attribute
 from glmix_automl.prepare.pairs.candidates import Hands, Wanted
 from glmix_automl.prepare.pairs.describe import Columns, Network, declared
-from glmix_automl.prepare.pairs.example_rows import LABEL, SPLIT, TIME, UID, WEIGHT, ExampleRows
+from glmix_automl.prepare.pairs.example_rows import LABEL, SPLIT, TIME, UID, WEIGHT, ExampleRows, ExampleTables
 from glmix_automl.prepare.pairs.links import Links, attributes_of, check_ends, hidden, links_of
-from glmix_automl.prepare.recipe import ColumnSplit, Fractions, Recipe, clashes, name_columns
+from glmix_automl.prepare.recipe import ColumnSplit, Fractions, Recipe, Table, clashes, name_columns
 from glmix_automl.prepare.remarks import Remarks
 from glmix_automl.prepare.rows import RawRows
 from glmix_automl.schema import Entity
@@ -88,8 +87,13 @@ class Graph(Recipe):
             raise ValueError("\n".join(found))
         return self
 
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """See `Recipe`."""
+        return (self.edges.table, *(nodes.table for nodes in self.nodes))
 
-def graph_rows(spark: SparkSession, recipe: Graph) -> RawRows:
+
+def graph_rows(engine: Engine, recipe: Graph) -> RawRows:
     """The raw rows of the recipe's tables.
 
     Raises:
@@ -99,26 +103,30 @@ def graph_rows(spark: SparkSession, recipe: Graph) -> RawRows:
     """
     counts: dict[str, int] = {}
     remarks = Remarks()
-    links, attributes = read_network(spark, recipe, counts, remarks)
+    links, attributes = read_network(engine, recipe, counts, remarks)
     made = example_rows(links, attributes, recipe, counts, remarks)
     of_nodes = tuple(f for table in recipe.nodes for f in table.features)
+    time = TIME if recipe.edges.timestamp else None
+    weight = WEIGHT if recipe.candidates.weigh else None
+    size = counts["positives chosen"] * (1 + recipe.candidates.negatives)
     return RawRows(
-        frame=_in_tasks(spark, made),
+        given=ExampleTables(engine, made, Roles(LABEL, ("left", "right"), UID, time, weight, SPLIT), size),
+        raw_types={f.name: spark_type(f.type) for f in made.rows(0, 0).schema},
         recipe="graph",
         label=LABEL,
         uid=UID,
-        time=TIME if recipe.edges.timestamp else None,
-        weight=WEIGHT if recipe.candidates.weigh else None,
+        time=time,
+        weight=weight,
         entities=(Entity(name="left", source="left", side="left"), Entity(name="right", source="right", side="right")),
         features=declared(of_nodes, recipe.columns, recipe.edges.directed),
         counts=counts,
         remarks=remarks,
-        size=counts["positives chosen"] * (1 + recipe.candidates.negatives),
+        size=size,
     )
 
 
 def read_network(
-    spark: SparkSession, recipe: Graph, counts: dict[str, int], remarks: Remarks
+    engine: Engine, recipe: Graph, counts: dict[str, int], remarks: Remarks
 ) -> tuple[Links, tuple[Attribute, ...]]:
     """The recipe's links and the attributes of their nodes, in memory.
 
@@ -126,9 +134,9 @@ def read_network(
         DataError, ConfigError: as `graph_rows`.
     """
     where = f"edge table {recipe.edges.table.path}"
-    tables = network.read_nodes(spark, recipe.nodes, recipe.root, remarks)
+    tables = network.read_nodes(engine, recipe.nodes, recipe.root, remarks)
     ids = [table[ID].combine_chunks() for table in tables]
-    table = network.read_links(spark, recipe.edges, recipe.root, remarks)
+    table = network.read_links(engine, recipe.edges, recipe.root, remarks)
     links = links_of(table, ids, recipe.edges.directed, recipe.checks, where, counts)
     of_tables = [(table, ID, node.features) for table, node in zip(tables, recipe.nodes, strict=True)]
     attributes, known = attributes_of(links, of_tables)
@@ -174,21 +182,6 @@ def example_rows(
     of_hidden = links.adjacency(hide)
     choice = (chosen.negatives, chosen.weigh, seed)
     return ExampleRows(known, hands, links.ids, keys, of_hidden, positives, *choice)
-
-
-def _in_tasks(spark: SparkSession, made: ExampleRows) -> DataFrame:
-    """The rows, made by tasks of which each has a copy of the network."""
-    context = spark.sparkContext
-    spans = made.spans(4 * context.defaultParallelism)
-    sent = context.broadcast(made)
-
-    def rows_of(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            for begin, end in zip(batch["begin"].to_pylist(), batch["end"].to_pylist(), strict=True):
-                yield from sent.value.rows(begin, end).to_batches()
-
-    dealt = spark.createDataFrame(context.parallelize(spans, len(spans)), "begin bigint, end bigint")
-    return dealt.mapInArrow(rows_of, from_arrow_schema(made.rows(0, 0).schema))
 
 
 def _check_hidden(hide: NDArray[np.bool_], recipe: Graph, counts: dict[str, int]) -> None:

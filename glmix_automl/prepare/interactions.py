@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import reduce
 from itertools import combinations
 from operator import and_, or_
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import pydantic
@@ -17,12 +16,11 @@ from pyspark.sql import functions as F
 
 from glmix_automl.config import Config
 from glmix_automl.errors import DataError
-from glmix_automl.prepare import arrow_tables, history, local_tables
+from glmix_automl.prepare import arrow_tables, history
 from glmix_automl.prepare.arrow_tables import ArrowTables, BlockTable
 from glmix_automl.prepare.engine import Engine
 from glmix_automl.prepare.events import LabelRule, id_column, label_column, weight_column
 from glmix_automl.prepare.history import HistoryFeatures
-from glmix_automl.prepare.local_files import LocalFiles, local_path
 from glmix_automl.prepare.recipe import (
     ColumnSplit,
     Declared,
@@ -36,7 +34,6 @@ from glmix_automl.prepare.recipe import (
 from glmix_automl.prepare.remarks import Remarks
 from glmix_automl.prepare.rows import RawRows, SideTable
 from glmix_automl.prepare.spark_times import time_column
-from glmix_automl.prepare.storage import resolve
 from glmix_automl.prepare.tables import column, lack, read_table, require
 from glmix_automl.prepare.times import TimeRule, report_span
 from glmix_automl.schema import Entity, Side
@@ -108,12 +105,28 @@ class Interactions(Recipe):
         return self
 
     @property
+    def tables(self) -> tuple[Table, ...]:
+        """See `Recipe`."""
+        sides = (side.table for side in (self.members, self.items) if side is not None)
+        return (self.interactions.table, *sides)
+
+    @property
     def past(self) -> HistoryFeatures | None:
         """The history to compute, none without times."""
         return self.history if self.interactions.timestamp is not None else None
 
 
-def interaction_rows(spark: SparkSession, recipe: Interactions) -> RawRows:
+def interaction_rows(engine: Engine, recipe: Interactions) -> RawRows:
+    """The raw rows of the recipe's tables.
+
+    Raises:
+        DataError: a file or column is missing, a label without a rule, too many rows that lack an id, a label, a time
+            or a weight.
+    """
+    return arrow_rows(engine, recipe) if engine.spark is None else _spark_rows(engine.spark, recipe)
+
+
+def _spark_rows(spark: SparkSession, recipe: Interactions) -> RawRows:
     """The raw rows of the recipe's tables, read by Spark.
 
     Raises:
@@ -151,10 +164,10 @@ def interaction_rows(spark: SparkSession, recipe: Interactions) -> RawRows:
 
 
 def arrow_rows(engine: Engine, recipe: Interactions) -> RawRows:
-    """The raw rows of the recipe's tables, read by Arrow without Spark; `needs_spark` says when that cannot be.
+    """The raw rows of the recipe's tables, read by Arrow, which `local_tables.table_needs_spark` may forbid.
 
     Raises:
-        DataError: a column is missing; and what `interaction_rows` refuses, once the rows have been read.
+        DataError: as `interaction_rows`, part of it once the rows have been read.
     """
     events = recipe.interactions
     where = f"interactions table {events.table.path}"
@@ -195,22 +208,6 @@ def arrow_rows(engine: Engine, recipe: Interactions) -> RawRows:
     roles = _Roles("label", "uid" if events.uid else None, "time" if events.timestamp else None, "weight")
     rows = _described(recipe, roles, types, where, {})
     return replace(rows, given=tables, size=tables.rows, read=counted, remarks=remarks)
-
-
-def needs_spark(recipe: Interactions) -> str | None:
-    """Why the recipe's tables cannot be read by Arrow alone, or None where they can."""
-    given = [recipe.interactions.table, *(t.table for t in (recipe.members, recipe.items) if t is not None)]
-    return next((why for table in given if (why := local_tables.table_needs_spark(_rooted(table, recipe.root)))), None)
-
-
-def table_bytes(recipe: Interactions) -> int:
-    """The size of the interaction table's files, which needs no Spark; 0 where they cannot be found."""
-    path = local_path(_rooted(recipe.interactions.table, recipe.root).path)
-    return sum(Path(file).stat().st_size for file in LocalFiles().expand(path)[0])
-
-
-def _rooted(table: Table, root: str) -> Table:
-    return table.model_copy(update={"path": resolve(root, table.path)})
 
 
 class _Roles(NamedTuple):

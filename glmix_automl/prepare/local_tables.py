@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import Iterator
 from functools import reduce
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -21,7 +22,7 @@ from glmix_automl.errors import DataError
 from glmix_automl.features import as_numbers, as_texts
 from glmix_automl.prepare.files import Part, look
 from glmix_automl.prepare.local_files import LocalFiles, local_path
-from glmix_automl.prepare.recipe import Gather, Join, Table
+from glmix_automl.prepare.recipe import Gather, Join, Recipe, Table
 from glmix_automl.prepare.remarks import Remarks
 from glmix_automl.prepare.storage import resolve
 from glmix_automl.prepare.tables import lack
@@ -33,17 +34,29 @@ _TYPES = {
 _WHOLE = r"^\s*[+-]?\d+\s*$"
 
 
-def table_needs_spark(table: Table) -> str | None:
-    """Why only Spark reads the table, or None."""
-    if "://" in table.path and not table.path.startswith("file:"):
-        return f"{table.path} is not on this machine"
+def table_needs_spark(table: Table, root: str) -> str | None:
+    """Why only Spark reads the table, or None; `root` is what relative paths start from."""
+    uri = resolve(root, table.path)
+    if "://" in uri and not uri.startswith("file:"):
+        return f"{uri} is not on this machine"
     if table.derive:
         return f"`derive` of {table.path} is Spark SQL"
     if len(table.separator) > 1:
         return f"the separator of {table.path} has several characters"
     if other := sorted(ddl for ddl in table.types.values() if ddl.lower() not in _TYPES):
         return f"`types` of {table.path} casts to {other[0]}"
-    return next((why for join in table.join if (why := table_needs_spark(join.table))), None)
+    return next((why for join in table.join if (why := table_needs_spark(join.table, root))), None)
+
+
+def recipe_needs_spark(recipe: Recipe) -> str | None:
+    """Why only Spark reads the recipe's tables, or None."""
+    return next((why for table in recipe.tables if (why := table_needs_spark(table, recipe.root))), None)
+
+
+def table_bytes(table: Table, root: str) -> int:
+    """The size of the table's files; 0 where they cannot be found."""
+    found, _ = LocalFiles().expand(resolve(root, table.path))
+    return sum(Path(local_path(file)).stat().st_size for file in found)
 
 
 def read_local(table: Table, root: str, what: str, remarks: Remarks | None = None) -> pa.Table:
@@ -51,7 +64,7 @@ def read_local(table: Table, root: str, what: str, remarks: Remarks | None = Non
     remarks = remarks if remarks is not None else Remarks()
     uri = resolve(root, table.path)
     where = f"{what} table {uri}"
-    if why := table_needs_spark(table):
+    if why := table_needs_spark(table, root):
         raise DataError(f"{where}: {why}; set `engine: spark`")
     found = look(table, uri, LocalFiles(), where)
     remarks.notes += found.notes

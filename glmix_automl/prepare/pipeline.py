@@ -31,6 +31,7 @@ from glmix_automl.prepare.history import Priors
 from glmix_automl.prepare.intake import partitions
 from glmix_automl.prepare.known import write_end
 from glmix_automl.prepare.local_files import local_path
+from glmix_automl.prepare.local_tables import recipe_needs_spark, table_bytes
 from glmix_automl.prepare.partition import Laid, PartitionInputs
 from glmix_automl.prepare.profile import (
     Edges,
@@ -62,11 +63,11 @@ if TYPE_CHECKING:
 _STAGE = "_stage"
 _LOCAL_BYTES = 2 * 10**9
 
-RECIPES: dict[str, tuple[type[Recipe], Callable[[Any, Any], RawRows]]] = {
+RECIPES: dict[str, tuple[type[Recipe], Callable[[Engine, Any], RawRows]]] = {
     "interactions": (interactions.Interactions, interactions.interaction_rows),
     "graph": (graph.Graph, graph.graph_rows),
 }
-"""Key `recipe` of a YAML file -> its configuration, and what makes raw rows of it by Spark."""
+"""Key `recipe` of a YAML file -> its configuration, and what makes raw rows of it on an engine."""
 
 
 class _Named(Config):
@@ -96,12 +97,12 @@ def wants_spark(recipe: Recipe, asked: bool = False) -> bool:
     Raises:
         ConfigError: `engine: local` for what only Spark can read.
     """
-    why = _only_spark(recipe)
+    why = recipe_needs_spark(recipe)
     if recipe.engine == "local" and why is not None:
         raise ConfigError(f"engine: local cannot prepare this: {why}; leave `engine` out, or set it to spark")
     if recipe.engine != "auto":
         return recipe.engine == "spark"
-    return asked or why is not None or _bytes(recipe) > _LOCAL_BYTES
+    return asked or why is not None or sum(table_bytes(t, recipe.root) for t in recipe.tables) > _LOCAL_BYTES
 
 
 def prepare_dataset(
@@ -121,33 +122,29 @@ def prepare_dataset(
     """
     with StepProgress(shown) as progress:
         if spark is None:
-            if (why := _only_spark(recipe)) is not None:
+            if (why := recipe_needs_spark(recipe)) is not None:
                 raise ConfigError(f"this recipe needs Spark: {why}")
-            engine: Engine = Local(progress)
-            return finish(None, engine, interactions.arrow_rows(engine, recipe), recipe, overwrite)  # type: ignore[arg-type]
+            return finish(Local(progress), recipe, overwrite)
         with run_settings(spark), translate_errors(f"preparation of {recipe.name}"):
-            return finish(spark, OnSpark(spark, progress), RECIPES[recipe.recipe][1](spark, recipe), recipe, overwrite)
+            return finish(OnSpark(spark, progress), recipe, overwrite)
 
 
-def finish(
-    spark: "SparkSession | None", engine: Engine, rows: RawRows, recipe: Recipe, overwrite: bool = False
-) -> Manifest:
-    """The part that recipes share: raw rows in, a published dataset out.
+def finish(engine: Engine, recipe: Recipe, overwrite: bool = False) -> Manifest:
+    """Raw tables in, a published dataset out.
 
     Args:
-        spark: the session, with `run_settings` applied, or None.
-        engine: what runs the steps.
-        rows: raw rows and the roles of their columns.
-        recipe: output, split, sampling, checks, seed.
+        engine: what runs the steps; a session of Spark with `run_settings` applied.
+        recipe: what and where.
         overwrite: whether a dataset at the output may be replaced.
 
     Raises:
         DataError: an empty split, a split of one class, a feature without values, duplicate uids, an unreadable column.
     """
+    rows = RECIPES[recipe.recipe][1](engine, recipe)
     if getattr(recipe.split, "unit", "row") != "row":
         entity_column(recipe.split.unit, [e.name for e in rows.entities])  # type: ignore[union-attr]
     engine.progress.rows = rows.size
-    with publishing(spark, recipe.output, overwrite) as storage:
+    with publishing(engine.spark, recipe.output, overwrite) as storage:
         storage.make(f"{storage.uri}/{_STAGE}")
         work = _work(rows, recipe, storage.uri)
         made = _Preparation(engine, work, rows, recipe).run()
@@ -472,16 +469,6 @@ def _days(taken: Sequence[Taken]) -> dict[int, tuple[int, int]]:
 
 def _fold(recipe: Recipe) -> str | None:
     return recipe.split.column if isinstance(recipe.split, ColumnSplit) else None
-
-
-def _only_spark(recipe: Recipe) -> str | None:
-    if isinstance(recipe, interactions.Interactions):
-        return interactions.needs_spark(recipe)
-    return f"recipe {recipe.recipe} is made by Spark"
-
-
-def _bytes(recipe: Recipe) -> int:
-    return interactions.table_bytes(recipe) if isinstance(recipe, interactions.Interactions) else 0
 
 
 def _manifest(

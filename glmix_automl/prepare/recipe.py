@@ -242,6 +242,11 @@ class Recipe(Config):
     read them (`derive`)."""
     checks: Checks = Checks()
 
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The raw tables."""
+        raise NotImplementedError
+
 
 def reserved(names: list[str]) -> list[str]:
     """Those of `names` that the dataset keeps for its fixed columns."""

@@ -14,14 +14,14 @@ from glmix_automl import spark as application
 from glmix_automl.config import Config
 from glmix_automl.errors import ConfigError, DataError
 from glmix_automl.layout import RECIPE, Folder
-from glmix_automl.prepare import interactions, pipeline
+from glmix_automl.prepare import pipeline
 from glmix_automl.prepare.answers import Questions, answer
 from glmix_automl.prepare.asking import ask
 from glmix_automl.prepare.engine import Engine, Local, OnSpark
 from glmix_automl.prepare.interactions import Interactions
 from glmix_automl.prepare.known import HISTORY, Known
 from glmix_automl.prepare.local_files import local_path
-from glmix_automl.prepare.local_tables import table_needs_spark
+from glmix_automl.prepare.local_tables import recipe_needs_spark, table_needs_spark
 from glmix_automl.prepare.progress import StepProgress
 from glmix_automl.prepare.recipe import Recipe
 from glmix_automl.prepare.run_settings import run_settings
@@ -43,7 +43,7 @@ def score_interactions(settings: ScoreSettings, source: ModelSource, to: Folder)
         ConfigError, DataError: what is wrong with the settings, the model or the tables.
     """
     recipe = recipe_of_today(source.folder, settings, Interactions)
-    why = table_needs_spark(settings.given) or interactions.needs_spark(recipe)
+    why = table_needs_spark(settings.given, settings.root or ".") or recipe_needs_spark(recipe)
     stage = Folder(local_path(to.within(_STAGE).uri))
     stage.filesystem.create_dir(stage.path(), recursive=True)
     if not wants_spark(settings, why):

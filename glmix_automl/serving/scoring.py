@@ -70,7 +70,7 @@ def _run(settings: ScoreSettings, source: ModelSource, to: Folder) -> tuple[int,
         return score_graph(settings, source, to)
     from glmix_automl.prepare.local_tables import table_needs_spark
 
-    on_spark = wants_spark(settings, table_needs_spark(settings.given))
+    on_spark = wants_spark(settings, table_needs_spark(settings.given, settings.root or "."))
     return (_on_spark if on_spark else _locally)(settings, source, to), []
 
 

@@ -67,7 +67,7 @@ def suggestion_rows(
         DataError: a table cannot be read, or has no node of the network.
     """
     remarks = Remarks()
-    links, attributes = read_network(spark, recipe, {}, remarks)
+    links, attributes = read_network(OnSpark(spark, StepProgress(False)), recipe, {}, remarks)
     now, directed = links.adjacency(), recipe.edges.directed
     network = Network.of(now, links.keys, attributes, recipe.columns, directed, recipe.seed)
     notes = list(remarks.notes)

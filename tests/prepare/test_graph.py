@@ -1,5 +1,6 @@
 """The graph recipe against plain Python on a small network, and against links that must not be seen."""
 
+import gzip
 import json
 import math
 from pathlib import Path
@@ -11,15 +12,19 @@ import pyarrow as pa
 import pytest
 
 from glmix_automl import config
+from glmix_automl.config import parse
 from glmix_automl.errors import ConfigError, DataError
-from glmix_automl.prepare import graph
+from glmix_automl.prepare import graph, pipeline
+from glmix_automl.prepare import network as network_tables
+from glmix_automl.prepare.engine import Local
 from glmix_automl.prepare.pairs import links as of_links
 from glmix_automl.prepare.pairs.describe import Network, pair_columns
 from glmix_automl.prepare.pairs.two_steps import DIRECTED, STRUCTURE
+from glmix_automl.prepare.progress import StepProgress
 from glmix_automl.prepare.recipe import Fractions
 from glmix_automl.prepare.remarks import Remarks
+from glmix_automl.prepare.rows import RawRows
 
-pytestmark = pytest.mark.spark
 NODES = 60
 
 
@@ -74,14 +79,24 @@ def recipe(folder: Path, **changes: Any) -> graph.Graph:
     return config.parse(content | changes, graph.Graph, "test")
 
 
-def frame(spark: Any, settings: graph.Graph) -> pd.DataFrame:
-    rows = graph.graph_rows(spark, settings).frame.toPandas()
-    return rows.sort_values("_glmix_uid").reset_index(drop=True)
+def frame(settings: graph.Graph) -> pd.DataFrame:
+    return example_frame(graph.graph_rows(engine(), settings))
 
 
-def hidden_links(spark: Any, settings: graph.Graph) -> set[tuple[int, int]]:
+def engine() -> Local:
+    return Local(StepProgress())
+
+
+def example_frame(rows: RawRows) -> pd.DataFrame:
+    """The raw examples that preparation takes in."""
+    made = rows.given._made
+    found = pa.concat_tables(made.rows(*span) for span in made.spans(4)).to_pandas()
+    return found.sort_values("_glmix_uid").reset_index(drop=True)
+
+
+def hidden_links(settings: graph.Graph) -> set[tuple[int, int]]:
     """Which links the recipe hides."""
-    links, _ = graph.read_network(spark, settings, {}, Remarks())
+    links, _ = graph.read_network(engine(), settings, {}, Remarks())
     fold = of_links.hidden(
         links, settings.hidden.share, settings.hidden.fractions, settings.hidden.by == "time", settings.seed
     )
@@ -89,15 +104,13 @@ def hidden_links(spark: Any, settings: graph.Graph) -> set[tuple[int, int]]:
     return set(zip(*ends, strict=True))
 
 
-@pytest.mark.parametrize("directed", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_every_feature_is_what_plain_python_finds_in_the_remaining_network(
-    spark: Any, tmp_path: Path, directed: bool
-) -> None:
+@pytest.mark.parametrize("directed", [False, True])
+def test_every_feature_is_what_plain_python_finds_in_the_remaining_network(tmp_path: Path, directed: bool) -> None:
     links = network()
     write(tmp_path, links)
     edges = {"table": {"path": "edges.csv"}, "source": "from", "target": "to", "directed": directed}
     settings = recipe(tmp_path, edges=edges)
-    hidden = hidden_links(spark, settings)
+    hidden = hidden_links(settings)
     gone = hidden | (set() if directed else {(b, a) for a, b in hidden})  # an undirected link has either end first
     remaining = {(a, b) for a, b, _ in links if (a, b) not in gone}
     around: dict[int, set[int]] = {n: set() for n in range(NODES)}
@@ -110,7 +123,7 @@ def test_every_feature_is_what_plain_python_finds_in_the_remaining_network(
     rarity = {
         t: math.log(NODES / sum(t in a["tags"] for a in known.values())) for a in known.values() for t in a["tags"]
     }
-    rows = frame(spark, settings)
+    rows = frame(settings)
     assert len(rows) > 100
     for row in rows.to_dict("records"):
         left, right = int(row["left"]), int(row["right"])
@@ -153,17 +166,17 @@ def test_every_feature_is_what_plain_python_finds_in_the_remaining_network(
     assert directed == (set(DIRECTED) <= set(rows.columns))
 
 
-def test_no_feature_sees_a_hidden_link(spark: Any, tmp_path: Path) -> None:
+def test_no_feature_sees_a_hidden_link(tmp_path: Path) -> None:
     links = network()
     write(tmp_path / "all", links)
     settings = recipe(tmp_path / "all")
-    hidden = hidden_links(spark, settings)
+    hidden = hidden_links(settings)
     hidden |= {(b, a) for a, b in hidden}
-    whole = frame(spark, settings)
+    whole = frame(settings)
     # The same pairs, described by the function that scoring uses from a file that never had the hidden links.
     write(tmp_path / "left", [link for link in links if link[:2] not in hidden])
     seen = recipe(tmp_path / "left")
-    left, attributes = graph.read_network(spark, seen, {}, Remarks())
+    left, attributes = graph.read_network(engine(), seen, {}, Remarks())
     remaining = Network.of(left.adjacency(), left.keys, attributes, seen.columns, False, seen.seed)
     number = {node: place for place, node in enumerate(left.ids.to_pylist())}
     ends = [whole[end].map(number).to_numpy(np.int32) for end in ("left", "right")]
@@ -177,10 +190,9 @@ def test_no_feature_sees_a_hidden_link(spark: Any, tmp_path: Path) -> None:
             assert bare[name].to_pylist() == values, name
 
 
-@pytest.mark.slow
-def test_each_member_has_its_share_of_negatives_and_a_pair_is_there_once(spark: Any, tmp_path: Path) -> None:
+def test_each_member_has_its_share_of_negatives_and_a_pair_is_there_once(tmp_path: Path) -> None:
     write(tmp_path, network())
-    rows = frame(spark, recipe(tmp_path))
+    rows = frame(recipe(tmp_path))
     unordered = {frozenset((r.left, r.right)) for r in rows.itertuples()}
     assert len(unordered) == len(rows)
     for _, of_member in rows.groupby("left"):
@@ -195,65 +207,60 @@ def test_each_member_has_its_share_of_negatives_and_a_pair_is_there_once(spark: 
     assert abs(low - 0.5) < 5 * 0.5 / math.sqrt(len(rows))
 
 
-@pytest.mark.slow
-def test_rows_do_not_depend_on_the_order_of_the_files(spark: Any, tmp_path: Path) -> None:
+def test_rows_do_not_depend_on_the_order_of_the_files(tmp_path: Path) -> None:
     links = network()
     write(tmp_path / "one", links)
     write(tmp_path / "other", [(b, a, t) for a, b, t in reversed(links)])
-    one = frame(spark, recipe(tmp_path / "one"))
-    pd.testing.assert_frame_equal(one, frame(spark, recipe(tmp_path / "other")))
-    different = frame(spark, recipe(tmp_path / "one", seed=5))
+    one = frame(recipe(tmp_path / "one"))
+    pd.testing.assert_frame_equal(one, frame(recipe(tmp_path / "other")))
+    different = frame(recipe(tmp_path / "one", seed=5))
     assert set(different["_glmix_uid"]) != set(one["_glmix_uid"])
 
 
-@pytest.mark.slow
-def test_links_hidden_by_time_are_the_latest_and_splits_follow_each_other(spark: Any, tmp_path: Path) -> None:
+def test_links_hidden_by_time_are_the_latest_and_splits_follow_each_other(tmp_path: Path) -> None:
     links = network()
     write(tmp_path, links)
     settings = recipe(tmp_path, hidden={"by": "time", "share": 0.3})
-    hidden = hidden_links(spark, settings)
+    hidden = hidden_links(settings)
     times = {frozenset((a, b)): t for a, b, t in links}
     cut = min(times[frozenset(pair)] for pair in hidden)
     assert len(hidden) == pytest.approx(0.3 * len(links), abs=1)
     assert {frozenset(p) for p in hidden} == {pair for pair, t in times.items() if t >= cut}
-    rows = frame(spark, settings)
+    rows = frame(settings)
     spans = rows.groupby("_glmix_split")["_glmix_time"].agg(["min", "max"])
     assert spans.loc["train", "max"] < spans.loc["validation", "min"]
     assert spans.loc["validation", "max"] < spans.loc["test", "min"]
 
 
-@pytest.mark.slow
-def test_json_objects_are_node_tables_too(spark: Any, tmp_path: Path) -> None:
+def test_json_objects_are_node_tables_too(tmp_path: Path) -> None:
     write(tmp_path, network())
-    whole = frame(spark, recipe(tmp_path))
+    whole = frame(recipe(tmp_path))
     bag = [{"kind": "bag", "source": "tags"}]
     objects = [{"table": {"path": "tags.json"}, "lists": "tags", "features": bag}]
-    rows = frame(spark, recipe(tmp_path, nodes=objects))
+    rows = frame(recipe(tmp_path, nodes=objects))
     assert [list(t) for t in rows["shared_tags"]] == [list(t) for t in whole["shared_tags"]]
     (tmp_path / "tags.json").write_text("not json")
     with pytest.raises(DataError, match="JSON object"):
-        frame(spark, recipe(tmp_path, nodes=objects))
+        frame(recipe(tmp_path, nodes=objects))
 
 
-@pytest.mark.slow
-def test_weights_make_up_for_the_candidates_that_were_not_taken(spark: Any, tmp_path: Path) -> None:
+def test_weights_make_up_for_the_candidates_that_were_not_taken(tmp_path: Path) -> None:
     write(tmp_path, network())
     settings = recipe(tmp_path, candidates={"negatives": 1, "weigh": True})
-    made = graph.graph_rows(spark, settings)
-    rows = made.frame.toPandas()
+    made = graph.graph_rows(engine(), settings)
+    rows = example_frame(made)
     every = recipe(tmp_path, candidates={"negatives": 100, "per_member": 100_000})
-    candidates_of = frame(spark, every).groupby("left")["_glmix_label"].agg(lambda labels: (labels == 0).sum())
+    candidates_of = frame(every).groupby("left")["_glmix_label"].agg(lambda labels: (labels == 0).sum())
     weights = rows[rows["_glmix_label"] == 0].groupby("left")["_glmix_weight"].sum()
     for member, weight in weights.items():
         assert weight == pytest.approx(candidates_of[member])
     assert (rows.loc[rows["_glmix_label"] == 1, "_glmix_weight"] == 1).all()
 
 
-@pytest.mark.slow
-def test_self_loops_and_repeated_links_are_dropped_and_counted(spark: Any, tmp_path: Path) -> None:
+def test_self_loops_and_repeated_links_are_dropped_and_counted(tmp_path: Path) -> None:
     links = network()
     write(tmp_path, [*links, (3, 3, 0), (links[0][1], links[0][0], 7), links[1]])
-    made = graph.graph_rows(spark, recipe(tmp_path, candidates={"fan_out": 2}))
+    made = graph.graph_rows(engine(), recipe(tmp_path, candidates={"fan_out": 2}))
     counts = made.counts
     reach = [counts[name] for name in counts if name.startswith("hidden links")]
     assert sum(reach) == counts["links hidden"]
@@ -264,32 +271,57 @@ def test_self_loops_and_repeated_links_are_dropped_and_counted(spark: Any, tmp_p
     assert counts["links dropped that were named before"] == 2
 
 
-def test_bad_tables_are_refused_with_what_is_wrong(spark: Any, tmp_path: Path) -> None:
+def test_bad_tables_are_refused_with_what_is_wrong(tmp_path: Path) -> None:
     write(tmp_path, network())
     with pytest.raises(DataError, match=r"no column 'nobody'"):
         graph.graph_rows(
-            spark, recipe(tmp_path, edges={"table": {"path": "edges.csv"}, "source": "nobody", "target": "to"})
+            engine(), recipe(tmp_path, edges={"table": {"path": "edges.csv"}, "source": "nobody", "target": "to"})
         )
     with pytest.raises(DataError, match=r"no file at .*missing\.csv"):
         graph.graph_rows(
-            spark, recipe(tmp_path, edges={"table": {"path": "missing.csv"}, "source": "from", "target": "to"})
+            engine(), recipe(tmp_path, edges={"table": {"path": "missing.csv"}, "source": "from", "target": "to"})
         )
     write(tmp_path, [*network(), *((900 + n, n, 0) for n in range(30))])
     with pytest.raises(DataError, match=r"30 of 290 links \(10\.3%\) .*\.max_unknown_share"):
-        graph.graph_rows(spark, recipe(tmp_path))
-    assert graph.graph_rows(spark, recipe(tmp_path, checks={"max_unknown_share": 0.2})).counts["links"] == 290
+        graph.graph_rows(engine(), recipe(tmp_path))
+    assert graph.graph_rows(engine(), recipe(tmp_path, checks={"max_unknown_share": 0.2})).counts["links"] == 290
     nodes = pd.read_csv(tmp_path / "nodes.csv")
     pd.concat([nodes, nodes.head(2)]).to_csv(tmp_path / "nodes.csv", index=False)
     with pytest.raises(DataError, match=r"2 ids of column 'id' have several rows, for example '0'"):
-        graph.graph_rows(spark, recipe(tmp_path))
+        graph.graph_rows(engine(), recipe(tmp_path))
 
 
-def test_networks_without_candidates_are_refused(spark: Any, tmp_path: Path) -> None:
+@pytest.mark.spark
+def test_a_network_has_one_digest_whatever_prepares_it(spark: Any, tmp_path: Path) -> None:
+    write(tmp_path, network())
+    bag = [{"kind": "bag", "source": "labels", "min_count": 1}]
+    numbers = {str(n): [t and int(t[1:]) for t in [*a["tags"], None]] for n, a in attributes().items()}
+    (tmp_path / "numbers.json.gz").write_bytes(gzip.compress(json.dumps(numbers).encode()))
+    plain = recipe(tmp_path)
+    objects = {"table": {"path": "numbers.json.gz"}, "lists": "labels", "features": bag}
+    nodes = (*plain.nodes, parse(objects, network_tables.Nodes, "test"))
+    made = {}
+    for engine, width in (("local", 1), ("local", 3), ("spark", None)):
+        chosen = plain.model_copy(update={"nodes": nodes, "output": str(tmp_path / f"{engine}-{width}")})
+        with StepProgress() as progress:
+            made[engine, width] = (
+                pipeline.finish(Local(progress, width), chosen)
+                if engine == "local"
+                else pipeline.prepare(spark, chosen)
+            )
+    assert len({manifest.digest for manifest in made.values()}) == 1
+    assert made["spark", None].splits["train"].rows > 100
+    (tmp_path / "numbers.json.gz").write_bytes(gzip.compress(b'{"1": ["a"], "1": ["b"]}'))
+    with pytest.raises(DataError, match="1 ids of column 'id' have several rows"):
+        pipeline.finish(Local(StepProgress()), plain.model_copy(update={"nodes": nodes}))
+
+
+def test_networks_without_candidates_are_refused(tmp_path: Path) -> None:
     write(tmp_path, [(2 * n, 2 * n + 1, n) for n in range(30)])
     with pytest.raises(DataError, match="no two nodes are two steps apart"):
-        graph.graph_rows(spark, recipe(tmp_path))
+        graph.graph_rows(engine(), recipe(tmp_path))
     with pytest.raises(DataError, match="none are hidden"):
-        graph.graph_rows(spark, recipe(tmp_path, hidden={"share": 1e-9}))
+        graph.graph_rows(engine(), recipe(tmp_path, hidden={"share": 1e-9}))
     edges = {"table": {"path": "edges.csv"}, "source": "from", "target": "to"}
     with pytest.raises(ConfigError, match="hidden by time only with"):
         recipe(tmp_path, hidden={"by": "time"}, edges=edges)

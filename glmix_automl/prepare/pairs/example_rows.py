@@ -2,14 +2,19 @@
 
 import itertools
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from glmix_automl.prepare.engine import Engine, Shared
+from glmix_automl.prepare.exchange import Spread
+from glmix_automl.prepare.intake import Roles, rows_of
 from glmix_automl.prepare.pairs.adjacency import Adjacency, Keys
 from glmix_automl.prepare.pairs.candidates import Hands, Wanted, examples
 from glmix_automl.prepare.pairs.describe import Network, pair_columns
+from glmix_automl.prepare.stage import Staging, Taken, take_in
 from glmix_automl.schema import SPLITS
 
 LABEL, UID, TIME, WEIGHT, SPLIT = "_glmix_label", "_glmix_uid", "_glmix_time", "_glmix_weight", "_glmix_split"
@@ -75,3 +80,29 @@ class ExampleRows:
 def _joined(left: pa.Array, right: pa.Array) -> pa.Array:
     escaped = [pc.replace_substring_regex(end, r"([\\|])", r"\\\1") for end in (left, right)]
     return pc.binary_join_element_wise(*escaped, "|")
+
+
+class ExampleTables:
+    """The examples of a network as `intake.Tables`: made where they are taken in, by tasks that share the network."""
+
+    def __init__(self, engine: Engine, made: ExampleRows, roles: Roles, rows: int) -> None:
+        self.rows = rows
+        self._engine = engine
+        self._made = made
+        self._roles = roles
+
+    def take_in(self, work: Staging) -> list[Taken]:
+        """See `intake.Tables`."""
+        shared = self._engine.share(self._made)
+        spans = self._made.spans(4 * self._engine.width)
+        return self._engine.each("reading", partial(_take_in, work, self._roles, shared), spans)
+
+    def take_in_side(self, work: Staging, side: int) -> list[Spread]:
+        """See `intake.Tables`: both ends are described in the rows."""
+        return []
+
+
+def _take_in(work: Staging, roles: Roles, shared: Shared[ExampleRows], span: tuple[int, int]) -> Taken:
+    rows = shared.value.rows(*span)
+    raw = dict(zip(rows.column_names, rows.columns, strict=True))
+    return take_in(work, rows_of(work, roles, raw, rows.num_rows))
