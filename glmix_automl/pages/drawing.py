@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import matplotlib
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 SERIES = ("#2f6fdb", "#d9730d", "#0f8f6a", "#b8418f", "#7453cf", "#86700a")
@@ -108,7 +109,8 @@ def draw_svg(label: str, draw: Callable[[Figure], None], height: float, width: f
         figure = Figure(figsize=(width, height), layout="constrained")
         draw(figure)
         text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
+        # `savefig` would draw twice, to adjust what `layout` has adjusted already.
+        FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
     svg = text.getvalue()
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.S)
     svg = re.sub(r"#[0-9a-f]{6}", lambda found: _VARIABLES.get(found[0], found[0]), svg)

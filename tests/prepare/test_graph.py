@@ -307,7 +307,7 @@ def test_a_network_has_one_digest_whatever_prepares_it(spark: Any, tmp_path: Pat
             made[engine, width] = (
                 pipeline.finish(Local(progress, width), chosen)
                 if engine == "local"
-                else pipeline.prepare(spark, chosen)
+                else pipeline.prepare_dataset(spark, chosen)
             )
     assert len({manifest.digest for manifest in made.values()}) == 1
     assert made["spark", None].splits["train"].rows > 100
