@@ -13,14 +13,14 @@ from glmix_automl.prepare.progress import StepProgress
 
 Item = TypeVar("Item")
 TaskResult = TypeVar("TaskResult")
-Held = TypeVar("Held")
+SharedValue = TypeVar("SharedValue")
 
 
 @dataclass
-class Shared(Generic[Held]):
+class Shared(Generic[SharedValue]):
     """Something large that every task reads, in the memory of this process; or a broadcast of Spark."""
 
-    value: Held
+    value: SharedValue
 
 
 class Engine(Protocol):
@@ -36,7 +36,7 @@ class Engine(Protocol):
     spark: Any
     width: int
 
-    def share(self, value: Held) -> Shared[Held]:
+    def share(self, value: SharedValue) -> Shared[SharedValue]:
         """Brings a value to where tasks run, once for all tasks of a process."""
 
     def each(self, step: str, function: Callable[[Item], TaskResult], items: Sequence[Item]) -> list[TaskResult]:
@@ -52,7 +52,7 @@ class Local:
         self.progress = progress
         self.width = threads or len(os.sched_getaffinity(0))
 
-    def share(self, value: Held) -> Shared[Held]:
+    def share(self, value: SharedValue) -> Shared[SharedValue]:
         """See `Engine`."""
         return Shared(value)
 
@@ -78,7 +78,7 @@ class OnSpark:
         self.width = int(self.context.defaultParallelism)
         self.progress = progress
 
-    def share(self, value: Held) -> Shared[Held]:
+    def share(self, value: SharedValue) -> Shared[SharedValue]:
         """See `Engine`."""
         return self.context.broadcast(value)
 

@@ -299,7 +299,7 @@ def test_a_network_has_one_digest_whatever_prepares_it(spark: Any, tmp_path: Pat
     (tmp_path / "numbers.json.gz").write_bytes(gzip.compress(json.dumps(numbers).encode()))
     plain = recipe(tmp_path)
     objects = {"table": {"path": "numbers.json.gz"}, "lists": "labels", "features": bag}
-    nodes = (*plain.nodes, parse(objects, network_tables.Nodes, "test"))
+    nodes = (*plain.nodes, parse(objects, network_tables.NodesTable, "test"))
     made = {}
     for engine, width in (("local", 1), ("local", 3), ("spark", None)):
         chosen = plain.model_copy(update={"nodes": nodes, "output": str(tmp_path / f"{engine}-{width}")})
