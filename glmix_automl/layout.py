@@ -3,11 +3,13 @@
 import contextlib
 import errno
 import os
+import re
 import uuid
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import psutil
 import pyarrow as pa
 from pyarrow import fs
 
@@ -46,6 +48,9 @@ EFFECTS = (
     "effects"  # effects/<trial>.parquet: the coefficients of a random effect, to be read by people and other programs
 )
 COORDINATES = "coordinates"  # coordinates/<trial>/, with files as in trials/<trial>/
+
+
+_UNFINISHED = re.compile(r"\..+\.(\d+)\.[0-9a-f]{8}")  # .NAME.PROCESS.RANDOM
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,13 @@ class Folder:
                 self.filesystem.delete_file(unfinished)
             reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
             raise DataError(f"{path}: cannot be written: {reason}") from error
+
+    def remove_unfinished(self) -> None:
+        """Removes, in all folders inside, what `write` of processes of this machine that are gone left half written."""
+        for info in self.filesystem.get_file_info(fs.FileSelector(self.path(), allow_not_found=True, recursive=True)):
+            if (found := _UNFINISHED.fullmatch(info.base_name)) and not psutil.pid_exists(int(found[1])):
+                with contextlib.suppress(OSError):  # somebody else removed it
+                    self.filesystem.delete_file(info.path)
 
     def remove(self, name: str) -> None:
         """Removes a file, or a folder and all it holds, inside this one, if it is there."""

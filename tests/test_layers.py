@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "glmix_automl"
 
 ROWS = [
-    {"version", "errors", "dates", "seeds", "layout", "config", "spark"},
+    {"version", "errors", "clock", "dates", "seeds", "layout", "config", "spark"},
     {"schema", "manifest", "features", "metrics", "space", "ensemble", "trial", "pages"},
     {"generate", "prepare", "dataset", "workers", "search"},
     {"models", "study"},
@@ -25,6 +25,7 @@ ROWS = [
 FOUNDATION = [
     "version",
     "errors",
+    "clock",
     "dates",
     "seeds",
     "config",

@@ -90,6 +90,7 @@ class Session:
             check_resume(begun, record, self.folder.path)
             if not self.folder.is_copy:
                 record = record.model_copy(update={"id": begun.id})
+        self.folder.files.remove_unfinished()
         # Beside the weights that a later study may begin from, when the dataset is gone.
         self.folder.files.write(SCHEMA, self.dataset.schema.model_dump_json(indent=1))
         self.folder.write(record)

@@ -73,7 +73,7 @@ def boost(
         bias = _bias(train)
         booster, kept = _booster(lightgbm, coordinate, (train, validation), bias, seed, threads)
         grower = _Grower(booster, rounds, coordinate.parameters.patience)
-        grower.grow(lambda made, point: watch(Moment(made / per_epoch, made, point)), time.time() + budget.seconds)
+        grower.grow(lambda made, point: watch(Moment(made / per_epoch, made, point)), time.monotonic() + budget.seconds)
         coordinate.plant(_arrays(booster.model_to_string(), grower.best_trees, kept, bias))
     except lightgbm.basic.LightGBMError as error:
         raise TrialError(f"family trees: LightGBM: {error}") from error
@@ -94,7 +94,7 @@ class _Grower:
         self.stopped = False
 
     def grow(self, watch: Callable[[int, Point | None], bool], until: float) -> None:
-        """Grows; `until` is in seconds since the epoch."""
+        """Grows; `until` is by the monotonic clock."""
         every = max(self._rounds // CURVE_POINTS, 1)
         while self.made < self._rounds and not self.stopped:
             is_done = self._booster.update()  # nothing is left to split
@@ -107,7 +107,7 @@ class _Grower:
             wish = watch(self.made, point if is_last or self.made % every == 0 else None)
             if is_last:
                 return
-            self.stopped = wish or time.time() > until
+            self.stopped = wish or time.monotonic() > until
 
     def _measure(self) -> Point:
         started = time.perf_counter()

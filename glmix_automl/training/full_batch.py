@@ -47,14 +47,14 @@ class FullBatch(Trainer[Logistic]):
         Raises:
             TrialError: the objective is not finite.
         """
-        started, until = time.perf_counter(), time.time() + budget.seconds
+        started, until = time.perf_counter(), time.monotonic() + budget.seconds
         collective, parameters = self.setting.collective, coordinate.parameters
         objective = _Objective(coordinate, source, collective)
         l1 = np.full(objective.size, parameters.l1 / source.weight)
         l1[-1] = 0.0
 
         def stop(passes: int) -> bool:
-            wish = collective.rank == 0 and (watch(Moment(float(passes), passes)) or time.time() > until)
+            wish = collective.rank == 0 and (watch(Moment(float(passes), passes)) or time.monotonic() > until)
             return wish if collective.size == 1 else bool(collective.broadcast(np.asarray(float(wish))))
 
         found = minimise(objective, objective.start(), l1, parameters.tolerance, parameters.iterations, stop)

@@ -1,10 +1,10 @@
 """What the controller knows of each worker's process, and of the ranks that work together in a world."""
 
 import enum
-import time
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from glmix_automl import clock
 from glmix_automl.workers.channel import Channel
 from glmix_automl.workers.executor import SlotState
 from glmix_automl.workers.protocol import Message
@@ -57,7 +57,7 @@ class WorkerHandle:
     name: str
     launcher: Launcher
     state: WorkerState = WorkerState.STARTING
-    since: float = field(default_factory=time.time)
+    since: float = field(default_factory=clock.now)
     incarnation: int = -1
     link: Channel | None = None
     world: "World | None" = None
@@ -71,7 +71,7 @@ class WorkerHandle:
 
     def enter(self, state: WorkerState) -> None:
         """Enters a state."""
-        self.state, self.since = state, time.time()
+        self.state, self.since = state, clock.now()
 
     def send(self, message: Message) -> None:
         """Sends a command; a broken channel is noticed where it is read."""
@@ -98,11 +98,11 @@ class World:
     rendezvous: Rendezvous | None = None
     state: SlotState = SlotState.STARTING
     waiting: set[WorkerHandle] = field(default_factory=set)
-    since: float = field(default_factory=time.time)
+    since: float = field(default_factory=clock.now)
 
     def enter(self, state: SlotState) -> None:
         """Enters a state."""
-        self.state, self.since = state, time.time()
+        self.state, self.since = state, clock.now()
 
     def command(self, message: Message) -> None:
         """Sends a command to every rank and waits for every rank's answer."""

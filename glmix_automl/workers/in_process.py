@@ -3,13 +3,13 @@
 import logging
 import queue
 import threading
-import time
 import traceback
 from collections.abc import Callable, Collection
 from concurrent import futures
 from concurrent.futures import Future
 from dataclasses import replace
 
+from glmix_automl import clock
 from glmix_automl.trial import Progress, Result, Trial
 from glmix_automl.workers.executor import SlotState, Task, WorkerStatus
 from glmix_automl.workers.fault import DISK_SECONDS, is_disk_full
@@ -48,7 +48,7 @@ class InProcessExecutor:
         self._closed = False
         self._halted = threading.Event()
         self._stops: set[int] = set()
-        self._status = [WorkerStatus(f"thread-{n}", SlotState.IDLE, None, time.time()) for n in range(slots)]
+        self._status = [WorkerStatus(f"thread-{n}", SlotState.IDLE, None, clock.now()) for n in range(slots)]
         self._threads = [
             threading.Thread(target=self._serve, args=(n, make()), name=f"glmix-thread-{n}", daemon=True)
             for n in range(slots)
@@ -80,7 +80,7 @@ class InProcessExecutor:
 
     def now(self) -> float:
         """Seconds since the epoch."""
-        return time.time()
+        return clock.now()
 
     def status(self) -> tuple[WorkerStatus, ...]:
         """What each thread does."""
@@ -128,15 +128,15 @@ class InProcessExecutor:
         self._set_status(slot, SlotState.LOST, None)
 
     def _set_status(self, slot: int, state: SlotState, number: int | None) -> None:
-        self._status[slot] = WorkerStatus(f"thread-{slot}", state, number, time.time())
+        self._status[slot] = WorkerStatus(f"thread-{slot}", state, number, clock.now())
 
     def _run(self, task: Task, trial: Trial, worker: str) -> Result:
-        started = time.time()
+        started = clock.now()
 
         def report(progress: Progress) -> bool:
             if self._on_progress is not None:
                 self._on_progress(progress)
-            late = self._time_limit is not None and time.time() - started > self._time_limit
+            late = self._time_limit is not None and clock.now() - started > self._time_limit
             return self._halted.is_set() or late or progress.number in self._stops
 
         attempts = 1
@@ -150,7 +150,7 @@ class InProcessExecutor:
                     continue
                 result = Result.failure(trial.number, traceback.format_exc())
             break
-        ended = time.time()
+        ended = clock.now()
         costs = replace(result.costs, worker_seconds=ended - started)
         return replace(result, started=started, ended=ended, worker=worker, attempts=attempts, costs=costs)
 

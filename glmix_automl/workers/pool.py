@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection
 from concurrent import futures
 from concurrent.futures import Future
 
+from glmix_automl import clock
 from glmix_automl.errors import PoolError
 from glmix_automl.trial import Progress, Result, Trial
 from glmix_automl.workers.channel import Channel, Listener
@@ -131,7 +132,7 @@ class WorkerPool:
 
     def now(self) -> float:
         """Seconds since the epoch."""
-        return time.time()
+        return clock.now()
 
     def status(self) -> tuple[WorkerStatus, ...]:
         """What each world does, and which workers are in none."""
@@ -240,7 +241,7 @@ class WorkerPool:
 
     def _take_back(self, submission: Submission) -> None:
         """Queues a trial that was begun and did not end, before all others."""
-        submission.lost_seconds += (time.time() - submission.started) * self.ranks
+        submission.lost_seconds += (clock.now() - submission.started) * self.ranks
         submission.result, submission.stack = None, ""
         self._queue.appendleft(submission)
         self._give()
@@ -280,7 +281,7 @@ class WorkerPool:
 
     def _start(self, submission: Submission, world: World) -> None:
         submission.attempts += 1
-        submission.started = time.time()
+        submission.started = clock.now()
         self._running[world] = submission
         self.supervisor.worlds.run(world, submission.trial)
         if submission.stopping:

@@ -1,9 +1,9 @@
 """A trial on its way through a pool, and the policy by which it is treated."""
 
-import time
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
+from glmix_automl import clock
 from glmix_automl.trial import Result, Trial
 
 
@@ -52,7 +52,7 @@ class Submission:
 
     def complete(self, result: Result, worker: str, ranks: int) -> None:
         """Completes the future with what the controller knows of the trial."""
-        ended = time.time()
+        ended = clock.now()
         seconds = self.lost_seconds + (ended - self.started) * ranks
         self.future.set_result(
             replace(
