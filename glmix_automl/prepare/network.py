@@ -20,7 +20,7 @@ from glmix_automl.prepare.engine import Engine
 from glmix_automl.prepare.events import id_column
 from glmix_automl.prepare.local_files import LocalFiles
 from glmix_automl.prepare.local_tables import read_local
-from glmix_automl.prepare.recipe import BagFeature, Checks, Declared, Table
+from glmix_automl.prepare.recipe import Checks, Declared, Table
 from glmix_automl.prepare.remarks import Remarks
 from glmix_automl.prepare.spark_times import time_column
 from glmix_automl.prepare.storage import Storage, resolve
@@ -53,12 +53,6 @@ class NodesTable(Config):
     """The file is JSON objects from node id to a list of terms; the lists become a column of this name. A file is read
     by one task, which holds an object in memory as a whole."""
     features: tuple[Declared, ...]
-
-    @pydantic.model_validator(mode="after")
-    def _plain_bags(self) -> "NodesTable":
-        if weighted := [f.column for f in self.features if isinstance(f, BagFeature) and f.weighted]:
-            raise ValueError(f"bag {weighted[0]!r} of a node cannot be weighted: two ends share terms, not values")
-        return self
 
 
 class NetworkChecks(Checks):

@@ -291,29 +291,79 @@ def test_bad_tables_are_refused_with_what_is_wrong(tmp_path: Path) -> None:
         graph.graph_rows(engine(), recipe(tmp_path))
 
 
+SKILLS = {n: {f"s{k}": (n * 7 + k * 3) % 5 - 1.5 for k in range(9) if (n + k * k) % 4 == 0} for n in range(NODES - 5)}
+"""Levels of nodes' skills; the last nodes have none."""
+
+
+def write_in_parts(folder: Path) -> None:
+    """The network as three exports: links, when they were made, and a long table of skills of most nodes."""
+    write(folder, network())
+    edges = pd.read_csv(folder / "edges.csv")
+    edges[["from", "to"]].to_csv(folder / "links.csv", index=False)
+    edges[["when", "to", "from"]].sample(frac=1, random_state=1).to_csv(folder / "times.csv", index=False)
+    long = [{"node": n, "skill": s, "level": level / 2} for n, of in SKILLS.items() for s, level in of.items()]
+    pd.DataFrame([*long, *long]).to_csv(folder / "skills.csv", index=False)  # values of equal terms are added up
+
+
+def in_parts(folder: Path, **changes: Any) -> graph.Graph:
+    """A recipe that puts them together."""
+    times = {"table": {"path": "times.csv"}, "on": ["from", "to"]}
+    skills = {"path": "skills.csv", "gather": {"by": "node", "term": "skill", "value": "level", "name": "skills"}}
+    bag = {"kind": "bag", "source": "skills", "weighted": True, "min_count": 1}
+    nodes = [
+        {"table": {"path": "nodes.csv"}, "features": [{"kind": "categorical", "source": "city"}]},
+        {"table": skills, "key": "node", "features": [bag]},
+    ]
+    edges = {"source": "from", "target": "to", "timestamp": {"column": "when"}}
+    edges["table"] = {"path": "links.csv", "join": [times]}
+    return recipe(folder, edges=edges, nodes=nodes, hidden={"by": "time", "share": 0.3}, **changes)
+
+
+def test_attributes_come_from_several_tables_one_of_them_long_and_weighted(tmp_path: Path) -> None:
+    write_in_parts(tmp_path)
+    rows = frame(in_parts(tmp_path))
+    known = attributes()
+    without = 0
+    for row in rows.to_dict("records"):
+        left, right = (int(row[end]) for end in ("left", "right"))
+        one, other = SKILLS.get(left, {}), SKILLS.get(right, {})
+        assert (row["left_city"], row["right_city"]) == (known[left]["city"], known[right]["city"])
+        without += not one
+        assert ({p["term"]: p["value"] for p in row["left_skills"]} if one else row["left_skills"]) == (one or None)
+        both, alone = one.keys() & other.keys(), one.keys() ^ other.keys()
+        shared = {pair["term"]: pair["value"] for pair in row["shared_skills"]}
+        assert shared == pytest.approx({term: one[term] * other[term] for term in both})
+        assert {p["term"]: p["value"] for p in row["differing_skills"]} == {t: (one | other)[t] for t in alone}
+        lengths = [math.sqrt(sum(v * v for v in of.values())) for of in (one, other)]
+        cosine = sum(shared.values()) / math.prod(lengths) if all(lengths) else 0.0
+        assert row["shared_skills_cosine"] == pytest.approx(cosine, abs=1e-12)
+        assert row["shared_skills_count"] == len(both)
+    assert without
+    times = {frozenset((a, b)): t for a, b, t in network()}
+    made = rows[rows["_glmix_label"] == 1]
+    found = [times[frozenset((int(r.left), int(r.right)))] * 10**6 for r in made.itertuples()]
+    assert made["_glmix_time"].tolist() == found
+
+
 @pytest.mark.spark
 def test_a_network_has_one_digest_whatever_prepares_it(spark: Any, tmp_path: Path) -> None:
-    write(tmp_path, network())
+    write_in_parts(tmp_path)
     bag = [{"kind": "bag", "source": "labels", "min_count": 1}]
     numbers = {str(n): [t and int(t[1:]) for t in [*a["tags"], None]] for n, a in attributes().items()}
     (tmp_path / "numbers.json.gz").write_bytes(gzip.compress(json.dumps(numbers).encode()))
-    plain = recipe(tmp_path)
+    plain = in_parts(tmp_path, output=str(tmp_path / "out"))
     objects = {"table": {"path": "numbers.json.gz"}, "lists": "labels", "features": bag}
     nodes = (*plain.nodes, parse(objects, network_tables.NodesTable, "test"))
-    made = {}
-    for engine, width in (("local", 1), ("local", 3), ("spark", None)):
-        chosen = plain.model_copy(update={"nodes": nodes, "output": str(tmp_path / f"{engine}-{width}")})
-        with StepProgress() as progress:
-            made[engine, width] = (
-                pipeline.finish(Local(progress, width), chosen)
-                if engine == "local"
-                else pipeline.prepare_dataset(spark, chosen)
-            )
-    assert len({manifest.digest for manifest in made.values()}) == 1
-    assert made["spark", None].splits["train"].rows > 100
+    made = set()
+    for engine in (Local(StepProgress(), 1), Local(StepProgress(), 3), None):
+        chosen = plain.model_copy(update={"nodes": nodes, "output": str(tmp_path / f"out-{len(made)}")})
+        manifest = pipeline.finish(engine, chosen, True) if engine else pipeline.prepare_dataset(spark, chosen, True)
+        made.add(manifest.digest)
+        assert manifest.splits["train"].rows > 100
+    assert len(made) == 1
     (tmp_path / "numbers.json.gz").write_bytes(gzip.compress(b'{"1": ["a"], "1": ["b"]}'))
     with pytest.raises(DataError, match="1 ids of column 'id' have several rows"):
-        pipeline.finish(Local(StepProgress()), plain.model_copy(update={"nodes": nodes}))
+        pipeline.finish(Local(StepProgress()), chosen, True)
 
 
 def test_networks_without_candidates_are_refused(tmp_path: Path) -> None:

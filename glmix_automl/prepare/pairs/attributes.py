@@ -22,12 +22,14 @@ class Bags:
         codes: int32 [entries].
         terms: strings [terms], ascending; a code is a place here.
         known: how many nodes have a row in the table that the terms are from.
+        values: float64 [entries] of a weighted bag, those of equal terms of a node added up.
     """
 
     starts: NDArray[np.int64]
     codes: Nodes
     terms: pa.Array
     known: int
+    values: Numbers | None = None
 
     @cached_property
     def rarity(self) -> Numbers:
@@ -35,9 +37,20 @@ class Bags:
         having = np.bincount(self.codes, minlength=len(self.terms))
         return np.asarray(np.log(self.known / np.maximum(having, 1)))
 
-    def lists(self, starts: NDArray[np.int64], codes: Nodes) -> pa.Array:
-        """Lists of the texts of codes, in compressed rows as the bag's own."""
-        return pa.ListArray.from_arrays(pa.array(starts.astype(np.int32)), self.terms.take(pa.array(codes)))
+    @cached_property
+    def lengths(self) -> Numbers:
+        """[nodes] of each node's vector of values."""
+        assert self.values is not None, "only weighted bags have values"
+        nodes = len(self.starts) - 1
+        of = np.repeat(np.arange(nodes), np.diff(self.starts))
+        return np.sqrt(np.bincount(of, self.values * self.values, minlength=nodes))
+
+    def lists(self, starts: NDArray[np.int64], codes: Nodes, values: Numbers | None) -> pa.Array:
+        """Lists of the texts of codes, in compressed rows as the bag's own; of (term, value) where there are values."""
+        terms = self.terms.take(pa.array(codes))
+        if values is not None:
+            terms = pa.StructArray.from_arrays([terms, pa.array(values)], ["term", "value"])
+        return pa.ListArray.from_arrays(pa.array(starts.astype(np.int32)), terms)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,18 +93,21 @@ def attribute(feature: NumericFeature | CategoricalFeature | BagFeature, raw: pa
         rows = np.flatnonzero(texts.is_valid().to_numpy(zero_copy_only=False))
         return Attribute(feature, raw, bags=_coded(rows, texts.drop_null(), len(raw), known))
     read = as_bag(raw, feature.source, feature.separator)
-    bags = _coded(read.rows, read.terms, len(raw), known)
+    bags = _coded(read.rows, read.terms, len(raw), known, read.values if feature.weighted else None)
     empty = raw.is_null()
-    lists = bags.lists(bags.starts, bags.codes)
+    lists = bags.lists(bags.starts, bags.codes, bags.values)
     return Attribute(feature, pc.if_else(empty, pa.scalar(None, lists.type), lists), bags=bags)
 
 
-def _coded(rows: NDArray[np.int64], texts: pa.Array, nodes: int, known: int) -> Bags:
+def _coded(rows: NDArray[np.int64], texts: pa.Array, nodes: int, known: int, values: Numbers | None = None) -> Bags:
     encoded = texts.dictionary_encode()
     order = pc.sort_indices(encoded.dictionary).to_numpy()
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
     size = max(len(order), 1)
-    entries = np.unique(rows * size + rank[encoded.indices.to_numpy()])
+    entries, at = np.unique(rows * size + rank[encoded.indices.to_numpy()], return_inverse=True)
     starts = np.searchsorted(entries, np.arange(nodes + 1, dtype=np.int64) * size)
-    return Bags(starts, (entries % size).astype(np.int32), encoded.dictionary.take(pa.array(order)), known)
+    if values is not None:
+        order_of_values = np.lexsort((values, at))  # a sum of floats depends on their order
+        values = np.bincount(at[order_of_values], values[order_of_values], len(entries)).astype(np.float64)
+    return Bags(starts, (entries % size).astype(np.int32), encoded.dictionary.take(pa.array(order)), known, values)

@@ -166,6 +166,7 @@ def _of_attribute(feature: Declared, columns: Columns) -> list[Declared]:
             _number(f"shared_{name}_count", "log"),
             _number(f"shared_{name}_jaccard"),
             _number(f"shared_{name}_rarity", "log"),
+            *([_number(f"shared_{name}_cosine")] if feature.weighted else []),
         ]
     else:
         found.append(_number(f"same_{name}"))
