@@ -37,7 +37,7 @@ def prepare(
     overwrite: bool = False,
     key: str | None = None,
 ) -> Dataset:
-    """Prepares a dataset on the active Spark session, or on a local one, and opens it.
+    """Prepares a dataset and opens it: on Spark where a session is active or only Spark can, else in this process.
 
     Args:
         recipe: YAML file, or plain data.
@@ -49,10 +49,11 @@ def prepare(
         ConfigError, DataError: what is wrong with the recipe or the tables, and what to do.
     """
     from glmix_automl.prepare import pipeline
-    from glmix_automl.spark import session
+    from glmix_automl.spark import is_running, session
 
     settings = pipeline.load_recipe(recipe, overrides, key)
-    pipeline.prepare_dataset(session(f"prepare {settings.name}"), settings, overwrite)
+    spark = session(f"prepare {settings.name}") if pipeline.wants_spark(settings, is_running()) else None
+    pipeline.prepare_dataset(spark, settings, overwrite)
     return Dataset.open(settings.output)
 
 

@@ -82,6 +82,11 @@ def is_submitted() -> bool:
     return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
+def is_running() -> bool:
+    """Whether Spark is there already: spark-submit started this process, or a session is active."""
+    return is_submitted() or SparkSession.getActiveSession() is not None
+
+
 def _ship(context: SparkContext) -> None:
     """Sends this package's source to a cluster's executors, whose environment has its libraries only."""
     if str(context.master).startswith("local"):

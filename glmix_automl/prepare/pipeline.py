@@ -140,7 +140,8 @@ def finish(engine: Engine, recipe: Recipe, overwrite: bool = False) -> Manifest:
     Raises:
         DataError: an empty split, a split of one class, a feature without values, duplicate uids, an unreadable column.
     """
-    rows = RECIPES[recipe.recipe][1](engine, recipe)
+    with engine.progress.step("reading", 1):
+        rows = RECIPES[recipe.recipe][1](engine, recipe)
     if getattr(recipe.split, "unit", "row") != "row":
         entity_column(recipe.split.unit, [e.name for e in rows.entities])  # type: ignore[union-attr]
     engine.progress.rows = rows.size
