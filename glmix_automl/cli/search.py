@@ -4,14 +4,14 @@ Without a file, `search --dataset D --study S` runs the race that `init` writes.
 """
 
 import argparse
-
-import yaml
+import json
 
 from glmix_automl.api import Study
 from glmix_automl.check import check
 from glmix_automl.cli import add_overrides
 from glmix_automl.cli.live import work
 from glmix_automl.cli.outcome import Outcome
+from glmix_automl.config import read_yaml
 from glmix_automl.errors import ConfigError
 from glmix_automl.prepare.proposal import search
 
@@ -30,11 +30,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Outcome:
     """Runs the search and prints the leaderboard."""
-    named = [f"{key}={getattr(options, key)}" for key in ("dataset", "study") if getattr(options, key) is not None]
+    given = {key: getattr(options, key) for key in ("dataset", "study")}
+    named = [f"{key}={json.dumps(text, ensure_ascii=False)}" for key, text in given.items() if text is not None]
     if options.configuration is None and len(named) < 2:
         raise ConfigError("name a file, or --dataset and --study for the default race")
-    given = options.configuration or yaml.safe_load(search("default"))
-    study = Study(given, [*named, *options.overrides])
+    study = Study(options.configuration or read_yaml(search("default"), "default race"), [*named, *options.overrides])
     if options.check:
         check(study.settings)
         print(f"{options.configuration or 'default race'}: nothing wrong in {len(study.settings.race)} entries")

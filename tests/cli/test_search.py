@@ -127,6 +127,9 @@ def test_a_search_is_looked_through_without_dataset_or_workers(
     assert "race.b2: family logistic: tolerance: Input should be less than or equal to 1, got 9" in told
     assert "race.c: unknown family 'tres'; did you mean 'trees'?" in told
     assert "race.d" not in told
+    assert main(["search", "--dataset", "2026", "--study", "a: 1", "--check"]) == 0, (
+        "names are text, whatever is in them"
+    )
     assert main(["search", written(tmp_path), "--check"]) == 0
     assert "nothing wrong in 1 entries" in capsys.readouterr().out
     assert not (tmp_path / "study").exists()
