@@ -33,8 +33,8 @@ class GridOptions(FullWork):
         ):
             if name != "all" and name not in self.space.names:
                 raise ValueError(f"resolution names {name!r}, which is none of {', '.join(self.space.names)}")
-            if values < 1:
-                raise ValueError(f"resolution of {name} must be at least 1, got {values}")
+            if not 1 <= values <= LARGEST_GRID:
+                raise ValueError(f"resolution of {name} must be from 1 to {LARGEST_GRID}, got {values}")
         points = math.prod(len(column) for column in columns(self.space, self.resolution))
         if points > LARGEST_GRID:
             raise ValueError(f"the grid has {points} points, over {LARGEST_GRID}; lower the resolution")

@@ -1,5 +1,6 @@
 """The configuration of a search: dataset, race, workers, limits and tracking; one YAML file, checked before work."""
 
+import math
 from importlib.metadata import entry_points
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -14,7 +15,13 @@ STORES = ("file", "http", "https", "sqlite", "mysql", "postgresql", "mssql", "da
 """Schemes of MLflow's own tracking stores; plugins bring others."""
 
 
-class Workers(Config):
+class _Finite(Config):
+    """Settings without infinities, which JSON, and so `study.json`, knows no number for: no limit is none."""
+
+    model_config = pydantic.ConfigDict(allow_inf_nan=False)
+
+
+class Workers(_Finite):
     """Where trials run, and how many at once."""
 
     place: Literal["local", "in_process", "spark"] = "local"
@@ -56,7 +63,7 @@ class Workers(Config):
         return self
 
 
-class Limits(Config):
+class Limits(_Finite):
     """When the study ends, whichever comes first; none: when every entry of the race has ended."""
 
     worker_seconds: float | None = pydantic.Field(default=None, gt=0)
@@ -83,7 +90,7 @@ class EntryBudget(Config):
 class EntrySettings(pydantic.BaseModel):
     """One entry of the race. Keys that are not here belong to the strategy, which checks them itself."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
+    model_config = pydantic.ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True, allow_inf_nan=False)
 
     strategy: str
     """Name of the strategy: a key of `glmix_automl.search.STRATEGIES`."""
@@ -94,10 +101,24 @@ class EntrySettings(pydantic.BaseModel):
     """Each proposal knows all results but those of the last `lag` trials before it, so that one seed gives the same
     trials whatever took how long; at most lag + 1 are out. None: it knows whatever has arrived, and nobody waits."""
 
+    @pydantic.model_validator(mode="after")
+    def _finite(self) -> "EntrySettings":
+        for key, value in (self.model_extra or {}).items():
+            _check_finite(key, value)
+        return self
+
     @property
     def options(self) -> dict[str, Any]:
         """The strategy's own keys."""
         return dict(self.model_extra or {})
+
+
+def _check_finite(key: str, value: Any) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{key}: expected a finite number, got {value}")
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    for name, each in inside:
+        _check_finite(f"{key}.{name}", each)
 
 
 class Tracking(Config):
@@ -132,9 +153,9 @@ class Tracking(Config):
 class SearchSettings(Config):
     """One search: a race of strategies on one dataset over one pool of workers."""
 
-    dataset: str
+    dataset: str = pydantic.Field(min_length=1)
     """Folder or URI of a prepared dataset."""
-    study: str
+    study: str = pydantic.Field(min_length=1)
     """Folder of the study on the controller's disk; its name is the name of the study."""
     seed: int = 0
     race: dict[str, EntrySettings] = pydantic.Field(min_length=1)
@@ -153,6 +174,14 @@ class SearchSettings(Config):
                 "a study lies on the controller's own disk, where its journal can grow; name a local folder"
             )
         return study
+
+    @pydantic.field_validator("race")
+    @classmethod
+    def _readable(cls, race: dict[str, EntrySettings]) -> dict[str, EntrySettings]:
+        for name in race:
+            if not name.strip() or not name.isprintable():
+                raise ValueError(f"an entry's name is a line that can be read; {name!r} is none")
+        return race
 
     @pydantic.model_validator(mode="after")
     def _known_baseline(self) -> "SearchSettings":

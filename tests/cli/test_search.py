@@ -66,6 +66,7 @@ def test_bad_configurations_are_named(
 
 
 SPACE = "race: {a: {strategy: random, family: subnetwork, trials: 1, space: {width: {choice: %s}}}}"
+GRID = "race: {a: {strategy: grid, family: logistic, space: {l1: &p {type: float, low: 0, high: 1}, l2: *p}, %s}}"
 FIXED = "race: {a: {strategy: fixed, family: logistic}}"
 
 
@@ -74,7 +75,8 @@ FIXED = "race: {a: {strategy: fixed, family: logistic}}"
     [
         (SPACE % "[8, null]", "race.a: space.parameters.width.choice.choice: a choice is of numbers, texts, true"),
         (SPACE % "[8, [1]]", "true and false; [1] is none"),
-        (SPACE % "[8, .nan]", "true and false; nan is none"),
+        (SPACE % "[8, .nan]", "race.a: space.width.choice.1: expected a finite number, got nan"),
+        ("race: {a: {strategy: adanet, improvement: .inf}}", "race.a: improvement: expected a finite number, got inf"),
         (SPACE % "[8, -1, 16]", "race.a: family subnetwork: width: Input should be greater than or equal to 1, got -1"),
         (SPACE % "[yes, 8]", "race.a: family subnetwork: width: Input should be a valid integer, got 'yes'"),
         ("race: {1: {strategy: fixed, family: logistic}}", "search.yaml: race: a key is text, got 1: write it in quot"),
@@ -83,6 +85,15 @@ FIXED = "race: {a: {strategy: fixed, family: logistic}}"
         ("tracking: {experiment: 007}\n" + FIXED, "tracking.experiment: expected text, got 7: write it in quotes"),
         ("race: {a: {strategy: fixed, family: logistic, parameters: {l2: []}}}", "l2: expected a number, a text, true"),
         (FIXED + "\n" + FIXED, "has the key 'race' twice"),
+        (FIXED + "\nlimits: {grace_seconds: .inf}", "limits.grace_seconds: Input should be a finite number, got inf"),
+        (
+            "race: {a: {strategy: fixed, family: logistic, share: .inf}}",
+            "race.a.share: Input should be a finite number",
+        ),
+        ('race: {"a\\nb": {strategy: fixed, family: logistic}}', "race: an entry's name is a line that can be read"),
+        ('race: {"": {strategy: fixed, family: logistic}}', "race: an entry's name is a line that can be read; '' is"),
+        (GRID % "resolution: 1000000000", "race.a: resolution of all must be from 1 to 1000000, got 1000000000"),
+        (GRID % "resolution: 1001", "race.a: the grid has 1002001 points, over 1000000; lower the resolution"),
         (FIXED + "\nseed: yes", "seed: Input should be a valid integer"),
         (FIXED + "\nlimits: [1", "not valid YAML"),
     ],
