@@ -5,11 +5,13 @@ of the worker's (`place: local`) or through spark-submit (`place: spark`). What 
 worth it, is read from the night's own record, since spark-submit hands on no exit code but zero or not.
 
 Environment of the workers:
-    GLMIX_HOME         checkout (or folder) with jobs/ and, for `place: local`, .venv/bin/glmix-automl
+    GLMIX_HOME         checkout (or folder) with jobs/; what relative paths start from
+    GLMIX_PYTHON       Python with the package, default GLMIX_HOME/.venv/bin/python
     GLMIX_SPARK_CONN   connection for `place: spark`, default spark_default
-    GLMIX_ARCHIVES     archive of `make spark-environment`, for executors without the package
-
-The Spark provider brings neither spark-submit nor Java: both must be on the worker, or GLMIX_SPARK_SUBMIT names it.
+    GLMIX_SPARK_SUBMIT default the one beside that Python; the Spark provider brings neither it nor Java
+    GLMIX_SPARK_CONF   more settings as JSON: {"spark.executor.memory": "4g"}
+    GLMIX_ARCHIVES     archive of `make spark-environment` with `#environment`, for executors without the package
+    GLMIX_SCHEDULE, GLMIX_RETRY_SECONDS, GLMIX_APPROVAL    cron (default 3 at night), first back-off, 1 to ask a person
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ except ImportError:
     from airflow.hooks.subprocess import SubprocessHook  # type: ignore[no-redef]
 
 HOME = os.environ.get("GLMIX_HOME", str(Path.cwd()))
-SPARK_SUBMIT = os.environ.get("GLMIX_SPARK_SUBMIT", f"{HOME}/.venv/bin/spark-submit")
+PYTHON = os.environ.get("GLMIX_PYTHON", f"{HOME}/.venv/bin/python")
+SPARK_SUBMIT = os.environ.get("GLMIX_SPARK_SUBMIT", str(Path(PYTHON).parent / "spark-submit"))
+ARCHIVES = os.environ.get("GLMIX_ARCHIVES")
 STEPS = ("prepare", "gate", "search", "promote", "score", "prune")
 KEY = (
     "{{ params.key or (dag_run.partition_key if dag_run.partition_key is defined and dag_run.partition_key else "
@@ -66,7 +70,12 @@ class NightStep(SparkSubmitOperator):
             conn_id=os.environ.get("GLMIX_SPARK_CONN", "spark_default"),
             spark_binary=SPARK_SUBMIT,
             name=f"glmix-{step}",
-            archives=os.environ.get("GLMIX_ARCHIVES"),
+            archives=ARCHIVES,
+            conf={
+                "spark.pyspark.driver.python": PYTHON,
+                "spark.pyspark.python": "./environment/bin/python" if ARCHIVES else PYTHON,
+                **json.loads(os.environ.get("GLMIX_SPARK_CONF", "{}")),
+            },
             **options,
         )
 
@@ -82,6 +91,7 @@ class NightStep(SparkSubmitOperator):
     def execute(self, context: Any) -> dict[str, Any]:
         """Runs the step, then reads what became of it."""
         problem: Exception | None = None
+        before = self._record()
         try:
             if self.place == "local":
                 self._run_here()
@@ -91,7 +101,7 @@ class NightStep(SparkSubmitOperator):
         except AirflowException as error:
             problem = error
         found = self._record()
-        if found is None:
+        if found is None or (problem is not None and found == before):  # killed before it could say anything
             raise problem or AirflowException(f"the step left no record in {self.home}/{self.key}/night.json")
         if found["state"] == "refused":
             self.log.error("%s", found["error"])
@@ -105,7 +115,7 @@ class NightStep(SparkSubmitOperator):
         return small
 
     def _run_here(self) -> None:
-        command = [f"{HOME}/.venv/bin/glmix-automl", "nightly", *self.words()]
+        command = [PYTHON, "-m", "glmix_automl.cli", "nightly", *self.words()]
         done = SubprocessHook().run_command(command, env=dict(os.environ), cwd=HOME)
         if done.exit_code not in (0, 3):
             raise AirflowException(f"exit code {done.exit_code}: {done.output}")

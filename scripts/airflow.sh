@@ -14,7 +14,7 @@ fail() { echo "airflow: $1" >&2; exit 1; }
 
 setup() {
     local wanted python log=.airflow/setup.log
-    wanted=$(cat requirements/airflow.txt "scripts/airflow.sh" | sha256sum | cut -d' ' -f1)
+    wanted=$(sha256sum <requirements/airflow.txt | cut -d' ' -f1)
     if [ -f $stamp ] && [ "$(cat $stamp)" = "$wanted" ]; then
         return
     fi
@@ -37,11 +37,14 @@ environment() {
     export AIRFLOW__CORE__AUTH_MANAGER=${AIRFLOW__CORE__AUTH_MANAGER:-airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager}
     export GLMIX_HOME=${GLMIX_HOME:-$PWD}
     export PATH="$PWD/$venv/bin:$PATH"
+    mkdir -p "$home"
+    [ -f "$home/airflow.db" ] || [ -n "${AIRFLOW__DATABASE__SQL_ALCHEMY_CONN:-}" ] || airflow db migrate >"$home/migrate.log" 2>&1 ||
+        fail "its database cannot be made; the whole log is $home/migrate.log"
 }
 
 case ${1:-} in
     setup) setup ;;
-    run) shift; setup; environment; mkdir -p "$home"; exec airflow "$@" ;;
-    standalone) setup; environment; mkdir -p "$home"; exec airflow standalone ;;
+    run) shift; setup; environment; exec airflow "$@" ;;
+    standalone) setup; environment; exec airflow standalone ;;
     *) sed -n '2,5p' "$0" >&2; exit 2 ;;
 esac

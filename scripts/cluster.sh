@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-python=$PWD/.venv/bin/python
+python=${PYTHON:-$PWD/.venv/bin/python}
 folder=${CLUSTER_DIR:-$PWD/build/cluster}
 export SPARK_LOCAL_IP=127.0.0.1 SPARK_DAEMON_MEMORY=256m PYSPARK_PYTHON=$python
 [ -x "$python" ] || { echo "cluster: no .venv; run: make setup" >&2; exit 1; }

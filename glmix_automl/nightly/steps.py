@@ -1,29 +1,32 @@
-"""The steps of a night. Each gives what it found; what is there already of an earlier call, it goes on with."""
+"""The steps of a night. Each gives what it found; what is there already of an earlier call, it goes on with.
+
+A scheduler starts a process per step, so each imports what it alone needs: TensorFlow and MLflow take seconds.
+"""
 
 import dataclasses
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from glmix_automl import config
-from glmix_automl.api import Study
-from glmix_automl.api import prepare as prepare_dataset
 from glmix_automl.dataset import Dataset
 from glmix_automl.errors import GateError, StudyError
 from glmix_automl.layout import MODEL, SUCCESS
-from glmix_automl.nightly.choice import SearchChoice, choose, look_back
 from glmix_automl.nightly.gate import refusals
-from glmix_automl.nightly.retention import prune as prune_nights
 from glmix_automl.nightly.tonight import DATASET, SCORES, STUDY, Tonight
-from glmix_automl.serving import promotion
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.study.settings import SearchSettings
+
+if TYPE_CHECKING:
+    from glmix_automl.nightly.choice import SearchChoice
 
 CHOICE = "choice.json"  # beside the study: how it was decided what to do, in case it is resumed
 
 
 def prepare(tonight: Tonight) -> dict[str, Any]:
     """Today's dataset; one that is published is kept."""
+    from glmix_automl.api import prepare as prepare_dataset
+
     place, settings = tonight.folder.within(DATASET), tonight.settings
     if not place.exists(SUCCESS):
         prepare_dataset(settings.recipe, [f"output={place.uri}", *settings.laid_over("recipe")], key=tonight.key)
@@ -48,6 +51,9 @@ def gate(tonight: Tonight) -> dict[str, Any]:
 
 def search(tonight: Tonight) -> dict[str, Any]:
     """How tonight's model was made, and what it is worth; a study that is there is resumed."""
+    from glmix_automl.api import Study
+    from glmix_automl.nightly.choice import SearchChoice, choose, look_back
+
     tonight.require("gate")
     folder = StudyFolder(tonight.folder.path(STUDY))
     if folder.begun:
@@ -64,7 +70,7 @@ def search(tonight: Tonight) -> dict[str, Any]:
     return {"way": choice.way, "reason": choice.reason, **choice.numbers, **study.found}
 
 
-def study_settings(tonight: Tonight, choice: SearchChoice, dataset: Dataset) -> SearchSettings:
+def study_settings(tonight: Tonight, choice: "SearchChoice", dataset: Dataset) -> SearchSettings:
     """The race of the search file, or a replay in its place."""
     places = [f"dataset={dataset.folder.uri}", f"study={tonight.folder.path(STUDY)}"]
     overrides = [*places, *tonight.settings.laid_over("search")]
@@ -84,6 +90,8 @@ def study_settings(tonight: Tonight, choice: SearchChoice, dataset: Dataset) -> 
 
 def promote(tonight: Tonight) -> dict[str, Any]:
     """The decision on tonight's winner, with its numbers."""
+    from glmix_automl.serving import promotion
+
     tonight.require("search")
     folder = StudyFolder(tonight.folder.path(STUDY))
     return promotion.promote(folder, tonight.settings.name, tonight.settings.promotion)
@@ -105,7 +113,9 @@ def score(tonight: Tonight) -> dict[str, Any]:
 
 def prune(tonight: Tonight) -> dict[str, Any]:
     """Which earlier nights were removed."""
-    return {"removed": prune_nights(tonight.home, tonight.settings.keep, tonight.key)}
+    from glmix_automl.nightly import retention
+
+    return {"removed": retention.prune(tonight.home, tonight.settings.keep, tonight.key)}
 
 
 STEPS: Mapping[str, Callable[[Tonight], dict[str, Any]]] = {

@@ -7,14 +7,16 @@ becomes it.
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic
 
 from glmix_automl import metrics
 from glmix_automl.config import Config
 from glmix_automl.metrics import Comparison
-from glmix_automl.serving.holdout import Holdout, Measures
+
+if TYPE_CHECKING:  # loads TensorFlow, which a rule in a configuration needs not
+    from glmix_automl.serving.holdout import Holdout, Measures
 
 
 class PromotionRule(Config):
@@ -62,7 +64,7 @@ class Decision:
         return flat
 
 
-def decide(rule: PromotionRule, holdout: Holdout, candidate: Measures, champion: Measures | None) -> Decision:
+def decide(rule: PromotionRule, holdout: "Holdout", candidate: "Measures", champion: "Measures | None") -> Decision:
     """Applies the rule to two models measured on the same rows."""
     if not math.isfinite(candidate.auc):
         reason = "its AUC is not defined on the hold-out rows, which have one class only"
@@ -75,7 +77,7 @@ def decide(rule: PromotionRule, holdout: Holdout, candidate: Measures, champion:
 
 
 def _verdict(
-    rule: PromotionRule, candidate: Measures, champion: Measures, found: Comparison
+    rule: PromotionRule, candidate: "Measures", champion: "Measures", found: Comparison
 ) -> tuple[Literal["promoted", "kept"], str]:
     gain = f"{found.difference:+.5f} AUC [{found.low:+.5f}, {found.high:+.5f}]"
     one_sided = found.p_value / 2 if found.difference > 0 else 1 - found.p_value / 2
@@ -87,7 +89,7 @@ def _verdict(
     return ("kept", f"better by {gain}, but {broken}") if broken else ("promoted", f"better by {gain}")
 
 
-def _broken_rail(rule: PromotionRule, candidate: Measures, champion: Measures) -> str | None:
+def _broken_rail(rule: PromotionRule, candidate: "Measures", champion: "Measures") -> str | None:
     if rule.calibration is not None:
         off, before = abs(_log(candidate.calibration)), abs(_log(champion.calibration))
         if off > max(rule.calibration, before):
