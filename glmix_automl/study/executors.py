@@ -2,17 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypedDict
 
 from glmix_automl.dataset import Dataset
 from glmix_automl.study.folder import StudyRecord
 from glmix_automl.study.settings import Workers
 from glmix_automl.trial import Progress
 from glmix_automl.workers.executor import Executor
+from glmix_automl.workers.submission import TrialPolicy
 from glmix_automl.workers.task_spec import TaskSpec
-
-if TYPE_CHECKING:
-    from glmix_automl.workers.pool import TrialPolicy
 
 EVALUATOR = "glmix_automl.training.evaluate.Evaluator"
 """The task of the workers, by name: the study never imports how to train."""
@@ -68,16 +66,7 @@ def executor(workers: Workers, spec: TaskSpec, folder: Path, on_progress: Callab
 def _local(workers: Workers, spec: TaskSpec, folder: Path, on_progress: Callable[[Progress], None]) -> Executor:
     from glmix_automl.workers.local import local_pool
 
-    return local_pool(
-        spec,
-        workers.slots,
-        workers.ranks,
-        threads=workers.threads,
-        on_progress=on_progress,
-        policy=_policy(workers),
-        memory_bytes=_memory(workers),
-        logs=folder / LOGS,
-    )
+    return local_pool(spec, logs=folder / LOGS, **_pool_options(workers, on_progress))
 
 
 def _in_process(workers: Workers, spec: TaskSpec, folder: Path, on_progress: Callable[[Progress], None]) -> Executor:
@@ -92,26 +81,29 @@ def _spark(workers: Workers, spec: TaskSpec, folder: Path, on_progress: Callable
     from glmix_automl.workers.spark import spark_pool
 
     context = spark.session("glmix-automl search", f"local[{workers.slots * workers.ranks}]").sparkContext
-    return spark_pool(
-        context,
-        spec,
-        workers.slots,
-        workers.ranks,
-        threads=workers.threads,
-        on_progress=on_progress,
-        policy=_policy(workers),
-        memory_bytes=_memory(workers),
-    )
+    return spark_pool(context, spec, **_pool_options(workers, on_progress))
 
 
-def _memory(workers: Workers) -> int | None:
-    return None if workers.memory_limit_mb is None else int(workers.memory_limit_mb * 1e6)
+class _PoolOptions(TypedDict):
+    """What any pool of worlds takes."""
+
+    slots: int
+    ranks: int
+    threads: int | None
+    on_progress: Callable[[Progress], None]
+    policy: TrialPolicy
+    memory_bytes: int | None
 
 
-def _policy(workers: Workers) -> "TrialPolicy":
-    from glmix_automl.workers.pool import TrialPolicy
-
-    return TrialPolicy(time_limit=workers.trial_seconds, attempts=workers.attempts)
+def _pool_options(workers: Workers, on_progress: Callable[[Progress], None]) -> _PoolOptions:
+    return {
+        "slots": workers.slots,
+        "ranks": workers.ranks,
+        "threads": workers.threads,
+        "on_progress": on_progress,
+        "policy": TrialPolicy(time_limit=workers.trial_seconds, attempts=workers.attempts),
+        "memory_bytes": None if workers.memory_limit_mb is None else int(workers.memory_limit_mb * 1e6),
+    }
 
 
 PLACES = {"local": _local, "in_process": _in_process, "spark": _spark}
