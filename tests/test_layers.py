@@ -18,7 +18,7 @@ ROWS = [
     {"serving"},
     {"conclusion"},
     {"api"},
-    {"nightly"},
+    {"nightly", "estimator"},
     {"cli"},
 ]
 # Within the first two rows modules build on each other in this order.
@@ -43,6 +43,7 @@ FOUNDATION = [
 HOMES = {
     "pyspark": {
         "spark",
+        "estimator",
         "prepare",
         "generate",
         "serving/scoring",
