@@ -156,4 +156,4 @@ class Study:
             StudyError: no trial left a model.
         """
         conclude(self.folder)
-        return self.folder.path / REPORT
+        return self.folder.on_disk(REPORT)

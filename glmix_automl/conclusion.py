@@ -35,7 +35,7 @@ def evaluate(folder: StudyFolder, history: History) -> Evaluation:
     """
     if history.best is None:
         kind = NoModelError if history.ended not in (None, INTERRUPTED) else StudyError
-        raise kind(f"{folder.path}: no trial left a model, of {len(history.results)} that ended")
+        raise kind(f"{folder.uri}: no trial left a model, of {len(history.results)} that ended")
     return Evaluation(folder.open_dataset("validation", "test"), folder.files, history)
 
 
@@ -89,7 +89,7 @@ def summary(folder: StudyFolder, board: Leaderboard) -> dict[str, Any]:
     """What a study has come to, flat, for whoever asks in one line: its winner, and where MLflow shows it."""
     record, winner, cursor = folder.record, board.rows[0], logged(folder)
     return {
-        "study": str(folder.path),
+        "study": folder.uri,
         "dataset": record.settings.dataset,
         "digest": record.digest,
         "ended": folder.history().ended,
@@ -138,7 +138,7 @@ def _model_files(folder: StudyFolder) -> "ModelFiles":
     shard = dataset.shards("validation")[0]
     rows = next(pq.ParquetFile(shard.path, filesystem=shard.filesystem).iter_batches(EXAMPLE_ROWS)).to_pandas()
     return ModelFiles(
-        folder.path / MODEL,
+        folder.on_disk(MODEL),
         pyfunc.__name__,
         pyfunc.code(),
         pyfunc.requirements(),

@@ -18,6 +18,8 @@ from glmix_automl.errors import DataError
 PACKAGE = Path(__file__).parent
 """The source of this program, which clusters and exported models are given."""
 
+STORES = ("s3", "gcs", "abfs")  # of objects, which are written whole or not at all, in folders that need not be made
+
 # A dataset: one folder of Parquet shards per split, and
 SCHEMA = "schema.json"
 MANIFEST = "manifest.json"
@@ -31,6 +33,7 @@ ENTITIES = "entities"  # kept for copies of the rows grouped by entity: entities
 # A study:
 STUDY = "study.json"  # the resolved configuration, the dataset's digest, the version; the schema lies beside it
 JOURNAL = "journal.jsonl"
+SEGMENTS = "journal"  # where stores cannot append: journal/<number>.jsonl in its place
 LOCK = "lock"
 TRIALS = "trials"  # trials/<number>/
 SCORES = "scores-{split}.npy"  # float32, one per row of the split, in dataset order, the offset not included
@@ -55,7 +58,10 @@ _UNFINISHED = re.compile(r"\..+\.(\d+)\.[0-9a-f]{8}")  # .NAME.PROCESS.RANDOM
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder at a URI or a local path; names inside it may contain slashes."""
+    """A folder at a URI or a local path; names inside it may contain slashes.
+
+    A URI may end with options of its file system: `s3://bucket/studies?region=eu-west-1`.
+    """
 
     uri: str
 
@@ -65,7 +71,7 @@ class Folder:
         if "://" not in text and not text.startswith("file:"):
             return fs.LocalFileSystem(), str(Path(text).absolute())
         try:
-            return fs.FileSystem.from_uri(text)
+            return fs.FileSystem.from_uri(text.replace("s3a://", "s3://", 1))  # as Hadoop calls it
         except (pa.ArrowInvalid, OSError) as error:
             raise DataError(f"{text}: cannot be opened: {error}") from error
 
@@ -74,13 +80,19 @@ class Folder:
         """The pyarrow file system the folder is on."""
         return self._place[0]
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine's own file system."""
+        return isinstance(self.filesystem, fs.LocalFileSystem)
+
     def path(self, name: str = "") -> str:
         """Path of `name` on `filesystem`."""
         return f"{self._place[1]}/{name}" if name else self._place[1]
 
     def within(self, name: str) -> "Folder":
         """A folder inside this one."""
-        return Folder(f"{str(self.uri).rstrip('/')}/{name}")
+        base, mark, options = str(self.uri).partition("?") if "://" in str(self.uri) else (str(self.uri), "", "")
+        return Folder(f"{base.rstrip('/')}/{name}{mark}{options}")
 
     def exists(self, name: str = "") -> bool:
         """Whether there is a file or folder of that name."""
@@ -121,16 +133,20 @@ class Folder:
         """
         path = self.path(name)
         folder, _, last = path.rpartition("/")
-        unfinished = f"{folder}/.{last}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+        is_whole = self.filesystem.type_name in STORES
+        unfinished = path if is_whole else f"{folder}/.{last}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
         data = content.encode() if isinstance(content, str) else content
         try:
-            self.filesystem.create_dir(folder, recursive=True)
+            if not is_whole:
+                self.filesystem.create_dir(folder, recursive=True)
             with self.filesystem.open_output_stream(unfinished, compression=None) as stream:
                 stream.write(data)
-            self.filesystem.move(unfinished, path)
+            if not is_whole:
+                self.filesystem.move(unfinished, path)
         except OSError as error:
-            with contextlib.suppress(OSError):  # Room for others, where there is none
-                self.filesystem.delete_file(unfinished)
+            if not is_whole:
+                with contextlib.suppress(OSError):  # Room for others, where there is none
+                    self.filesystem.delete_file(unfinished)
             reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
             raise DataError(f"{path}: cannot be written: {reason}") from error
 
@@ -148,3 +164,16 @@ class Folder:
             self.filesystem.delete_file(self.path(name))
         elif kind == fs.FileType.Directory:
             self.filesystem.delete_dir(self.path(name))
+
+    def copy(self, name: str, to: Path) -> None:
+        """Copies a file, or a folder and all it holds, to this machine's disk.
+
+        Raises:
+            DataError: it is not there, or cannot be read.
+        """
+        if self.filesystem.get_file_info(self.path(name)).type != fs.FileType.Directory:
+            to.parent.mkdir(parents=True, exist_ok=True)
+            to.write_bytes(self.read(name))
+            return
+        for inner in (*self.folders(name), *self.files(name)):
+            self.copy(f"{name}/{inner}", to / inner)

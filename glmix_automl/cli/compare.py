@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> Outcome:
         if first is None:
             first = digest, evaluation, winner.trial
         paired = _pair(first, digest, evaluation, winner.trial) if first[1] is not evaluation else None
-        found.append({"study": str(study.folder.path), "digest": digest, **dataclasses.asdict(winner)})
+        found.append({"study": study.folder.uri, "digest": digest, **dataclasses.asdict(winner)})
         table.add_row(
             study.folder.name,
             f"{study.folder.record.dataset_name} {digest[:8]}",

@@ -48,8 +48,8 @@ def work(study: Study, resume: bool) -> Outcome:
         with display(console, study) as observe:
             study.ended = session.run(observe)
     if study.ended == control.INTERRUPTED:
-        console.print(f"interrupted; go on with: glmix-automl resume {study.folder.path}", highlight=False)
-        return Outcome({"study": str(study.folder.path), "ended": study.ended}, INTERRUPTED)
+        console.print(f"interrupted; go on with: glmix-automl resume {study.folder.uri}", highlight=False)
+        return Outcome({"study": study.folder.uri, "ended": study.ended}, INTERRUPTED)
     console.print(f"ended: {study.ended}", highlight=False)
     return Outcome(show_study(console, study, tracker))
 
@@ -59,15 +59,15 @@ def show_study(console: Console, study: Study, tracker: Tracker | None = None) -
     with set_aside(study.folder.path / LOGS / "report.log"):
         board = conclude(study.folder)
     console.print(leaderboard_view(board, study.folder.name, console.width))
-    console.print(f"report: {study.folder.path / REPORT}", highlight=False, soft_wrap=True)
+    console.print(f"report: {study.folder.files.within(REPORT).uri}", highlight=False, soft_wrap=True)
     if not study.settings.tracking.enabled:
         return summary(study.folder, board)
     with set_aside(study.folder.path / LOGS / "publish.log"):
         problem = publish(study.folder, board, tracker)
     if problem is not None:
-        words = f"MLflow is behind ({problem}); later: glmix-automl report {study.folder.path}"
+        words = f"MLflow is behind ({problem}); later: glmix-automl report {study.folder.uri}"
         console.print(words, highlight=False, soft_wrap=True, markup=False)
-    console.print(f"MLflow: glmix-automl ui {study.folder.path}", highlight=False, soft_wrap=True)
+    console.print(f"MLflow: glmix-automl ui {study.folder.uri}", highlight=False, soft_wrap=True)
     return summary(study.folder, board) | {"mlflow_behind": problem}
 
 

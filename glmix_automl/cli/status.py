@@ -38,7 +38,7 @@ def _found(folder: StudyFolder) -> dict[str, Any]:
     record, history = folder.record, folder.history()
     best = history.best
     return {
-        "study": str(folder.path),
+        "study": folder.uri,
         "dataset": record.settings.dataset,
         "digest": record.digest,
         "state": "running" if folder.running else "ended" if history.ended else "killed",

@@ -44,6 +44,6 @@ def _needed(home: Folder, there: Iterable[Night]) -> Iterator[str]:
         for version in Registry(uri, name).aliased()
     }
     for night in nights:
-        study = StudyFolder(home.path(f"{night.key}/{STUDY}"))
+        study = StudyFolder(home.within(f"{night.key}/{STUDY}").uri)
         if study.begun and study.record.id in aliased:
             yield night.key

@@ -55,7 +55,7 @@ def search(tonight: Tonight) -> dict[str, Any]:
     from glmix_automl.nightly.choice import SearchChoice, choose, look_back
 
     tonight.require("gate")
-    folder = StudyFolder(tonight.folder.path(STUDY))
+    folder = StudyFolder(tonight.folder.within(STUDY).uri)
     if folder.begun:
         choice, settings = SearchChoice(**json.loads(tonight.folder.read(CHOICE))), folder.record.settings
     else:
@@ -66,22 +66,24 @@ def search(tonight: Tonight) -> dict[str, Any]:
         settings = study_settings(tonight, choice, dataset)
     study = Study(settings).run(resume=True)
     if study.problem is not None:
-        raise StudyError(f"{study.folder.path}: MLflow is behind: {study.problem}; run the step again to log the rest")
+        raise StudyError(f"{study.folder.uri}: MLflow is behind: {study.problem}; run the step again to log the rest")
     return {"way": choice.way, "reason": choice.reason, **choice.numbers, **study.found}
 
 
 def study_settings(tonight: Tonight, choice: "SearchChoice", dataset: Dataset) -> SearchSettings:
     """The race of the search file, or a replay in its place."""
-    places = [f"dataset={dataset.folder.uri}", f"study={tonight.folder.path(STUDY)}"]
+    places = [f"dataset={dataset.folder.uri}", f"study={tonight.folder.within(STUDY).uri}"]
     overrides = [*places, *tonight.settings.laid_over("search")]
     settings = config.load(tonight.settings.search, SearchSettings, overrides, tonight.key)
-    if settings.tracking.uri is None:  # one store for all nights, so that they are compared in one UI
+    if (
+        settings.tracking.uri is None and tonight.home.is_local
+    ):  # one store for all nights, so that they are compared in one UI
         uri = f"sqlite:///{tonight.home.path('mlflow.db')}"
         settings = settings.model_copy(update={"tracking": settings.tracking.model_copy(update={"uri": uri})})
     if choice.way == "search":
         return settings
     searched = next(night for night in tonight.earlier() if night.is_over("search"))
-    plan = tonight.home.within(f"{searched.key}/{STUDY}/{MODEL}").path()
+    plan = tonight.home.within(f"{searched.key}/{STUDY}/{MODEL}").uri
     entry = {"strategy": "replay", "plan": plan, "warm_start": True}
     return config.parse(
         {**settings.model_dump(mode="json"), "race": {choice.way: entry}, "baseline": None}, SearchSettings, "night"
@@ -93,7 +95,7 @@ def promote(tonight: Tonight) -> dict[str, Any]:
     from glmix_automl.serving import promotion
 
     tonight.require("search")
-    folder = StudyFolder(tonight.folder.path(STUDY))
+    folder = StudyFolder(tonight.folder.within(STUDY).uri)
     return promotion.promote(folder, tonight.settings.name, tonight.settings.promotion)
 
 

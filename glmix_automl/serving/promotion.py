@@ -83,16 +83,16 @@ def registered_name(name: str) -> str:
 def _logged_run(folder: StudyFolder) -> tuple[str, str, dict[str, Any]]:
     """Where the study was logged, its run, and where its exported model comes from."""
     if not folder.files.exists(f"{MODEL}/{DESCRIPTION}"):
-        raise StudyError(f"{folder.path}: has no exported model; write it with: glmix-automl report {folder.path}")
+        raise StudyError(f"{folder.uri}: has no exported model; write it with: glmix-automl report {folder.uri}")
     origin = json.loads(folder.files.read(f"{MODEL}/{DESCRIPTION}"))["origin"]
     if not folder.record.settings.tracking.enabled:
         raise StudyError(
-            f"{folder.path}: was not logged to MLflow, where champions are registered; set tracking.enabled: true, "
-            f"then: glmix-automl report {folder.path}"
+            f"{folder.uri}: was not logged to MLflow, where champions are registered; set tracking.enabled: true, "
+            f"then: glmix-automl report {folder.uri}"
         )
     cursor = logged(folder)
     if cursor is None or not cursor.parent:
-        raise StudyError(f"{folder.path}: has no run in MLflow yet; log it with: glmix-automl report {folder.path}")
+        raise StudyError(f"{folder.uri}: has no run in MLflow yet; log it with: glmix-automl report {folder.uri}")
     return cursor.uri, cursor.parent, origin
 
 

@@ -80,7 +80,7 @@ def _read_plan(where: str, source: str, entry: str | None) -> Plan:
             held = load(source, Plan)  # JSON is YAML
             origin = None if held.origin is None else _spell_out(held.origin)
             return held.model_copy(update={"origin": origin, "source": source})
-        if "://" not in folder and StudyFolder(folder).begun:
+        if StudyFolder(folder).begun:
             found = _of_study(where, StudyFolder(folder), entry)
         elif Folder(folder).exists(DESCRIPTION):
             found = _of_model(where, Folder(folder))
@@ -99,7 +99,7 @@ def _read_plan(where: str, source: str, entry: str | None) -> Plan:
 def _of_study(where: str, folder: StudyFolder, entry: str | None) -> Plan:
     history, race = folder.history(), folder.record.settings.race
     if entry is not None and entry not in race:
-        raise ConfigError(f"{where}: study {folder.path}: has no entry {entry!r}; there are {', '.join(race)}")
+        raise ConfigError(f"{where}: study {folder.uri}: has no entry {entry!r}; there are {', '.join(race)}")
     found: dict[str, Plan] = {}
     for name in race if entry is None else (entry,):
         try:
@@ -108,10 +108,10 @@ def _of_study(where: str, folder: StudyFolder, entry: str | None) -> Plan:
             continue
     if not found:
         whose = "no entry of its race" if entry is None else f"its entry {entry!r}"
-        raise ConfigError(f"{where}: study {folder.path}: {whose} has found an ensemble by growth or replay")
+        raise ConfigError(f"{where}: study {folder.uri}: {whose} has found an ensemble by growth or replay")
     if len(found) > 1:
         raise ConfigError(
-            f"{where}: study {folder.path}: several entries found an ensemble; say which with `entry`: "
+            f"{where}: study {folder.uri}: several entries found an ensemble; say which with `entry`: "
             f"{', '.join(found)}"
         )
     return next(iter(found.values()))
@@ -191,7 +191,7 @@ def _read_prior(name: str, work: SpaceWork, prior: Prior, dataset: Dataset) -> P
         raise ConfigError(f"{where}: none of its {len(history.results)} trials lies in this entry's space")
     moved = _drift(record, dataset) if prior.drift is None else prior.drift
     log.info("prior study=%s observations=%s drift=%.3f", prior.study, len(found), moved)
-    return prior.model_copy(update={"study": str(folder.path), "observations": found, "drift": moved})
+    return prior.model_copy(update={"study": folder.uri, "observations": found, "drift": moved})
 
 
 def _drift(record: StudyRecord, dataset: Dataset) -> float:

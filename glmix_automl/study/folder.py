@@ -1,7 +1,11 @@
 """The folder of a study: what it was told to do, on what data, and where its journal and artefacts lie."""
 
+import contextlib
+import hashlib
 import json
+import tempfile
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -11,11 +15,12 @@ from glmix_automl import layout
 from glmix_automl.config import Config, parse
 from glmix_automl.dataset import Dataset
 from glmix_automl.dataset.fingerprint import confirm
-from glmix_automl.errors import ConfigError, StudyError
+from glmix_automl.errors import ConfigError, DataError, StudyError
 from glmix_automl.layout import Folder
-from glmix_automl.study import history, lock
+from glmix_automl.study import history, lease, lock
 from glmix_automl.study.history import History
 from glmix_automl.study.seal import seal, unseal
+from glmix_automl.study.segments import Segments
 from glmix_automl.study.settings import SearchSettings
 from glmix_automl.version import VERSION
 
@@ -36,19 +41,56 @@ class StudyRecord(Config):
 
 
 class StudyFolder:
-    """A study on the controller's disk."""
+    """A study, on the controller's disk or at any URI.
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path).absolute()
+    Attributes:
+        uri: where it lies: an absolute path, or a URI.
+        files: its folder there.
+        path: on this machine's disk: the same, or a place for the journal's replica and for logs.
+        journal: the file that the controller appends to.
+        segments: the journal as stores keep it; None on a disk.
+    """
+
+    def __init__(self, place: str | Path) -> None:
+        given = Folder(str(place))
+        self.uri = given.path() if given.is_local else given.uri
+        self.files = Folder(self.uri)
+        self.path = Path(self.uri) if given.is_local else _replica(self.uri)
         self.name = self.path.name
         self.journal = self.path / layout.JOURNAL
-        self.lock = self.path / layout.LOCK
-        self.files = Folder(str(self.path))
+        self.segments = None if given.is_local else Segments(self.files)
+        self._lock = self.path / layout.LOCK
 
     @property
     def begun(self) -> bool:
         """Whether there is a study here."""
-        return (self.path / layout.STUDY).is_file()
+        return self.files.exists(layout.STUDY)
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keeps other controllers out for the length of the block.
+
+        Raises:
+            StudyError: another controller works on it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(lock.hold(self._lock))
+            if self.segments is not None:
+                stack.enter_context(lease.hold(self.files))
+                self.segments.fetch(self.journal)
+            yield
+
+    def on_disk(self, name: str) -> Path:
+        """A file or folder of the study on this machine's disk: itself, or a copy.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        target = self.path / name
+        if self.segments is not None:
+            self.files.copy(name, target)
+        return target
 
     @property
     def record(self) -> StudyRecord:
@@ -58,7 +100,7 @@ class StudyFolder:
             StudyError: there is no study here, or one of another version.
         """
         found = self._written()
-        return found.model_copy(update={"settings": found.settings.model_copy(update={"study": str(self.path)})})
+        return found.model_copy(update={"settings": found.settings.model_copy(update={"study": self.uri})})
 
     @property
     def is_copy(self) -> bool:
@@ -69,7 +111,7 @@ class StudyFolder:
         """
         found = self._written()
         other = StudyFolder(found.settings.study)
-        if not other.begun or other.path.samefile(self.path):
+        if other.uri == self.uri or not other.begun or (other.segments is None and other.path.samefile(self.path)):
             return False
         try:
             return other._written().id == found.id
@@ -79,14 +121,14 @@ class StudyFolder:
     def _written(self) -> StudyRecord:
         if not self.begun:
             raise StudyError(
-                f"{self.path}: no study here (it has no {layout.STUDY}); begin one with glmix-automl search"
+                f"{self.uri}: no study here (it has no {layout.STUDY}); begin one with glmix-automl search"
             )
-        path = self.path / layout.STUDY
+        path = self.files.path(layout.STUDY)
         try:
-            text, _ = unseal(path.read_bytes())
-            return parse(json.loads(text), StudyRecord, str(path))
-        except OSError as error:
-            raise StudyError(f"{path}: cannot be read: {error.strerror}") from error
+            text, _ = unseal(self.files.read(layout.STUDY))
+            return parse(json.loads(text), StudyRecord, path)
+        except DataError as error:
+            raise StudyError(str(error)) from error
         except (ConfigError, ValueError, TypeError) as error:
             told = str(error).removeprefix(f"{path}: ")
             raise StudyError(
@@ -115,15 +157,24 @@ class StudyFolder:
 
     def history(self) -> History:
         """What has happened so far; empty if the study was begun and has no journal yet."""
+        if self.segments is not None and not lock.is_held(self._lock):  # else this machine's replica is the newest
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.segments.fetch(self.journal)
         return history.load_history(self.journal) if self.journal.is_file() else History()
 
     @property
     def running(self) -> bool:
         """Whether a controller works on it now."""
-        return lock.is_held(self.lock)
+        return lock.is_held(self._lock) or (self.segments is not None and lease.is_alive(lease.owner(self.files)))
 
 
-def check_resume(old: StudyRecord, new: StudyRecord, path: Path) -> None:
+def _replica(uri: str) -> Path:
+    """Where this machine keeps the journal's replica and the logs of a study at a store."""
+    name = uri.partition("?")[0].rstrip("/").rpartition("/")[2]
+    return Path(tempfile.gettempdir()) / "glmix-automl" / hashlib.sha256(uri.encode()).hexdigest()[:16] / name
+
+
+def check_resume(old: StudyRecord, new: StudyRecord, where: str) -> None:
     """Checks that a study may go on with other settings: its race and seed are what its journal is about.
 
     Raises:
@@ -133,5 +184,5 @@ def check_resume(old: StudyRecord, new: StudyRecord, path: Path) -> None:
         before, now = getattr(old.settings, name), getattr(new.settings, name)
         if before != now:
             raise StudyError(
-                f"{path}: {name} differs from what the study began with; begin a new study or leave it as is"
+                f"{where}: {name} differs from what the study began with; begin a new study or leave it as is"
             )

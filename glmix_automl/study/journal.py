@@ -24,6 +24,7 @@ from typing import Any, TypeAlias
 
 from glmix_automl.errors import StudyError
 from glmix_automl.study.seal import seal, unseal
+from glmix_automl.study.segments import Segments
 from glmix_automl.trial import Progress, Result, Trial
 
 Event: TypeAlias = dict[str, Any]
@@ -40,18 +41,19 @@ _KEYS = {
 class Journal:
     """Appends events; one writer at a time, which the study's lock sees to."""
 
-    def __init__(self, path: Path, sync: bool = True) -> None:
+    def __init__(self, path: Path, sync: bool = True, segments: Segments | None = None) -> None:
         """Opens the journal for appending, made if there is none; a torn last line is cut off.
 
         Args:
             path: the file.
             sync: whether `sync` waits for the disk. Without, a journal outlives its controller but not a loss of power.
+            segments: of a study at a store, which has the truth and is waited for instead of the disk.
 
         Raises:
             StudyError: it cannot be opened, or a line before the last is torn.
         """
         self.path = path
-        self._wait, self._dirty = sync, False
+        self._wait, self._dirty, self._segments = sync, False, segments
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
@@ -81,12 +83,17 @@ class Journal:
         self._dirty = True
 
     def sync(self) -> None:
-        """Waits until all that was appended is on disk; costs nothing if it is.
+        """Waits until all that was appended is on disk, or in the store; costs nothing if it is.
 
         Raises:
-            StudyError: the disk failed.
+            StudyError: the disk failed, or another controller writes to the store.
+            DataError: the store failed.
         """
-        if self._dirty and self._wait:
+        if self._segments is not None:
+            new = self._length - self._segments.stored
+            if new:
+                self._segments.put(os.pread(self._file, new, self._segments.stored))
+        elif self._dirty and self._wait:
             try:
                 os.fdatasync(self._file)
             except OSError as error:

@@ -12,11 +12,11 @@ from glmix_automl.config import parse, pick
 from glmix_automl.dataset import Dataset
 from glmix_automl.dataset.fingerprint import confirm, fingerprints
 from glmix_automl.errors import ConfigError, DataError, StudyError
-from glmix_automl.layout import SCHEMA
+from glmix_automl.layout import SCHEMA, Folder
 from glmix_automl.search import STRATEGIES
 from glmix_automl.search.ordered import Ordered
 from glmix_automl.seeds import derive
-from glmix_automl.study import executors, journal, lock
+from glmix_automl.study import executors, journal
 from glmix_automl.study.controller import Controller
 from glmix_automl.study.earlier import read_plans, read_priors
 from glmix_automl.study.folder import StudyFolder, StudyRecord, check_resume
@@ -62,9 +62,8 @@ class Session:
         self._held = contextlib.ExitStack()
 
     def __enter__(self) -> "Session":
-        self.folder.path.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
-            stack.enter_context(lock.hold(self.folder.lock))
+            stack.enter_context(self.folder.hold())
             self._begin()
             self._held = stack.pop_all()
         return self
@@ -82,12 +81,12 @@ class Session:
         if self.folder.begun:
             if not self._resume:
                 raise StudyError(
-                    f"{self.folder.path}: there is a study already; go on with it (--resume, or glmix-automl resume "
+                    f"{self.folder.uri}: there is a study already; go on with it (--resume, or glmix-automl resume "
                     f"{self.settings.study}) or name another folder"
                 )
             begun = self.folder.record
             confirm(self.dataset, begun.digest, begun.fingerprints)
-            check_resume(begun, record, self.folder.path)
+            check_resume(begun, record, self.folder.uri)
             if not self.folder.is_copy:
                 record = record.model_copy(update={"id": begun.id})
         self.folder.files.remove_unfinished()
@@ -113,7 +112,7 @@ class Session:
             PoolError, StudyError: as `Controller.run`.
         """
         limits = self.settings.limits
-        with Journal(self.folder.journal) as file:
+        with Journal(self.folder.journal, segments=self.folder.segments) as file:
             watch = _Watch(self.folder, observe)
             controller = self.controller = Controller(
                 file, self.entries, rules(limits), limits.grace_seconds, limits.trials, watch
@@ -190,10 +189,9 @@ def status(controller: Controller, executor: Executor) -> dict[str, Any]:
 
 def spell_out(settings: SearchSettings) -> SearchSettings:
     """The same with the places of study and dataset spelled out, so that it means the same from any directory."""
-    dataset = settings.dataset
-    if "://" not in dataset and not dataset.startswith("file:"):
-        dataset = str(StudyFolder(dataset).path)
-    return settings.model_copy(update={"study": str(StudyFolder(settings.study).path), "dataset": dataset})
+    dataset = Folder(settings.dataset)
+    place = dataset.path() if dataset.is_local else dataset.uri
+    return settings.model_copy(update={"study": StudyFolder(settings.study).uri, "dataset": place})
 
 
 def race(settings: SearchSettings) -> dict[str, Entry]:

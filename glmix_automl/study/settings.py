@@ -156,7 +156,7 @@ class SearchSettings(Config):
     dataset: str = pydantic.Field(min_length=1)
     """Folder or URI of a prepared dataset."""
     study: str = pydantic.Field(min_length=1)
-    """Folder of the study on the controller's disk; its name is the name of the study."""
+    """Folder or URI of the study; its name is the name of the study."""
     seed: int = 0
     race: dict[str, EntrySettings] = pydantic.Field(min_length=1)
     """Entries by name, each a strategy with its options and budget."""
@@ -166,14 +166,15 @@ class SearchSettings(Config):
     limits: Limits = Limits()
     tracking: Tracking = Tracking()
 
-    @pydantic.field_validator("study")
-    @classmethod
-    def _local(cls, study: str) -> str:
-        if "://" in study or study.startswith("file:"):
+    @pydantic.model_validator(mode="after")
+    def _tracked_somewhere(self) -> "SearchSettings":
+        is_away = "://" in self.study and not self.study.startswith("file:")
+        if is_away and self.tracking.enabled and self.tracking.uri is None:
             raise ValueError(
-                "a study lies on the controller's own disk, where its journal can grow; name a local folder"
+                f"study {self.study}: beside a study at a store there can be no SQLite file for MLflow: name a "
+                "server or database in tracking.uri, or set tracking.enabled: false"
             )
-        return study
+        return self
 
     @pydantic.field_validator("race")
     @classmethod

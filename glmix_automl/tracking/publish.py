@@ -44,8 +44,8 @@ def log_study(
     """
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     for name in (LEADERBOARD_CSV, LEADERBOARD_JSON, REPORT):
-        client.log_artifact(parent, str(folder.path / name))
-    client.log_artifacts(parent, str(folder.path / CHARTS), CHARTS)
+        client.log_artifact(parent, str(folder.on_disk(name)))
+    client.log_artifacts(parent, str(folder.on_disk(CHARTS)), CHARTS)
     client.log_table(parent, _plain(board.frame()), "leaderboard_table.json")
     client.log_table(parent, _trials(history), "trials_table.json")
     _log_metrics(client, parent, history, board)
@@ -106,7 +106,7 @@ def note(board: Leaderboard, folder: StudyFolder) -> str:
         interval = f"{number(row.test_auc, 4)} [{number(row.test_low, 4)}, {number(row.test_high, 4)}]"
         cells = (row.place, row.entry, row.model, row.trials, format_seconds(row.worker_seconds))
         lines.append(_line((*cells, number(row.validation_auc, 5), interval, number(row.ndcg_at_10, 4))))
-    whole, last = "", f"\n{REPORT} and the charts are among the artifacts; the study lies in `{folder.path}`."
+    whole, last = "", f"\n{REPORT} and the charts are among the artifacts; the study lies in `{folder.uri}`."
     for line in lines:
         if len(whole) + len(line) + len(last) > NOTE_CHARACTERS:
             break

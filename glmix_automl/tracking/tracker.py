@@ -7,6 +7,7 @@ found by the study's and the trial's tags before they are made.
 """
 
 import contextlib
+import json
 import logging
 import os
 import re
@@ -18,8 +19,8 @@ from urllib.parse import urlsplit
 
 import pydantic
 
-from glmix_automl.config import Config, load
-from glmix_automl.errors import ConfigError
+from glmix_automl.config import Config, parse
+from glmix_automl.errors import GlmixError
 from glmix_automl.study import journal
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.study.journal import Event
@@ -143,7 +144,7 @@ class Tracker:
             path = urlsplit(self.uri).path.removeprefix("/")
             return (
                 f"{path}: is no whole database of MLflow, as a full disk leaves one that was being made, and stays so; "
-                f"remove that file, then: glmix-automl report {self._folder.path} (the journal has all that was logged)"
+                f"remove that file, then: glmix-automl report {self._folder.uri} (the journal has all that was logged)"
             )
         return f"{type(error).__name__}: {first}"
 
@@ -156,7 +157,9 @@ class Tracker:
             settle(self._folder)
         view = View(self.uri, self._experiment, record, self._began())
         self._answered = time.monotonic()
-        if self._cursor.parent not in (None, view.parent):  # another store lies there now
+        size = self._folder.journal.stat().st_size if self._folder.journal.is_file() else 0
+        # Another store lies there now; or the end of the journal was lost with the machine that it was on.
+        if self._cursor.parent not in (None, view.parent) or self._cursor.offset > size:
             self._move(offset=0, out={})
         self._move(experiment_id=view.experiment, parent=view.parent)
         if self._cursor.offset:
@@ -221,8 +224,8 @@ class Tracker:
 def read_cursor(folder: StudyFolder) -> Cursor | None:
     """How far a study is logged; None where nothing is, or the file that says so is damaged."""
     try:
-        return load(folder.path / CURSOR, Cursor)
-    except ConfigError:
+        return parse(json.loads(folder.files.read(CURSOR)), Cursor, CURSOR)
+    except (GlmixError, ValueError):
         return None
 
 

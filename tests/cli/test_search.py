@@ -48,7 +48,6 @@ def written(folder: Path, **settings: object) -> str:
         ({"race": {"a": {"strategy": "fixed", "family": "logistik"}}}, "'logistik'; did you mean 'logistic'?", 2),
         ({"race": {"a": {"strategy": "fixed", "family": "logistic", "epochs": 1e-9}}}, "epochs", 2),
         ({"race": {"a": {"strategy": "fixed", "family": "logistic", "epochs": float("inf")}}}, "epochs", 2),
-        ({"study": "s3://bucket/study"}, "on the controller's own disk", 2),
         ({"baseline": "none"}, "baseline 'none' is no entry of the race", 2),
         ({"limits": {"seconds": -1}}, "limits.seconds", 2),
         ({"dataset": "nowhere"}, "there is no such folder", 1),
