@@ -152,6 +152,8 @@ class Folder:
 
     def remove_unfinished(self) -> None:
         """Removes, in all folders inside, what `write` of processes of this machine that are gone left half written."""
+        if self.filesystem.type_name in STORES:
+            return
         for info in self.filesystem.get_file_info(fs.FileSelector(self.path(), allow_not_found=True, recursive=True)):
             if (found := _UNFINISHED.fullmatch(info.base_name)) and not psutil.pid_exists(int(found[1])):
                 with contextlib.suppress(OSError):  # somebody else removed it
