@@ -18,7 +18,7 @@ from glmix_automl.errors import DataError
 PACKAGE = Path(__file__).parent
 """The source of this program, which clusters and exported models are given."""
 
-STORES = ("s3", "gcs", "abfs")  # of objects, which are written whole or not at all, in folders that need not be made
+OBJECT_STORES = ("s3", "gcs", "abfs")  # of objects, which are written whole or not at all, in folders that need not be made
 
 # A dataset: one folder of Parquet shards per split, and
 SCHEMA = "schema.json"
@@ -133,7 +133,7 @@ class Folder:
         """
         path = self.path(name)
         folder, _, last = path.rpartition("/")
-        is_whole = self.filesystem.type_name in STORES
+        is_whole = self.filesystem.type_name in OBJECT_STORES
         unfinished = path if is_whole else f"{folder}/.{last}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
         data = content.encode() if isinstance(content, str) else content
         try:
@@ -152,7 +152,7 @@ class Folder:
 
     def remove_unfinished(self) -> None:
         """Removes, in all folders inside, what `write` of processes of this machine that are gone left half written."""
-        if self.filesystem.type_name in STORES:
+        if self.filesystem.type_name in OBJECT_STORES:
             return
         for info in self.filesystem.get_file_info(fs.FileSelector(self.path(), allow_not_found=True, recursive=True)):
             if (found := _UNFINISHED.fullmatch(info.base_name)) and not psutil.pid_exists(int(found[1])):
