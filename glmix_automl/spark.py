@@ -77,11 +77,6 @@ def _quiet() -> Iterator[None]:
             os.close(kept)
 
 
-def is_running() -> bool:
-    """Whether there is a Spark application already, or spark-submit made one."""
-    return is_submitted() or SparkSession.getActiveSession() is not None
-
-
 def is_submitted() -> bool:
     """Whether spark-submit started this process: it starts Python with its gateway."""
     return "PYSPARK_GATEWAY_PORT" in os.environ
