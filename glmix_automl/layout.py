@@ -18,7 +18,7 @@ from glmix_automl.errors import DataError
 PACKAGE = Path(__file__).parent
 """The source of this program, which clusters and exported models are given."""
 
-OBJECT_STORES = ("s3", "gcs", "abfs")  # of objects, which are written whole or not at all, in folders that need not be made
+OBJECT_STORES = ("s3", "gcs", "abfs")  # write whole or not at all, in folders that need not be made
 
 # A dataset: one folder of Parquet shards per split, and
 SCHEMA = "schema.json"
