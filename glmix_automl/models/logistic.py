@@ -15,8 +15,15 @@ from glmix_automl.schema import Bag, Categorical, Schema
 DENSE_IDS = 1 << 16
 
 
+LEAST_PIECE = 1e-6
+"""Length of a piece, at least: where many rows share a value, its end is a step."""
+
+
 class Logistic(Differentiable):
     """Weights: `linear` [numerics + 1], the bias last; `table` [ids of all features].
+
+    With `bins` numerics are also embedded piecewise-linearly (Gorishniy et al., NeurIPS 2022, equation 1): `linear` is
+    [numerics + numerics * bins + 1], and `knots` [numerics, bins + 1], the ends of the pieces, are not trained.
 
     The gradient is written out: it is a matrix product and a segment sum, and half the nodes of a recorded one.
     """
@@ -24,7 +31,10 @@ class Logistic(Differentiable):
     def __init__(self, schema: Schema, parameters: LogisticParameters, seed: int) -> None:
         super().__init__("logistic", schema, parameters)
         self._columns, self._bags, self._ids = wide_table(schema)
-        self.linear = variable("linear", [len(schema.numerics) + 1])
+        self._numerics = len(schema.numerics)
+        self.bins = parameters.bins if self._numerics else 0
+        self.linear = variable("linear", [self._numerics * (1 + self.bins) + 1])
+        self.knots = variable("knots", [self._numerics, self.bins + 1])
         self.table = variable("table", [self._ids])
         self.is_wide = self._ids > DENSE_IDS
         self.dense = [self.linear] if self.is_wide else [self.linear, self.table]
@@ -34,13 +44,27 @@ class Logistic(Differentiable):
     @property
     def structure(self) -> tuple[Any, ...]:
         """Two logistic regressions on one dataset differ in numbers only, but for whether they are penalised."""
-        return ("logistic", bool(self.parameters.l2), bool(self.parameters.l1))
+        return ("logistic", bool(self.parameters.l2), bool(self.parameters.l1), self.bins)
+
+    @property
+    def weights(self) -> dict[str, tf.Variable]:
+        """See `Differentiable`; the knots are kept with them."""
+        return super().weights | ({"knots": self.knots} if self.bins else {})
+
+    def place_knots(self, numerics: np.ndarray) -> None:
+        """Puts the ends of the pieces at quantiles of training rows, float32 [rows, numerics]; where they are placed
+        already, by an earlier training, they stay.
+        """
+        quantiles = np.quantile(numerics, np.linspace(0, 1, self.bins + 1), axis=0).T
+        placed = self.knots.numpy()
+        self.knots.assign(np.where(placed.any(axis=1, keepdims=True), placed, quantiles.astype(np.float32)))
 
     def reset(self, parameters: Any, seed: int) -> None:
         """Weights start at zero, whatever the seed: the objective is convex."""
         self.parameters = parameters
         self.linear.assign(tf.zeros_like(self.linear))
         self.table.assign(tf.zeros_like(self.table))
+        self.knots.assign(tf.zeros_like(self.knots))
 
     @property
     def parts(self) -> list[AxisPart]:
@@ -48,13 +72,20 @@ class Logistic(Differentiable):
         schema = self.schema
         features: tuple[Categorical | Bag, ...] = (*schema.categoricals, *schema.bags)
         ids = [vocabulary_piece(schema, f.vocabulary, schema.size(f), (f.kind, f.name)) for f in features]
-        linear = [*numeric_pieces(schema), Piece(("bias",), 1)]
-        return [*side_by_side("linear", linear), *side_by_side("table", ids)]
+        numerics = numeric_pieces(schema)
+        bends = [Piece((*piece.key, "bends"), self.bins) for piece in numerics] if self.bins else []
+        linear = [*numerics, *bends, Piece(("bias",), 1)]
+        knots = side_by_side("knots", numerics) if self.bins else []
+        return [*side_by_side("linear", linear), *knots, *side_by_side("table", ids)]
 
     def rescale(self, scale: np.ndarray, shift: np.ndarray) -> None:
-        """See `Differentiable`."""
-        slopes, bias = self.linear[:-1], self.linear[-1:]
-        self.linear.assign(tf.concat([slopes * scale, bias + tf.reduce_sum(slopes * shift)], axis=0))
+        """See `Differentiable`; where the score bends, knots move instead."""
+        if self.bins:
+            self.knots.assign((self.knots - shift[:, None]) / scale[:, None])
+        n = self._numerics
+        bends = self.linear[n:-1]
+        slopes, bias = self.linear[:n], self.linear[-1:]
+        self.linear.assign(tf.concat([slopes * scale, bends, bias + tf.reduce_sum(slopes * shift)], axis=0))
 
     def prepare(self, rows: Rows) -> Rows:
         """Ids become rows of the one table, once and not at every step."""
@@ -71,7 +102,7 @@ class Logistic(Differentiable):
     def logits(self, batch: Rows) -> tf.Tensor:
         """See `Differentiable`."""
         linear = self.linear.read_value()
-        score = tf.linalg.matvec(batch.numerics, linear[:-1]) + linear[-1]
+        score = tf.linalg.matvec(self._bent(batch.numerics), linear[:-1]) + linear[-1]
         if len(self._columns):
             score += tf.reduce_sum(_look_up(self.table, batch.categoricals), axis=1)
         for bag in batch.bags:
@@ -79,11 +110,19 @@ class Logistic(Differentiable):
             score += tf.math.unsorted_segment_sum(terms, bag.owners, tf.shape(score)[0])
         return score
 
+    def _bent(self, numerics: tf.Tensor) -> tf.Tensor:
+        """What `linear` multiplies, float32 [rows, numerics * (1 + bins)]: see `embed_pieces`."""
+        if not self.bins:
+            return numerics
+        begin = self.knots[:, :-1]
+        place = (numerics[:, :, None] - begin) / tf.maximum(self.knots[:, 1:] - begin, LEAST_PIECE)
+        return tf.concat([numerics, tf.reshape(tf.clip_by_value(place, 0.0, 1.0), [-1, begin.shape[0] * self.bins])], 1)
+
     def gradients(self, batch: Rows, scale: tf.Tensor, hyper: Hyper, noise: tf.Tensor) -> list[Gradient]:
         """See `Differentiable`; the derivative of the loss by the score is `weight * (p - label)`."""
         residual = (tf.sigmoid(self.logits(batch) + batch.offset) - batch.label) * (batch.weight / scale)
         row = tf.reshape(residual, [1, -1])
-        products = tf.reshape(tf.matmul(row, batch.numerics), [-1])
+        products = tf.reshape(tf.matmul(row, self._bent(batch.numerics)), [-1])
         linear = tf.concat([products, [tf.reduce_sum(residual)]], axis=0)
         ids, parts = self._touched(batch, residual)
         is_plain = not (self.parameters.l1 or self.parameters.l2)
@@ -114,6 +153,18 @@ class Logistic(Differentiable):
         if not ids:
             return tf.zeros([0], tf.int32), tf.zeros([0])
         return tf.concat(ids, axis=0), tf.concat(parts, axis=0)
+
+
+def embed_pieces(numerics: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """How far each value is along each piece, 0 before and 1 after it: float32 [rows, numerics * pieces].
+
+    Args:
+        numerics: float32 [rows, numerics].
+        knots: float32 [numerics, pieces + 1].
+    """
+    length = np.maximum(np.diff(knots), np.float32(LEAST_PIECE))
+    place = (numerics[:, :, None] - knots[:, :-1]) / length
+    return np.clip(place, 0, 1, out=place).reshape(len(numerics), -1)
 
 
 def _look_up(table: tf.Variable, ids: tf.Tensor) -> tf.Tensor:

@@ -1,8 +1,12 @@
-"""Logistic regression to its exact optimum: L-BFGS, whole passes over sparse matrices, gradients summed over ranks."""
+"""Logistic regression to its exact optimum: L-BFGS, whole passes over sparse matrices, gradients summed over ranks.
+
+With `l2: auto` a path of optima from strong to weak penalties, each from the one before (Friedman, Hastie and
+Tibshirani, J. Stat. Software 2010): the strong ones take few passes, and it ends soon after the best.
+"""
 
 import operator
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import reduce
 from typing import Any
 
@@ -11,9 +15,10 @@ from scipy import sparse
 from scipy.special import expit
 
 from glmix_automl.errors import TrialError
-from glmix_automl.models.logistic import Logistic
+from glmix_automl.models.logistic import Logistic, embed_pieces
 from glmix_automl.models.rows import Rows
-from glmix_automl.training.lbfgs import Vector, minimise
+from glmix_automl.training.lbfgs import Minimum, Vector, minimise
+from glmix_automl.training.measure import Point
 from glmix_automl.training.source import Source, each_block
 from glmix_automl.training.trainer import Budget, Fit, Moment, Setting, Start, Trainer, Watch
 from glmix_automl.training.warm_start import warm_start
@@ -21,6 +26,11 @@ from glmix_automl.trial import State
 from glmix_automl.workers.collective import Collective
 
 CHUNK_ROWS = 65_536  # rows whose products are summed in float32
+KNOT_ROWS = 200_000  # that quantiles of numerics are taken of
+STRONGEST = 0.1  # l2 that `auto` begins with, per row
+STEP = 10**0.5  # from one strength to the next
+STRENGTHS = 14  # at most: the last is four millionths of the first
+PATIENCE = 2  # strengths in a row without a better validation AUC that end the path
 
 
 class FullBatch(Trainer[Logistic]):
@@ -49,23 +59,49 @@ class FullBatch(Trainer[Logistic]):
         """
         started, until = time.perf_counter(), time.monotonic() + budget.seconds
         collective, parameters = self.setting.collective, coordinate.parameters
-        objective = _Objective(coordinate, source, collective)
-        l1 = np.full(objective.size, parameters.l1 / source.weight)
-        l1[-1] = 0.0
+        objective, fit = _Objective(coordinate, source, collective), Fit()
 
         def stop(passes: int) -> bool:
-            wish = collective.rank == 0 and (watch(Moment(float(passes), passes)) or time.monotonic() > until)
+            done = fit.steps + passes
+            wish = collective.rank == 0 and (watch(Moment(float(done), done)) or time.monotonic() > until)
             return wish if collective.size == 1 else bool(collective.broadcast(np.asarray(float(wish))))
 
-        found = minimise(objective, objective.start(), l1, parameters.tolerance, parameters.iterations, stop)
-        objective.put(found.w)
-        fit = Fit(State.STOPPED if found.stopped else State.FINISHED, found.evaluations)
-        fit.rows, fit.epochs = found.evaluations * source.rows, float(found.evaluations)
-        fit.train_seconds = time.perf_counter() - started
-        fit.best = source.validate(coordinate)
-        fit.eval_seconds = time.perf_counter() - started - fit.train_seconds
-        watch(Moment(fit.epochs, fit.steps, fit.best))
+        w = best = objective.start()
+        misses = 0
+        for l2 in list_strengths(source.weight) if parameters.l2 == "auto" else (parameters.l2,):
+            found = objective.minimum(w, l2, stop)
+            w, point = found.w, _validated(objective, found, source, fit)
+            watch(Moment(fit.epochs, fit.steps, point))
+            is_better = fit.best is None or point.auc > fit.best.auc
+            if is_better:
+                fit.best, fit.metrics["l2"], best = point, float(l2), w
+            misses = 0 if is_better else misses + 1
+            if found.stopped or misses == PATIENCE:
+                break
+        objective.put(best)
+        fit.train_seconds = time.perf_counter() - started - fit.eval_seconds
         return fit
+
+
+def _validated(objective: "_Objective", found: Minimum, source: Source, fit: Fit) -> Point:
+    """What an optimum is worth on the validation rows; its costs are added to the fit."""
+    started = time.perf_counter()
+    objective.put(found.w)
+    point = source.validate(objective.coordinate)
+    fit.eval_seconds += time.perf_counter() - started
+    fit.steps += found.evaluations
+    fit.rows, fit.epochs = fit.steps * source.rows, float(fit.steps)
+    fit.state = State.STOPPED if found.stopped else State.FINISHED
+    return point
+
+
+def list_strengths(weight: float) -> list[float]:
+    """The l2 that `auto` tries, strongest first, by the sum of the training rows' weights.
+
+    At the first, what a column is worth is seen only where it is filled in a good share of the rows; at the last,
+    where there is something to regularise at all, validation has long ended the path.
+    """
+    return [round(weight * STRONGEST / STEP**k, 6) for k in range(STRENGTHS)]
 
 
 class _Objective:
@@ -76,24 +112,37 @@ class _Objective:
     """
 
     def __init__(self, coordinate: Logistic, source: Source, collective: Collective) -> None:
-        self._coordinate, self._collective = coordinate, collective
+        self.coordinate, self._collective = coordinate, collective
         self._blocks, self._total = source.blocks, source.weight
         self._ids = int(coordinate.table.shape[0])
         self.size = self._ids + int(coordinate.linear.shape[0])
-        self._l2 = np.full(self.size, coordinate.parameters.l2)
-        self._l2[-1] = 0.0
+        self._l2 = np.zeros(self.size)
+        if coordinate.bins:
+            coordinate.place_knots(source.whole().numerics.numpy()[:KNOT_ROWS])
+            coordinate.knots.assign(collective.broadcast(coordinate.knots.numpy()))
+        self._knots = coordinate.knots.numpy() if coordinate.bins else None
         is_resident = source.blocks.count == 1
-        self._resident = [_Block(rows, self._ids) for rows in each_block(source.blocks)] if is_resident else None
+        self._resident = (
+            [_Block(rows, self._ids, self._knots) for rows in each_block(source.blocks)] if is_resident else None
+        )
 
     def start(self) -> Vector:
         """The coordinate's weights as they are."""
-        parts = [self._coordinate.table.numpy(), self._coordinate.linear.numpy()]
+        parts = [self.coordinate.table.numpy(), self.coordinate.linear.numpy()]
         return np.concatenate(parts).astype(np.float64)
+
+    def minimum(self, start: Vector, l2: float, stop: Callable[[int], bool]) -> Minimum:
+        """The optimum under a strength of the penalty, from where to begin."""
+        parameters = self.coordinate.parameters
+        self._l2[:-1] = l2
+        l1 = np.full(self.size, parameters.l1 / self._total)
+        l1[-1] = 0.0
+        return minimise(self, start, l1, parameters.tolerance, parameters.iterations, stop)
 
     def put(self, w: Vector) -> None:
         """Gives the coordinate these weights."""
-        self._coordinate.table.assign(w[: self._ids].astype(np.float32))
-        self._coordinate.linear.assign(w[self._ids :].astype(np.float32))
+        self.coordinate.table.assign(w[: self._ids].astype(np.float32))
+        self.coordinate.linear.assign(w[self._ids :].astype(np.float32))
 
     def value(self, w: Vector) -> tuple[float, Vector]:
         """See `Problem`."""
@@ -109,7 +158,7 @@ class _Objective:
 
     def _over_blocks(self, one_pass: Callable[["_Block"], Vector]) -> Vector:
         """Sums of a pass over every block of every rank."""
-        blocks = self._resident or (_Block(rows, self._ids) for rows in each_block(self._blocks))
+        blocks = self._resident or (_Block(rows, self._ids, self._knots) for rows in each_block(self._blocks))
         total = reduce(np.add, map(one_pass, blocks))
         return self._collective.allreduce(total)
 
@@ -117,7 +166,8 @@ class _Objective:
 class _Block:
     """Prepared rows as matrices: numerics float32 [rows, n], and one of categoricals and bags, float64 [rows, ids]."""
 
-    def __init__(self, rows: Rows, ids: int) -> None:
+    def __init__(self, rows: Rows, ids: int, knots: np.ndarray | None = None) -> None:
+        self._knots = knots
         self._label, self._weight, self._offset = (c.numpy() for c in (rows.label, rows.weight, rows.offset))
         self._numerics = rows.numerics.numpy()
         count, columns = rows.categoricals.shape
@@ -140,15 +190,23 @@ class _Block:
 
     def _score(self, w: Vector) -> Vector:
         linear = w[self._ids :]
-        score = self._offset + linear[-1] + self._numerics @ linear[:-1].astype(np.float32)
-        return self._terms @ w[: self._ids] + score
+        slopes = linear[:-1].astype(np.float32)
+        own = [self._columns(rows) @ slopes for rows in self._chunks()]
+        return self._terms @ w[: self._ids] + (self._offset + linear[-1] + np.concatenate(own))
+
+    def _chunks(self) -> Iterator[slice]:
+        return (slice(start, start + CHUNK_ROWS) for start in range(0, max(len(self._label), 1), CHUNK_ROWS))
+
+    def _columns(self, rows: slice) -> np.ndarray:
+        """Numerics and how far they are along their pieces, made anew at each pass: in memory they would be many."""
+        numerics = self._numerics[rows]
+        return numerics if self._knots is None else np.hstack([numerics, embed_pieces(numerics, self._knots)])
 
     def _pulled_back(self, residual: Vector, power: int = 1) -> Vector:
         """`X^T residual`, entries of X to a power; float32 products of numerics are summed in float64 by chunks."""
-        linear = np.zeros(self._numerics.shape[1])
-        for start in range(0, len(residual), CHUNK_ROWS):
-            rows = slice(start, start + CHUNK_ROWS)
-            linear += residual[rows].astype(np.float32) @ self._numerics[rows] ** power
+        linear = np.zeros(self._numerics.shape[1] * (1 if self._knots is None else self._knots.shape[1]))
+        for rows in self._chunks():
+            linear += residual[rows].astype(np.float32) @ self._columns(rows) ** power
         terms = self._terms if power == 1 else self._terms.power(power)
         return np.concatenate([terms.T @ residual, linear, [residual.sum()]])
 

@@ -111,6 +111,35 @@ def test_lbfgs_finds_scikit_learns_optimum(evaluate: Evaluator, dataset: str, st
     assert result.costs.rows == result.costs.steps * 1500
 
 
+def test_a_path_of_strengths_ends_at_the_best_on_validation(evaluate: Evaluator, study: str) -> None:
+    exact = {"solver": "lbfgs", "tolerance": 1e-7}
+    found = evaluate(trial(0, parameters={**exact, "l2": "auto"}), never)
+    aucs = [point.auc for point in found.curve]
+    assert found.auc == pytest.approx(max(aucs))
+    assert max(aucs) == aucs[-3] or len(aucs) == 14, "two that are no better end it"
+    alone = evaluate(trial(1, parameters={**exact, "l2": found.metrics["l2"]}), never)
+    assert scores(study, 0, "test") == pytest.approx(scores(study, 1, "test"), abs=0.03)
+    assert found.costs.steps < 6 * alone.costs.steps, "each begins where the one before ended"
+    with pytest.raises(TrialError, match="l2: auto needs solver: lbfgs"):
+        evaluate(trial(2, parameters={"l2": "auto"}), never)
+
+
+def test_a_linear_model_bends_where_numerics_are_cut(evaluate: Evaluator, dataset: str, study: str) -> None:
+    exact = {"solver": "lbfgs", "l2": 1.0, "tolerance": 1e-7}
+    straight = evaluate(trial(0, parameters=exact), never)
+    bent = evaluate(trial(1, parameters={**exact, "bins": 6}), never)
+    label, weight = Dataset.open(dataset).labels("train"), Dataset.open(dataset).weights("train")
+    losses = [metrics.log_loss(label, scores(study, number, "train"), weight) for number in (0, 1)]
+    assert losses[1] < losses[0] - 0.001, "it may do as the straight one did, and more"
+    assert straight.metrics["parameters"] + 3 * (6 + 7) == bent.metrics["parameters"]
+    arrays = np.load(Path(study) / "trials/1/weights.npz")
+    assert (np.diff(arrays["knots"]) >= 0).all()
+    again = evaluate(trial(2, parameters={**exact, "bins": 6}, parent=1), never)
+    assert np.array_equal(np.load(Path(study) / "trials/2/weights.npz")["knots"], arrays["knots"])
+    assert scores(study, 2, "test") == pytest.approx(scores(study, 1, "test"), abs=0.03)
+    assert again.costs.steps < bent.costs.steps
+
+
 def test_adam_comes_near_the_optimum(evaluate: Evaluator) -> None:
     exact = evaluate(trial(0, parameters={"solver": "lbfgs", "l2": 1.0}), never)
     adam = evaluate(trial(1, parameters={**FAST, "l2": 1.0, "schedule": "cosine"}, epochs=8.0), never)
