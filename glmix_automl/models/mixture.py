@@ -20,11 +20,13 @@ class Targets:
         label: in [0, 1]; soft labels allowed.
         weight: positive, or None for 1.
         offset: log-odds added to every score, or None for 0.
+        member: code of each row's member, int, or None where rows belong to nobody.
     """
 
     label: Floats
     weight: Floats | None = None
     offset: Floats | None = None
+    member: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -98,12 +98,18 @@ class NetworkCoordinate(Differentiable):
         return self._embedding.signature
 
     def forward(self, numerics: tf.Tensor, embedded: tf.Tensor, drop: Drop) -> tf.Tensor:
-        """Score of each row, float32 [rows], from numerics [rows, n] and what terms are embedded as [rows, width]."""
+        """Score of each row, float32 [rows], from numerics [rows, n] and what terms are embedded as [rows, width]; or
+        of each of several networks, float32 [rows, heads].
+        """
         raise NotImplementedError
 
     def logits(self, batch: Rows) -> tf.Tensor:
-        """See `Differentiable`."""
-        return self.forward(batch.numerics[:, : self._numerics], self._embedding.features(batch), lambda x: x)
+        """See `Differentiable`; of several networks the log-odds of the mean of their probabilities."""
+        score = self.forward(batch.numerics[:, : self._numerics], self._embedding.features(batch), lambda x: x)
+        if score.shape.rank == 1:
+            return score
+        log_mean = (tf.reduce_logsumexp(tf.math.log_sigmoid(sign * score), axis=1) for sign in (1, -1))
+        return tf.subtract(*log_mean)
 
     def gradients(self, batch: Rows, scale: tf.Tensor, hyper: Hyper, noise: tf.Tensor) -> list[Gradient]:
         """See `Differentiable`; the tape begins at the features, as embeddings know their own gradients."""
@@ -112,7 +118,10 @@ class NetworkCoordinate(Differentiable):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([self.dense, embedded])
             score = self.forward(batch.numerics[:, : self._numerics], embedded, self._dropout(hyper, noise))
-        slope = (tf.sigmoid(score + batch.offset) - batch.label) * (batch.weight / scale)  # of the log loss
+        share, offset, label = batch.weight / scale, batch.offset, batch.label
+        if score.shape.rank > 1:  # the mean of the networks' losses
+            share, offset, label = share[:, None] / score.shape[1], offset[:, None], label[:, None]
+        slope = (tf.sigmoid(score + offset) - label) * share  # of the log loss
         dense, towards = tape.gradient(score, [self.dense, embedded], slope, unconnected_gradients="zero")
         if self._chosen("weight_decay", 0.0):
             decay = [hyper["weight_decay"] * w if w.shape.rank > 1 else 0.0 for w in weights]

@@ -1,9 +1,9 @@
 """The parameters of the families of this package, in a file of their own as their coordinates load TensorFlow."""
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from glmix_automl.models.family import FamilyParameters, ModelFamily, later
 
@@ -36,14 +36,26 @@ class LogisticParameters(StepParameters):
 
     solver: Literal["adam", "lbfgs"] = "adam"
     """Mini-batch Adam, or exact full-batch L-BFGS."""
-    l2: float = Field(default=0.0, ge=0.0)
-    """Strength of 1/2 |w|^2 beside the sum of the rows' losses (1 / C of scikit-learn)."""
+    l2: Annotated[float, Field(ge=0.0)] | Literal["auto"] = 0.0
+    """Strength of 1/2 |w|^2 beside the sum of the rows' losses (1 / C of scikit-learn); `auto`, for L-BFGS, goes from
+    strong to weak and leaves the weights of the best validation AUC."""
     l1: float = Field(default=0.0, ge=0.0)
     """Strength of |w| beside the sum of the rows' losses."""
+    bins: int = Field(default=0, ge=0, le=256)
+    """For L-BFGS: pieces into which quantiles of the training rows cut every numeric, so that the score bends at their
+    ends; 0: it is linear in numerics."""
     tolerance: float = Field(default=1e-8, ge=0.0, le=1.0)
     """Of L-BFGS: decrease still to be had, relative, that ends it."""
     iterations: int = Field(default=200, ge=1, le=100_000)
-    """Of L-BFGS, at most."""
+    """Of L-BFGS, at most, for each strength."""
+
+    @model_validator(mode="after")
+    def _whole_passes(self) -> "LogisticParameters":
+        if self.l2 == "auto" and self.solver != "lbfgs":
+            raise ValueError("l2: auto needs solver: lbfgs, which goes to the optimum of each strength")
+        if self.bins and self.solver != "lbfgs":
+            raise ValueError("bins needs solver: lbfgs")
+        return self
 
 
 class TermParameters(StepParameters):
@@ -81,6 +93,19 @@ class SubnetworkParameters(NetworkParameters):
     """Of dense subnetworks."""
 
     depth: int = Field(default=2, ge=0, le=64)
+    """Hidden layers."""
+    width: int = Field(default=64, ge=1, le=65_536)
+    """Units per hidden layer."""
+    activation: Literal["relu", "elu", "swish", "tanh"] = "relu"
+    """Of hidden layers."""
+
+
+class TabMParameters(NetworkParameters):
+    """Of many subnetworks in one."""
+
+    heads: int = Field(default=8, ge=1, le=256)
+    """Networks."""
+    depth: int = Field(default=2, ge=1, le=64)
     """Hidden layers."""
     width: int = Field(default=64, ge=1, le=65_536)
     """Units per hidden layer."""
@@ -169,6 +194,13 @@ SUBNETWORK = ModelFamily(
     later("glmix_automl.models.subnetwork.Subnetwork"),
     trainer=lambda chosen: "gradient_steps",
     complexity=lambda chosen: math.sqrt(1 + chosen.depth),  # the output layer included
+)
+TABM = ModelFamily(
+    "tabm",
+    TabMParameters,
+    later("glmix_automl.models.tabm.TabM"),
+    trainer=lambda chosen: "gradient_steps",
+    complexity=lambda chosen: math.sqrt(2 + chosen.depth),  # a layer more for the mean of them
 )
 CROSS = ModelFamily(
     "cross",
