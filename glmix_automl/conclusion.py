@@ -1,5 +1,6 @@
 """What a study has come to: leaderboard, report and the winning model in its folder, all of it in MLflow too."""
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
@@ -9,6 +10,7 @@ from glmix_automl.ensemble import Ensemble
 from glmix_automl.errors import NoModelError, StudyError
 from glmix_automl.layout import COORDINATES, MODEL, TRIALS
 from glmix_automl.reporting import report
+from glmix_automl.reporting.edges import find_edges
 from glmix_automl.reporting.evaluation import Evaluation
 from glmix_automl.reporting.leaderboard import Leaderboard, leaderboard
 from glmix_automl.reporting.permutation import permutation_importance
@@ -50,10 +52,12 @@ def conclude(folder: StudyFolder) -> Leaderboard:
 
     history = folder.history()
     evaluation = evaluate(folder, history)
-    board = leaderboard(history, evaluation)
+    record = folder.record
+    board = leaderboard(history, evaluation, record.settings.prefer)
+    board = dataclasses.replace(board, remarks=(*find_edges(record.settings.race, history), *record.settings.left_out))
     board.write(folder.files)
     _export(folder, history, evaluation, board)
-    score, record = Model(folder.files.within(MODEL)).score_block, folder.record
+    score = Model(folder.files.within(MODEL)).score_block
     losses = permutation_importance(score, evaluation.dataset, record.settings.seed)
     report.write_report(folder.files, folder.name, record, history, board, evaluation, losses)
     return board

@@ -37,6 +37,7 @@ SEGMENTS = "journal"  # where stores cannot append: journal/<number>.jsonl in it
 LOCK = "lock"
 TRIALS = "trials"  # trials/<number>/
 SCORES = "scores-{split}.npy"  # float32, one per row of the split, in dataset order, the offset not included
+HELD_OUT = "held_out"  # in place of a split: scores of the validation rows by weights that have not seen their labels
 WEIGHTS = "weights.npz"  # arrays of a trained coordinate
 COORDINATE = "coordinate.json"  # what its arrays mean
 LEADERBOARD_CSV = "leaderboard.csv"

@@ -29,8 +29,8 @@ class State(str, enum.Enum):
         return self is not State.FAILED
 
 
-Weighting: TypeAlias = Literal["learned", "mean", "sum"]
-"""`learned`: fitted by AdaNet's objective; `mean`: 1 / members each; `sum`: 1 each."""
+Weighting: TypeAlias = Literal["learned", "positive", "mean", "sum"]
+"""`learned`: fitted by AdaNet's objective; `positive`: likewise, none below 0; `mean`: 1 / members; `sum`: 1 each."""
 FitSplit: TypeAlias = Literal["train", "validation"]
 
 
@@ -55,7 +55,7 @@ class MixtureFit:
         if not members:
             raise TrialError("a mixture needs members")
         if self.weighting not in get_args(Weighting):
-            raise TrialError(f"mixture: expected weighting learned, mean or sum, got {self.weighting!r}")
+            raise TrialError(f"mixture: expected weighting learned, positive, mean or sum, got {self.weighting!r}")
         if self.split not in get_args(FitSplit):
             raise TrialError(f"mixture: expected split train or validation, got {self.split!r}")
         is_short = self.penalties and len(self.penalties) != len(members)

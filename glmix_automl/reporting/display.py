@@ -44,7 +44,8 @@ def leaderboard_view(board: Leaderboard, title: str, width: int) -> RenderableTy
         table.add_row(*(Text(show(row)) for show in columns.values()), style=WINNER_STYLE if row.place == 1 else None)
     models = [Text(f"  {row.place}  {row.entry}, trial {row.trial}: {row.model}") for row in board.rows]
     missing = [Text(f"     {entry}: no trial left a model") for entry in board.without_model]
-    return Group(table, *models, *missing)
+    chosen = [Text(f"  {told}", style="italic") for told in (board.choice, *board.remarks) if told]
+    return Group(table, *models, *missing, *chosen)
 
 
 def _test_auc(row: Row) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from glmix_automl import metrics
 from glmix_automl.dataset import Dataset
 from glmix_automl.ensemble import Ensemble, flatten, read_scores
-from glmix_automl.layout import TRIALS, Folder
+from glmix_automl.layout import HELD_OUT, SCORES, TRIALS, Folder
 from glmix_automl.metrics import Comparison, Interval
 from glmix_automl.study.history import History
 
@@ -26,10 +26,15 @@ class Evaluation:
         self.labels, self.weights = dataset.labels(split), dataset.weights(split)
         entities = dataset.schema.entities
         self.members = dataset.entity_codes(split, entities[0].name) if entities else None
-        self._trials = study.within(TRIALS)
+        self._study, self._trials = study, study.within(TRIALS)
         self._history = history
         self.scores = lru_cache(SCORES_KEPT)(self._scores)
-        """Log-odds of a trial's model, float32 [rows]."""
+        """Log-odds of a trial's model, float32 [rows]; on validation those that its AUC is of: of a mixture fitted
+        there by weights that have not seen the row's label."""
+
+    def on(self, split: str) -> "Evaluation":
+        """The same models on another split."""
+        return self if split == self.split else Evaluation(self.dataset, self._study, self._history, split)
 
     def model(self, number: int) -> Ensemble:
         """The model behind a trial, over trained coordinates."""
@@ -38,6 +43,9 @@ class Evaluation:
 
     def _scores(self, number: int) -> NDArray[np.float32]:
         offset = self.dataset.offsets(self.split)
+        held_out = f"{number}/{SCORES.format(split=HELD_OUT)}"
+        if self.split == "validation" and self._trials.exists(held_out):
+            return offset + read_scores(self._trials, number, HELD_OUT, len(offset))
         return offset + self.model(number).score(
             lambda member: read_scores(self._trials, member, self.split, len(offset)), len(offset)
         )

@@ -1,7 +1,7 @@
 """The leaderboard: for each entry of the race the model it stands for, what it cost and how good it is.
 
-One rule (`entry_model`) says which model that is; the winner among them is the best by validation AUC. Test rows only
-evaluation what was chosen.
+One rule (`entry_model`) says which model that is, another (`reporting.choice`) which of them wins by validation AUC.
+Test rows only evaluate what was chosen.
 """
 
 import dataclasses
@@ -15,10 +15,12 @@ import pandas as pd
 
 from glmix_automl.ensemble import MIXTURE
 from glmix_automl.layout import LEADERBOARD_CSV, LEADERBOARD_JSON, Folder
+from glmix_automl.reporting.choice import choose
 from glmix_automl.reporting.evaluation import Evaluation
 from glmix_automl.search.growth.growth_trials import final_mixture
 from glmix_automl.search.objectives import pareto_front
 from glmix_automl.study.history import History
+from glmix_automl.study.settings import Preference
 from glmix_automl.trial import Result, Trial
 
 
@@ -27,7 +29,7 @@ class Row:
     """One entry of the race.
 
     Attributes:
-        place: 1 is the winner; by validation AUC.
+        place: 1 is the winner; the others by validation AUC.
         entry: its name in the race.
         model: the model it found, in words.
         trial: number of the trial that found it.
@@ -67,14 +69,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """The rows, the winner first. Entries without a model are not in it but named in `without_model`."""
+    """The rows, the winner first. Entries without a model are not in it but named in `without_model`; `choice` says how
+    sure it is that the winner is the best, `remarks` what to look at.
+    """
 
     rows: tuple[Row, ...]
     without_model: tuple[str, ...] = ()
+    choice: str = ""
+    remarks: tuple[str, ...] = ()
 
     @property
     def winner(self) -> Row | None:
-        """The best by validation AUC, None if no trial left a model."""
+        """The one that was chosen, None if no trial left a model."""
         return self.rows[0] if self.rows else None
 
     def frame(self) -> pd.DataFrame:
@@ -85,7 +91,8 @@ class Leaderboard:
         """As CSV and JSON in the study's folder."""
         folder.write(LEADERBOARD_CSV, self.frame().map(_plain).to_csv(index=False))
         rows = [dataclasses.asdict(row) for row in self.rows]
-        content = {"version": 1, "rows": rows, "without_model": self.without_model}
+        told = {"without_model": self.without_model, "choice": self.choice, "remarks": self.remarks}
+        content = {"version": 1, "rows": rows, **told}
         folder.write(LEADERBOARD_JSON, json.dumps(content, indent=1))
 
 
@@ -111,19 +118,26 @@ def entry_model(history: History, entry: str) -> tuple[Trial, Result] | None:
     return max(found, key=lambda pair: (pair[1].auc or 0.0, -pair[0].number), default=None)
 
 
-def leaderboard(history: History, evaluation: Evaluation) -> Leaderboard:
+def leaderboard(history: History, evaluation: Evaluation, prefer: Preference = "simpler") -> Leaderboard:
     """Ranks the entries of a race by what they have found so far.
+
+    Args:
+        history: of the study.
+        evaluation: of its test rows.
+        prefer: which model wins among those that validation does not tell apart.
 
     Raises:
         DataError: cached scores are missing.
     """
     entries = list(dict.fromkeys(trial.strategy for trial in history.trials.values()))
     best = {entry: found for entry in entries if (found := entry_model(history, entry)) is not None}
-    order = sorted(best, key=lambda entry: (-(best[entry][1].auc or 0.0), best[entry][0].number))
-    rows = [_row(history, evaluation, place, best[entry], best[order[0]][0]) for place, entry in enumerate(order, 1)]
+    if not best:
+        return Leaderboard((), tuple(entries))
+    choice = choose(best, evaluation.on("validation"), history, prefer)
+    rows = [_row(history, evaluation, n, best[name], best[choice.entry][0]) for n, name in enumerate(choice.order, 1)]
     front = pareto_front(np.array([(row.validation_auc, -row.worker_seconds) for row in rows]).reshape(-1, 2))
     rows = [dataclasses.replace(row, on_front=bool(on)) for row, on in zip(rows, front, strict=True)]
-    return Leaderboard(tuple(rows), tuple(entry for entry in entries if entry not in best))
+    return Leaderboard(tuple(rows), tuple(entry for entry in entries if entry not in best), choice.words)
 
 
 def _row(history: History, evaluation: Evaluation, place: int, found: tuple[Trial, Result], winner: Trial) -> Row:

@@ -111,6 +111,8 @@ class Controller:
         for trial in self.history.out():
             self._submit(executor, trial, now)
         reason = self._loop(executor)
+        if reason != INTERRUPTED:
+            self._close(executor)
         self._record({"event": "end", "at": executor.now(), "reason": reason})
         self._journal.sync()
         self._observe(self)
@@ -189,6 +191,21 @@ class Controller:
         deadline = executor.now() + self._grace
         while self._futures and not self._interrupted and executor.now() < deadline:
             self._take(executor.wait(list(self._futures), min(self._poll, deadline - executor.now())), executor)
+            self._observe(self)
+
+    def _close(self, executor: Executor) -> None:
+        """Entries that weigh what the others found have their say, whatever limit has ended the race."""
+        for entry in (entry for entry in self.entries.values() if entry.closes and not entry.out):
+            now = executor.now()
+            with self._turn:
+                trials = entry.close(self.history.trials, self.history.results, now)
+                event = {"event": "ask", "at": now, "entry": entry.name, "n": 1}
+                self._record({**event, "trials": [trial.to_json() for trial in trials]})
+            self._journal.sync()
+            for trial in trials:
+                self._submit(executor, trial, executor.now())
+        while not self._interrupted and any(self.entries[t.strategy].closes for t in self._futures.values()):
+            self._take(executor.wait(list(self._futures), self._poll), executor)
             self._observe(self)
 
     def interrupt(self) -> None:

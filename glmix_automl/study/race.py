@@ -45,6 +45,25 @@ class Entry:
         self._take_out(trials, now)
         return trials
 
+    @property
+    def closes(self) -> bool:
+        """Whether it has its say when the others have ended."""
+        return hasattr(self.strategy, "gather")
+
+    def close(self, trials: Mapping[int, Trial], results: Mapping[int, Result], now: float) -> list[Trial]:
+        """What it makes of the trials of the others, all in the study's numbers; none if that is made already."""
+        others = {n: result for n, result in results.items() if trials[n].strategy != self.name}
+        gathered: list[Trial] = self.strategy.gather(trials, others, len(trials))  # type: ignore[attr-defined]
+        asked = [dataclasses.replace(trial, strategy=self.name) for trial in gathered]
+        for trial in asked:
+            self._count(trial.number)
+        self._take_out(asked, now)
+        return asked
+
+    def _to_own(self, number: int) -> int:
+        """Of one that closes, trials of others keep the study's number."""
+        return self._own.get(number, number) if self.closes else self._own[number]
+
     def recall(self, trials: Sequence[Trial], n: int, at: float) -> None:
         """Takes in what an earlier session's `ask(n)` gave at that time, in the study's numbers.
 
@@ -53,7 +72,7 @@ class Entry:
         """
         for trial in trials:
             self._count(trial.number)
-        own = [dataclasses.replace(t.renumbered(self._own.__getitem__), strategy="") for t in trials]
+        own = [dataclasses.replace(t.renumbered(self._to_own), strategy="") for t in trials]
         try:
             self.strategy.recall(own, n)
         except (LookupError, TypeError, ValueError) as error:
@@ -78,7 +97,7 @@ class Entry:
         del self.out[result.number]
         self.spent += result.costs.worker_seconds
         self.waiting = False
-        self.strategy.tell(result.renumbered(self._own.__getitem__))
+        self.strategy.tell(result.renumbered(self._to_own))
 
     @property
     def watches(self) -> bool:
@@ -107,7 +126,7 @@ class Entry:
     def wants(self, now: float, ranks: int) -> bool:
         """Whether it may be asked now."""
         full = self.budget.trials is not None and self.trials >= self.budget.trials
-        return not (self.ended or self.waiting or full or self.over_budget(now, ranks))
+        return not (self.closes or self.ended or self.waiting or full or self.over_budget(now, ranks))
 
     def charge(self, now: float, ranks: int) -> float:
         """Worker-seconds used per share. A running trial counts at least what the entry's mean trial costs, so that

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from glmix_automl.dataset import Dataset
 from glmix_automl.dataset.fingerprint import confirm
-from glmix_automl.layout import TRIALS, Folder
+from glmix_automl.layout import HELD_OUT, TRIALS, Folder
 from glmix_automl.models import check_parameters, family_of
 from glmix_automl.models.checkpoint import save_coordinate
 from glmix_automl.models.coordinate import Coordinate
@@ -87,7 +87,7 @@ class Evaluator:
         fit = trainer.train(coordinate, source, budget, self._watcher(trial, report, curve, started))
         scoring = time.perf_counter()
         scores = {split: self._splits.score(coordinate, split) for split in self._splits.names}
-        metrics = fit.metrics | self._measure(trial, scores)
+        metrics = fit.metrics | self._measure(trial, scores, fit.held_out)
         if coordinate.arrays:
             known = {"parameters": float(coordinate.size), "complexity": family.complexity(parameters)}
             metrics = known | metrics  # a trainer may know better
@@ -128,13 +128,16 @@ class Evaluator:
 
         return watch
 
-    def _measure(self, trial: Trial, scores: Mapping[str, np.ndarray]) -> dict[str, float]:
-        """Writes the scores of every split and measures those held out."""
+    def _measure(self, trial: Trial, scores: Mapping[str, np.ndarray], held_out: Any = None) -> dict[str, float]:
+        """Writes the scores of every split and measures those held out; validation by other scores, if given."""
         metrics: dict[str, float] = {}
+        if held_out is not None:
+            self._splits.write_scores(trial.number, HELD_OUT, held_out)
         for split, own in scores.items():
             self._splits.write_scores(trial.number, split, own)
             if split != "train":
-                found = self._splits.held(split).measure(own + self._splits.offset(split, trial.offset))
+                judged = held_out if held_out is not None and split == "validation" else own
+                found = self._splits.held(split).measure(judged + self._splits.offset(split, trial.offset))
                 metrics |= found if split == "validation" else {f"{split}_{k}": v for k, v in found.items()}
         return metrics
 

@@ -78,6 +78,7 @@ def fit_mixture(
     penalties: Sequence[float],
     weights: Sequence[float] | None = None,
     bias: float = 0.0,
+    signed: bool = True,
 ) -> FittedMixture:
     """The weights and bias that minimise the objective above.
 
@@ -87,16 +88,18 @@ def fit_mixture(
         penalties: `lambda * r(h_k) + beta` per member, at least 0.
         weights: where to begin (the ensemble so far); 0 each if None.
         bias: where to begin.
+        signed: whether weights may be below 0.
 
     Raises:
         TrialError: a member's scores, or the rows, are not all finite, or their lengths differ.
     """
     # Blocks are small and cores are shared with other slots: more threads would only wait for each other.
     with threadpool_limits(1, user_api="blas"):
-        return _fit(_Problem(scores, rows, penalties), weights or [0.0] * len(scores), bias)
+        begin = weights or [0.0] * len(scores)
+        return _fit(_Problem(scores, rows, penalties, signed), begin if signed else np.maximum(begin, 0.0), bias)
 
 
-def _fit(problem: "_Problem", weights: Sequence[float], bias: float) -> FittedMixture:
+def _fit(problem: "_Problem", weights: Sequence[float] | NDArray[np.float64], bias: float) -> FittedMixture:
     v = problem.normalised(weights, bias)
     loss, gradient = problem.loss_and_gradient(v)
     steps = 0
@@ -113,7 +116,9 @@ def _fit(problem: "_Problem", weights: Sequence[float], bias: float) -> FittedMi
 class _Problem:
     """The rows with normalised members as float32 [members + 1, rows], the last row all ones for the bias."""
 
-    def __init__(self, scores: Sequence[Floats], rows: Targets, penalties: Sequence[float]) -> None:
+    def __init__(
+        self, scores: Sequence[Floats], rows: Targets, penalties: Sequence[float], signed: bool = True
+    ) -> None:
         n = len(rows.label)
         lengths = [len(column) for column in scores]
         if len(penalties) != len(scores) or any(length != n for length in lengths):
@@ -130,6 +135,7 @@ class _Problem:
         for k, column in enumerate(scores):
             self._take(k, np.asarray(column, np.float32))
         self.penalties = np.append(np.asarray(penalties, np.float64), 0.0)
+        self.least = np.append(np.full(len(scores), -np.inf if signed else 0.0), -np.inf)
         # A constant member says nothing that the bias does not.
         self.free = np.append(self.spread[:-1] > 0, True)
 
@@ -148,7 +154,7 @@ class _Problem:
         n = len(self.label)
         return ((a, min(n, a + _BLOCK)) for a in range(0, n, _BLOCK))
 
-    def normalised(self, weights: Sequence[float], bias: float) -> NDArray[np.float64]:
+    def normalised(self, weights: Sequence[float] | NDArray[np.float64], bias: float) -> NDArray[np.float64]:
         """Weights and bias in units of the normalised members, [members + 1]."""
         w = np.asarray(weights, np.float64)
         return np.append(w * self.spread[:-1] * self.free[:-1], bias + w @ self.center[:-1])
@@ -187,7 +193,8 @@ class _Problem:
 
     def violation(self, v: NDArray[np.float64], gradient: NDArray[np.float64]) -> float:
         """How far the optimality conditions are from holding; 0 at the optimum."""
-        at_zero = np.maximum(np.abs(gradient) - self.penalties, 0)
+        pull = np.where(self.least < 0, np.abs(gradient), -gradient)  # at 0, of what may move from there
+        at_zero = np.maximum(pull - self.penalties, 0)
         return float(np.max(np.where(v == 0, at_zero, np.abs(gradient + self.penalties * np.sign(v))) * self.free))
 
     def newton(self, v: NDArray[np.float64], gradient: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -201,7 +208,8 @@ class _Problem:
             largest = 0.0
             for k in np.flatnonzero(self.free):
                 wish = z[k] - slope[k] / hessian[k, k]
-                moved = np.sign(wish) * max(abs(wish) - self.penalties[k] / hessian[k, k], 0.0) - z[k]
+                shrunk = np.sign(wish) * max(abs(wish) - self.penalties[k] / hessian[k, k], 0.0)
+                moved = max(shrunk, self.least[k]) - z[k]
                 if moved:
                     z[k] += moved
                     slope += moved * hessian[:, k]
@@ -215,12 +223,12 @@ class _Problem:
     ) -> NDArray[np.float64]:
         """The step to the minimum over the weights that are not 0, if no sign changes on the way; else none."""
         step = np.zeros(len(z))
-        active = np.flatnonzero(self.free & ((z != 0) | (self.penalties == 0)))
+        can_cross = (self.penalties == 0) & (self.least < 0)
+        active = np.flatnonzero(self.free & ((z != 0) | can_cross))
         signed = slope[active] + self.penalties[active] * np.sign(z[active])
         step[active] = -np.linalg.solve(hessian[np.ix_(active, active)], signed)
-        charged = self.penalties[active] > 0
         stays = np.sign(z[active] + step[active]) == np.sign(z[active])
-        return step if np.all(stays | ~charged) else np.zeros(len(z))
+        return step if np.all(stays | can_cross[active]) else np.zeros(len(z))
 
     def cost(self, v: NDArray[np.float64]) -> float:
         """The complexity term."""

@@ -163,7 +163,8 @@ class Splits:
 
     def cached(self, split: str) -> CachedScores:
         """A whole split as mixtures see it."""
-        targets = Targets(self.dataset.labels(split), self.dataset.weights(split), self.dataset.offsets(split))
+        held = self.held(split)
+        targets = Targets(held.label, held.weight, self.dataset.offsets(split), held.member)
         return CachedScores(targets, lambda member: self.scores(member, split))
 
     def scores(self, number: int, split: str) -> Floats:

@@ -59,6 +59,7 @@ class Fit:
         moments: what an optimiser needs to go on from here, saved beside the coordinate; None for nothing.
         metrics: further ones of the result, by name.
         ensemble: of a mixture, what it found.
+        held_out: scores of the validation rows to be judged by, float32 [rows], where the weights have seen labels.
     """
 
     state: State = State.FINISHED
@@ -71,6 +72,7 @@ class Fit:
     moments: Mapping[str, np.ndarray] | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     ensemble: Ensemble | None = None
+    held_out: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

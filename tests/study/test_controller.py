@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from glmix_automl.errors import StudyError
+from glmix_automl.search.all_trials import AllTrials, AllTrialsOptions
 from glmix_automl.search.asha import Asha, AshaOptions
 from glmix_automl.study import controller as control
 from glmix_automl.study import history, journal, stopping
@@ -94,6 +95,26 @@ def test_an_ask_that_a_strategy_can_make_nothing_of_is_named(tmp_path: Path) -> 
     race(tmp_path / "j", [Entry("climb", Hill(4))])
     with pytest.raises(StudyError, match=r"race entry climb: its strategy cannot take in .*\(0\): KeyError: 'rung'"):
         race(tmp_path / "j", [entry()])
+
+
+@pytest.mark.parametrize("cut", [1.0, 0.9, 0.5])
+def test_what_closes_the_race_weighs_what_the_others_found_once(tmp_path: Path, cut: float) -> None:
+    def entries() -> list[Entry]:
+        return [Entry("all", AllTrials(AllTrialsOptions(), 1)), Entry("hill", Hill(5))]
+
+    whole = race(tmp_path / "j", entries(), trials=4).history
+    (closing,) = (trial for trial in whole.trials.values() if trial.strategy == "all")
+    assert closing.fit is not None
+    assert closing.fit.begin.members == (0, 1, 2, 3)
+    assert closing.number == 4, "after the others, and beyond the limit"
+    text = (tmp_path / "j").read_bytes()
+    (tmp_path / "j").write_bytes(text[: int(len(text) * cut)])
+    assert race(tmp_path / "j", entries(), trials=4).history.trials == whole.trials
+    more = race(tmp_path / "j", entries()).history
+    last = max(more.trials.values(), key=lambda trial: trial.number)
+    assert len(more.trials) == 7
+    assert last.fit is not None
+    assert len(last.fit.begin.members) == 5, "what was found since is weighed too"
 
 
 def bad(trial: Trial, report: Reporter) -> Result:

@@ -15,7 +15,7 @@ from glmix_automl.search.adanet import AdaNet
 from glmix_automl.search.growth.grown import trace_growth
 from glmix_automl.search.growth.options import AdaNetOptions
 from glmix_automl.training.evaluate import Evaluator
-from glmix_automl.training.mixture import weigh
+from glmix_automl.training.mixture import cross_fit, deal_folds, weigh
 from glmix_automl.training.mixture_weights import FittedMixture
 from glmix_automl.trial import MixtureFit, Result, Trial
 from tests.dataset_maker import make_dataset
@@ -43,6 +43,21 @@ def test_fitting_on_validation_lowers_the_loss_there() -> None:
     logits = ensemble.score(lambda member: SCORES[member, "validation"], 500)
     assert here.loss < metrics.log_loss(SPLITS["validation"].label, logits)
     assert found(dataclasses.replace(FIT, penalties=())).penalty == 0.0
+
+
+def test_cross_fitting_does_not_flatter_members_that_know_nothing() -> None:
+    rng = np.random.default_rng(1)
+    noise = rng.normal(size=(20, 400)).astype(np.float32)
+    member = rng.integers(0, 60, 400)
+    rows = CachedScores(Targets((rng.uniform(size=400) < 0.5).astype(np.float32), member=member), noise.__getitem__)
+    fit = MixtureFit(Ensemble(tuple(range(20)), (0.0,) * 20), split="validation")
+    whole = weigh(fit, rows)
+    seen = Ensemble(fit.begin.members, whole.weights, whole.bias).score(rows.of, 400)
+    assert metrics.auc(rows.targets.label, seen) > 0.6
+    assert metrics.auc(rows.targets.label, cross_fit(fit, rows, whole)) == pytest.approx(0.5, abs=0.06)
+    dealt = deal_folds(member, 400)
+    assert all(len(set(dealt[member == one])) == 1 for one in np.unique(member))
+    assert len(set(deal_folds(np.zeros(400, int), 400))) == 5
 
 
 @pytest.mark.parametrize(
@@ -90,6 +105,12 @@ def test_growth_trains_candidates_on_what_the_ensemble_leaves(tmp_path: Path) ->
     linear = next(r for n, r in results.items() if trials[n].family == "logistic")
     assert found.ensemble is not None
     assert results[found.ensemble].metrics["test_auc"] > linear.metrics["test_auc"] + 0.01
+    anew = dataclasses.replace(trials[found.ensemble].fit, split="validation")  # type: ignore[type-var]
+    judged = evaluator(Trial(len(trials), "", "mixture", fit=anew), lambda progress: False)
+    held_out = np.load(tmp_path / "study" / "trials" / str(len(trials)) / "scores-held_out.npy")
+    validation = evaluator._splits.held("validation")
+    assert judged.auc == pytest.approx(metrics.auc(validation.label, held_out, validation.weight))
+    assert judged.metrics["test_auc"] == pytest.approx(results[found.ensemble].metrics["test_auc"], abs=0.01)
     late = [t for t in trials.values() if t.offset is not None]
     assert all(len(t.offset.members) == 1 for t in late if t.offset)
     assert any(t.teacher is not None for t in late)

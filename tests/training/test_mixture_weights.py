@@ -51,6 +51,24 @@ def test_it_finds_the_minimum_that_a_general_solver_finds() -> None:
     )
 
 
+def test_without_signs_it_finds_the_minimum_above_0() -> None:
+    for seed in range(5):
+        scores, rows = problem(seed=seed)
+        scores[1] = -scores[1]  # would have a weight below 0
+        penalties = [0.001, 0.0, 0.0, 0.0]
+        best = minimize(
+            lambda z, s=scores, r=rows, p=penalties: reference_objective(s, r, p, z[:4], z[4]),
+            np.zeros(5),
+            bounds=[(0, None)] * 4 + [(None, None)],
+            method="L-BFGS-B",
+            options={"ftol": 1e-14},
+        )
+        found = fit_mixture(scores, rows, penalties, [1.0, -1.0, 1.0, 0.0], signed=False)
+        assert found.objective == pytest.approx(best.fun, abs=2e-6)
+        assert min(found.weights) >= 0
+        assert found.weights[1] == 0
+
+
 def test_a_large_penalty_prunes_exactly_and_leaves_the_base_rate() -> None:
     for seed in range(30):  # where all rows of a label have one loss, its rounding hides the last steps from the loss
         scores, rows = problem(seed=seed)
