@@ -146,7 +146,7 @@ class Study:
             StudyError: no trial left a model.
         """
         history = self.history
-        return leaderboard(history, evaluate(self.folder, history)).frame()
+        return leaderboard(history, evaluate(self.folder, history), self.settings.prefer).frame()
 
     def report(self) -> Path:
         """Writes leaderboard, report and winning model of what there is so far; gives the report's path.

@@ -15,6 +15,7 @@ from glmix_automl.errors import ConfigError, TrialError
 from glmix_automl.search import STRATEGIES
 from glmix_automl.search.entry import SpaceWork
 from glmix_automl.space import Choice
+from glmix_automl.study.defaults import make_default_race
 from glmix_automl.study.earlier import read_plans
 from glmix_automl.study.session import race
 from glmix_automl.study.settings import EntrySettings, SearchSettings
@@ -25,8 +26,8 @@ TRIALS_ASKED = 64
 _Tried = tuple[str, Mapping[str, Any]]
 
 
-def check(settings: SearchSettings) -> None:
-    """Checks strategies, their options, and families and parameters of their trials.
+def check(settings: SearchSettings) -> tuple[str, ...]:
+    """Checks strategies, their options, and families and parameters of their trials; gives the entries' names.
 
     Raises:
         ConfigError: everything that is wrong, a line each.
@@ -36,6 +37,9 @@ def check(settings: SearchSettings) -> None:
         settings.tracking.check()
     except ConfigError as error:
         problems[str(error)] = None
+    settings = (
+        settings if settings.race else settings.model_copy(update={"race": make_default_race(settings, None, 0).race})
+    )
     for name, entry in settings.race.items():
         without = entry.model_copy(update={"prior": []}) if "prior" in entry.options else entry  # read with the dataset
         alone = settings.model_copy(update={"race": {name: without}, "baseline": None})
@@ -48,6 +52,7 @@ def check(settings: SearchSettings) -> None:
         problems |= dict.fromkeys(f"race.{name}: {problem}" for problem in told)
     if problems:
         raise ConfigError("\n".join(problems))
+    return tuple(settings.race)
 
 
 def _combinations(name: str, settings: SearchSettings) -> Iterator[_Tried]:

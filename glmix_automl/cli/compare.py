@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> Outcome:
         study = Study.open(path)
         history = study.history
         evaluation = evaluate(study.folder, history)
-        winner = leaderboard(history, evaluation).rows[0]
+        winner = leaderboard(history, evaluation, study.settings.prefer).rows[0]
         digest = study.folder.record.digest
         if first is None:
             first = digest, evaluation, winner.trial

@@ -44,14 +44,24 @@ def work(study: Study, resume: bool) -> Outcome:
         tracking(session.folder, session.settings, session.dataset.manifest.name) as tracker,
         _signals(session),
     ):
+        if not study.settings.race:
+            _tell_plan(console, session)
         display = _Screen if console.is_terminal else _Lines
-        with display(console, study) as observe:
+        with display(console, session) as observe:
             study.ended = session.run(observe)
     if study.ended == control.INTERRUPTED:
         console.print(f"interrupted; go on with: glmix-automl resume {study.folder.uri}", highlight=False)
         return Outcome({"study": study.folder.uri, "ended": study.ended}, INTERRUPTED)
     console.print(f"ended: {study.ended}", highlight=False)
     return Outcome(show_study(console, study, tracker))
+
+
+def _tell_plan(console: Console, session: Session) -> None:
+    """What the default race of a dataset is, and what it leaves out."""
+    limit = f"{session.settings.limits.seconds:g} seconds at most"
+    console.print(f"default race: {', '.join(session.settings.race)}; {limit}", highlight=False, soft_wrap=True)
+    for line in session.settings.left_out:
+        console.print(f"left out: {line}", highlight=False, soft_wrap=True)
 
 
 def show_study(console: Console, study: Study, tracker: Tracker | None = None) -> dict[str, Any]:
@@ -112,8 +122,8 @@ def _signals(session: Session) -> Iterator[None]:
 class _Screen:
     """A table of workers and entries, redrawn in place."""
 
-    def __init__(self, console: Console, study: Study) -> None:
-        self._limits, self._title = study.settings.limits, study.folder.name
+    def __init__(self, console: Console, session: Session) -> None:
+        self._limits, self._title = session.settings.limits, session.folder.name
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._next = 0.0
 
@@ -137,8 +147,8 @@ class _Lines:
 
     EVERY_SECONDS = 30.0
 
-    def __init__(self, console: Console, study: Study) -> None:
-        self._console, self._limits = console, study.settings.limits
+    def __init__(self, console: Console, session: Session) -> None:
+        self._console, self._limits = console, session.settings.limits
         self._shown: int | None = None
         self._next = time.monotonic() + self.EVERY_SECONDS
 

@@ -1,6 +1,6 @@
 """`glmix-automl search CONF`: races the strategies of a configuration on a dataset.
 
-Without a file, `search --dataset D --study S` runs the race that `init` writes.
+Without a file, `search --dataset D --study S` runs the default race, which follows from the dataset.
 """
 
 import argparse
@@ -11,9 +11,7 @@ from glmix_automl.check import check
 from glmix_automl.cli import add_overrides
 from glmix_automl.cli.live import work
 from glmix_automl.cli.outcome import Outcome
-from glmix_automl.config import read_yaml
 from glmix_automl.errors import ConfigError
-from glmix_automl.prepare.proposal import search
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,9 +32,9 @@ def run(options: argparse.Namespace) -> Outcome:
     named = [f"{key}={json.dumps(text, ensure_ascii=False)}" for key, text in given.items() if text is not None]
     if options.configuration is None and len(named) < 2:
         raise ConfigError("name a file, or --dataset and --study for the default race")
-    study = Study(options.configuration or read_yaml(search("default"), "default race"), [*named, *options.overrides])
+    study = Study(options.configuration or {}, [*named, *options.overrides])
     if options.check:
-        check(study.settings)
-        print(f"{options.configuration or 'default race'}: nothing wrong in {len(study.settings.race)} entries")
-        return Outcome({"entries": list(study.settings.race)})
+        entries = check(study.settings)
+        print(f"{options.configuration or 'default race'}: nothing wrong in {len(entries)} entries")
+        return Outcome({"entries": list(entries)})
     return work(study, options.resume)

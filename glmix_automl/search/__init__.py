@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from glmix_automl.search.adanet import AdaNet
+from glmix_automl.search.all_trials import AllTrials, AllTrialsOptions
 from glmix_automl.search.asha import Asha, AshaOptions
 from glmix_automl.search.bayes import Bayes, BayesOptions
 from glmix_automl.search.coordinates import Coordinates, CoordinatesOptions
@@ -42,6 +43,7 @@ def _stoppable(make: Callable[[Any, int], Strategy]) -> Callable[[Any, int], Str
 
 STRATEGIES: dict[str, StrategyKind] = {
     "adanet": StrategyKind(AdaNetOptions, _grow),
+    "all": StrategyKind(AllTrialsOptions, AllTrials),
     "fixed": StrategyKind(FixedOptions, Fixed),
     "coordinates": StrategyKind(CoordinatesOptions, Coordinates),
     "grid": StrategyKind(GridOptions, _stoppable(Grid)),

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from glmix_automl.ensemble import MIXTURE, Ensemble
+from glmix_automl.search.growth.arms import Arms
 from glmix_automl.search.growth.options import AdaNetOptions
 from glmix_automl.search.growth.state import (
     Attempt,
@@ -109,7 +110,7 @@ class AdaNet:
         name, proposed = trial.tags["generator"], self._proposal()
         if proposed is not None and (proposed.family, proposed.name or proposed.family) == (trial.family, name):
             return proposed
-        return Candidate(trial.family, trial.parameters, name, trial.epochs)
+        return Candidate(trial.family, trial.parameters, name, trial.epochs, fraction=trial.fraction)
 
     def tell(self, result: Result) -> None:
         """Kept until the next ask, which sorts them: the order of tells in between does not matter."""
@@ -202,7 +203,8 @@ class AdaNet:
         if self._options.barrier and undecided:
             return False
         # As many as may miss in a row before growth ends; more at once would be trained for nothing.
-        patience = self._options.patience or self._round_size
+        arms = len(self._generator.arms) if isinstance(self._generator, Arms) else 0  # each may miss once
+        patience = self._options.patience or arms or self._round_size
         return not self._round_size or self._misses + undecided < patience
 
     def _proposal(self) -> Candidate | None:
@@ -229,6 +231,7 @@ class AdaNet:
             family=candidate.family,
             parameters=parameters,
             epochs=candidate.epochs or options.epochs,
+            fraction=candidate.fraction,
             parent=self._parent(candidate),
             # One column however many members there are: the mixture trial's own scores.
             offset=ensemble if self._training(candidate) == "residual" else None,

@@ -1,6 +1,6 @@
 """The role of a strategy: what to try next."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from glmix_automl.config import Config
@@ -40,6 +40,14 @@ class Watcher(Protocol):
 
     def watch(self, progress: Progress) -> bool:
         """Whether the running trial should stop now; its best weights so far count."""
+        ...
+
+
+class Closer(Protocol):
+    """A strategy that has its say when the others of the race have ended; until then it asks nothing."""
+
+    def gather(self, trials: Mapping[int, Trial], results: Mapping[int, Result], number: int) -> list[Trial]:
+        """What it makes of the others' trials, at most one; all numbers are the study's, `number` is the new one's."""
         ...
 
 

@@ -18,6 +18,7 @@ from glmix_automl.search.ordered import Ordered
 from glmix_automl.seeds import derive
 from glmix_automl.study import executors, journal
 from glmix_automl.study.controller import Controller
+from glmix_automl.study.defaults import fill_in
 from glmix_automl.study.earlier import read_plans, read_priors
 from glmix_automl.study.folder import StudyFolder, StudyRecord, check_resume
 from glmix_automl.study.journal import Journal
@@ -54,7 +55,8 @@ class Session:
         self.folder = StudyFolder(settings.study)
         self.dataset = Dataset.open(settings.dataset)
         begun = self.folder.record.settings if resume and self.folder.begun else None
-        self.settings = read_plans(read_priors(spell_out(settings), self.dataset, begun), begun)
+        settings = fill_in(spell_out(settings), self.dataset, begun)
+        self.settings = read_plans(read_priors(settings, self.dataset, begun), begun)
         self.entries = race(self.settings)
         self.controller: Controller | None = None
         self._resume = resume

@@ -15,6 +15,9 @@ STORES = ("file", "http", "https", "sqlite", "mysql", "postgresql", "mssql", "da
 """Schemes of MLflow's own tracking stores; plugins bring others."""
 
 
+Preference = Literal["simpler", "best"]
+
+
 class _Finite(Config):
     """Settings without infinities, which JSON, and so `study.json`, knows no number for: no limit is none."""
 
@@ -158,10 +161,15 @@ class SearchSettings(Config):
     study: str = pydantic.Field(min_length=1)
     """Folder or URI of the study; its name is the name of the study."""
     seed: int = 0
-    race: dict[str, EntrySettings] = pydantic.Field(min_length=1)
-    """Entries by name, each a strategy with its options and budget."""
+    race: dict[str, EntrySettings] = {}
+    """Entries by name, each a strategy with its options and budget; none: the default race of the dataset
+    (`study.defaults`)."""
+    left_out: tuple[str, ...] = ()
+    """What the default race leaves out, as the data are large; written by the study."""
     baseline: str | None = None
     """Entry that others are compared with in the report; none: the first."""
+    prefer: Preference = "simpler"
+    """Which model wins: the simplest of those within one standard error of the best validation AUC, or the best."""
     workers: Workers = Workers()
     limits: Limits = Limits()
     tracking: Tracking = Tracking()
@@ -186,6 +194,6 @@ class SearchSettings(Config):
 
     @pydantic.model_validator(mode="after")
     def _known_baseline(self) -> "SearchSettings":
-        if self.baseline is not None and self.baseline not in self.race:
+        if self.race and self.baseline is not None and self.baseline not in self.race:
             raise ValueError(f"baseline {self.baseline!r} is no entry of the race, which has {', '.join(self.race)}")
         return self

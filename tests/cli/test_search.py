@@ -36,7 +36,6 @@ def written(folder: Path, **settings: object) -> str:
         ({"sed": 1}, "unknown key 'sed'", 2),
         ({"race": {"a": {"strategy": "magic"}}}, "no strategy 'magic'; there are", 2),
         ({"race": {"a": {"strategy": "grid", "family": "logistic", "space": {}, "reso": 1}}}, "unknown key 'reso'", 2),
-        ({"race": {}}, "race", 2),
         ({"race": {"a": {"strategy": "grd"}}}, "no strategy 'grd'; did you mean 'grid'?", 2),
         ({"worker": {}}, "unknown key 'worker'; did you mean 'workers'?", 2),
         (

@@ -12,6 +12,7 @@ from tests.dataset_maker import make_dataset
 
 CONFIGURATION = {
     "seed": 1,
+    "prefer": "best",
     "workers": {"place": "local", "slots": 2},
     "race": {
         "logistic": {"strategy": "fixed", "family": "logistic", "epochs": 3},

@@ -51,6 +51,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
             "warm_start": True,
         },
     ),
+    "growth by arms": ("adanet", {}),
     "tuned growth": (
         "adanet",
         {"generator": {"kind": "tuned", "strategy": "random", **WORK, "trials": 12}, "candidates": 20},

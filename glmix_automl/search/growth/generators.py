@@ -11,6 +11,7 @@ from glmix_automl import config
 from glmix_automl.config import Config
 from glmix_automl.errors import ConfigError
 from glmix_automl.search.entry import Epochs
+from glmix_automl.search.growth.arms import Arms
 from glmix_automl.search.growth.state import Candidate, Generator, GrowthState, Training
 from glmix_automl.search.strategy import Strategy, StrategyKind
 from glmix_automl.seeds import derive
@@ -145,6 +146,7 @@ def _as_inner(number: int, result: Result | None, auc: float | None) -> Result:
 
 
 GENERATORS: dict[str, Callable[..., Generator]] = {
+    "arms": Arms,
     "simple": Simple,
     "dynamic": Dynamic,
     "pool": Pool,

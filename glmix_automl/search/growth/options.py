@@ -8,6 +8,8 @@ import pydantic
 from glmix_automl.config import Config
 from glmix_automl.errors import ConfigError
 from glmix_automl.search.entry import Epochs
+from glmix_automl.search.growth.arms import Arms
+from glmix_automl.search.growth.default_arms import make_default_arms
 from glmix_automl.search.growth.generators import Pool, make_generator
 from glmix_automl.search.growth.state import Generator, Training
 from glmix_automl.search.strategy import StrategyKind
@@ -17,14 +19,16 @@ from glmix_automl.trial import FitSplit, Value, Weighting
 class AdaNetOptions(Config):
     """An ensemble that grows: who proposes, how candidates are trained, what the objective charges, who enters."""
 
-    generator: dict[str, Any] = {"kind": "simple"}
-    """`kind`: simple, dynamic, pool, tuned, or the dotted path of a class; the other keys are its own options."""
+    generator: dict[str, Any] | None = None
+    """`kind`: arms, simple, dynamic, pool, tuned, or the dotted path of a class; the other keys are its own options.
+    None: arms that follow from the dataset (`growth.default_arms`)."""
     rounds: int = pydantic.Field(default=10, ge=1)
     """Entries after which no new candidate is started."""
     candidates: int = pydantic.Field(default=100, ge=1)
     """How many are trained at most."""
     patience: int | None = pydantic.Field(default=None, ge=1)
-    """Candidates in a row that do not enter before growth ends; none: as many as the generator last proposed."""
+    """Candidates in a row that do not enter before growth ends; none: as many as the generator last proposed, or as it
+    has arms."""
     barrier: bool = False
     """Textbook rounds: the next one begins when all candidates of this one have been tried."""
     epochs: Epochs = 1.0
@@ -43,9 +47,9 @@ class AdaNetOptions(Config):
     """What is tried: the ensemble so far and one candidate, the candidate alone, or it and all that have arrived."""
     weighting: Weighting = "learned"
     """Mixture weights: fitted with the penalty below; 1 / members each; or 1 each, the sum of boosting."""
-    fit: FitSplit = "train"
-    """Rows on which weights are fitted. On validation they make up for members that overfit, at the price of a
-    hold-out AUC that has seen as many numbers as there are members."""
+    fit: FitSplit = "validation"
+    """Rows on which weights are fitted. On validation they make up for members that overfit; what an ensemble is worth
+    there is then found by cross-fitting over the rows' members."""
     complexity_penalty: float = pydantic.Field(default=1e-4, ge=0)
     """Lambda of the objective: charged per unit of weight and complexity r(h)."""
     penalty: float = pydantic.Field(default=1e-5, ge=0)
@@ -73,8 +77,10 @@ class AdaNetOptions(Config):
         Raises:
             ConfigError: it cannot be made from these options, or its candidates do not fit them.
         """
-        generator = make_generator(self.generator, seed, strategies)
-        pool = generator.candidates if isinstance(generator, Pool) else ()
+        given = make_default_arms(None) if self.generator is None else self.generator
+        generator = make_generator(given, seed, strategies)
+        pool: list[Any] = list(generator.candidates) if isinstance(generator, Pool) else []
+        pool += [turn for arm in generator.arms for turn in arm.turns] if isinstance(generator, Arms) else []
         are_mixed = any(c.training not in (None, self.training) for c in pool)
         if are_mixed and (self.weighting != "learned" or self.ensemble == "solo"):
             raise ConfigError("candidates trained in both ways need weighting: learned, and not ensemble: solo")

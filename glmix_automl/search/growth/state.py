@@ -28,6 +28,7 @@ class Candidate:
         name: what the proposal is called on the leaderboard; the family, if empty.
         epochs: budget in passes over the training rows; as the strategy says, if None.
         training: what it is trained on; as the strategy says, if None.
+        fraction: share of the training entities that it sees.
     """
 
     family: str
@@ -35,6 +36,7 @@ class Candidate:
     name: str = ""
     epochs: float | None = None
     training: Training | None = None
+    fraction: float = 1.0
 
 
 @dataclass(frozen=True)

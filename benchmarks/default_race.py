@@ -1,0 +1,107 @@
+"""The default race against LightGBM, logistic regression and the pools found by hand, on prepared datasets.
+
+    python benchmarks/default_race.py DATASET... [--seeds 3] [--seconds 600] [--pool conf/search/jymbii.yaml]
+
+Nothing is said to the default race but the dataset (and `--seconds`, of each study). Baselines run in the same call on
+the same splits: LightGBM with 300 trees and its own defaults, without a look at validation; logistic regression with
+`l2: auto`; the entry `adanet` of `--pool`. For each model the mean test AUC over the seeds, and its difference to the
+default race's winner, paired by row with members as clusters (DeLong), averaged over the seeds.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from glmix_automl import metrics
+from glmix_automl.api import Study
+from glmix_automl.conclusion import evaluate
+from glmix_automl.config import load
+from glmix_automl.reporting.leaderboard import entry_model, leaderboard
+from glmix_automl.search.growth.default_arms import LINEAR
+from glmix_automl.study.settings import SearchSettings
+
+WINNER = "default race"
+BASELINES: dict[str, Any] = {
+    "LightGBM, 300 trees": {"strategy": "fixed", "family": "trees", "parameters": {"trees": 300, "patience": 0}},
+    "logistic regression": {"strategy": "fixed", "family": "logistic", "parameters": LINEAR},
+}
+
+Scored = dict[str, tuple[float, float, Any]]
+"""Model -> (validation AUC, test AUC, scores of the test rows)."""
+
+
+def run(dataset: str, folder: Path, seed: int, seconds: float | None, race: dict[str, Any]) -> Study:
+    """A study that has ended."""
+    settings: dict[str, Any] = {"dataset": dataset, "study": str(folder), "seed": seed, "race": race}
+    settings["tracking"] = {"enabled": False}
+    settings["limits"] = {"seconds": seconds} if seconds else {}
+    return Study(settings).run()
+
+
+def read_models(study: Study, entries: bool) -> tuple[Scored, Any]:
+    """The winner, or every entry, of a study; and what evaluates them."""
+    history = study.history
+    evaluation = evaluate(study.folder, history)
+    board = leaderboard(history, evaluation, study.settings.prefer)
+    print(f"  {board.choice}")
+    for row in board.rows:
+        print(
+            f"    {row.entry:22s} {row.validation_auc:.4f} {row.test_auc:.4f} {row.worker_seconds:6.1f} s  {row.model}"
+        )
+    rows = board.rows if entries else board.rows[:1]
+    found: Scored = {}
+    for row in rows:
+        model = entry_model(history, row.entry)
+        assert model is not None
+        name = row.entry if entries else WINNER
+        found[name] = row.validation_auc, row.test_auc or 0.0, evaluation.scores(model[0].number)
+    return found, evaluation
+
+
+def compare_models(dataset: str, seeds: int, seconds: float | None, pool: str | None) -> Iterator[Scored]:
+    """The models of each seed, differences to the winner printed."""
+    baselines = dict(BASELINES)
+    if pool is not None:
+        baselines["hand-made pool"] = load(pool, SearchSettings).race["adanet"].model_dump(exclude={"budget"})
+    for seed in range(1, seeds + 1):
+        with tempfile.TemporaryDirectory() as place:
+            started = time.perf_counter()
+            found, evaluation = read_models(run(dataset, Path(place) / "default", seed, seconds, {}), entries=False)
+            print(f"  seed {seed}: {time.perf_counter() - started:.0f} s")
+            found |= read_models(run(dataset, Path(place) / "baselines", seed, seconds, baselines), entries=True)[0]
+            first = found[WINNER][2]
+            for name, (_, _, scores) in found.items():
+                if name != WINNER:
+                    gap = metrics.delong_test(evaluation.labels, scores, first, evaluation.weights, evaluation.members)
+                    print(
+                        f"  seed {seed}: {WINNER} less {name}: {gap.difference:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]"
+                    )
+            yield found
+
+
+def main() -> None:
+    """Runs all of it and prints a table per dataset."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("datasets", nargs="+")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--pool", help="search file whose entry `adanet` is raced too")
+    given = parser.parse_args()
+    for dataset in given.datasets:
+        print(dataset)
+        runs = list(compare_models(dataset, given.seeds, given.seconds, given.pool))
+        print(
+            f"| {Path(dataset).name} | validation AUC | test AUC | less the default race, by seed |\n|---|---|---|---|"
+        )
+        for name in runs[0]:
+            validation, test = (statistics.mean(each[name][k] for each in runs) for k in (0, 1))
+            gaps = " ".join(f"{each[name][1] - each[WINNER][1]:+.4f}" for each in runs) if name != WINNER else ""
+            print(f"| {name} | {validation:.4f} | {test:.4f} | {gaps} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""What a search is where nobody says: the race, its limits and the arms of growth, from the dataset's schema and rows.
+
+Written out into the settings of a new study, so that one that goes on is the race that it began as.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from glmix_automl.dataset import Dataset
+from glmix_automl.schema import Schema
+from glmix_automl.search.growth.default_arms import LINEAR, NETWORK, make_default_arms, size_trees
+from glmix_automl.study.settings import EntryBudget, EntrySettings, Limits, SearchSettings
+
+SECONDS = 600.0  # of the default race on HOME_ROWS, by the clock
+HOME_ROWS = 100_000
+SHORTEST, LONGEST = 120.0, 3600.0
+GROWTH_SHARE, TUNING_SHARE = 0.6, 0.25  # of the worker-seconds; the rest is for the baselines and for starting
+CANDIDATES = 12  # that growth is to have time for
+TUNING_ROWS = 200_000  # that a trial of tuning trains on, in all its epochs
+TUNING_TRIALS = 24
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The default race of a dataset.
+
+    Attributes:
+        race, limits: of the settings.
+        left_out: what the size of the data made it leave out, a line each.
+    """
+
+    race: dict[str, EntrySettings]
+    limits: Limits
+    left_out: tuple[str, ...] = ()
+
+
+def fill_in(settings: SearchSettings, dataset: Dataset, begun: SearchSettings | None) -> SearchSettings:
+    """The settings with the default race where there is none, and arms wherever growth has no generator.
+
+    Args:
+        settings: as configured.
+        dataset: of the study.
+        begun: settings of a study that is to go on: what was filled in when it began stays.
+    """
+    if not settings.race and begun is not None:
+        limits = begun.limits if settings.limits == Limits() else settings.limits
+        return settings.model_copy(update={"race": begun.race, "baseline": begun.baseline, "limits": limits})
+    if not settings.race:
+        plan = make_default_race(settings, dataset.schema, dataset.rows("train"))
+        for line in plan.left_out:
+            log.info("default race: %s", line)
+        return settings.model_copy(update={"race": plan.race, "limits": plan.limits, "left_out": plan.left_out})
+    earlier = {} if begun is None else begun.race
+    race = {name: _with_arms(entry, dataset, earlier.get(name)) for name, entry in settings.race.items()}
+    return settings.model_copy(update={"race": race})
+
+
+def _with_arms(entry: EntrySettings, dataset: Dataset, begun: EntrySettings | None) -> EntrySettings:
+    if entry.strategy != "adanet" or "generator" in entry.options:
+        return entry
+    if begun is not None:
+        known = {"generator": begun.options["generator"]} if "generator" in begun.options else {}
+        return entry.model_copy(update=known)
+    limit = entry.budget.worker_seconds
+    seconds = None if limit is None else limit / CANDIDATES
+    return entry.model_copy(update={"generator": make_default_arms(dataset.schema, dataset.rows("train"), seconds)})
+
+
+def make_default_race(settings: SearchSettings, schema: Schema | None, rows: int) -> Plan:
+    """Logistic regression, trees, tuning of networks, growth, and all of these weighed together.
+
+    Its time grows with the rows. Growth plans its networks by how long the first takes; a trial of tuning sees as many
+    rows as leave time for others.
+
+    Args:
+        settings: workers and limits.
+        schema: of the dataset; None for a race that goes with any.
+        rows: of train.
+    """
+    given = settings.limits.seconds
+    seconds = given or min(max(SECONDS * rows / HOME_ROWS, SHORTEST), LONGEST)
+    worker_seconds = seconds * settings.workers.slots * settings.workers.ranks
+    growth = GROWTH_SHARE * worker_seconds
+    fraction = min(1.0, round(TUNING_ROWS / max(rows, 1), 3))
+    trees = size_trees(rows)
+    race = {
+        "logistic regression": _entry("fixed", family="logistic", parameters=LINEAR),
+        "trees": _entry("fixed", family="trees", parameters=trees.parameters, fraction=trees.fraction),
+        "bayes": _entry("bayes", TUNING_SHARE * worker_seconds, **_tuning(schema, fraction)),
+        "adanet": _entry("adanet", growth, generator=make_default_arms(schema, rows, growth / CANDIDATES)),
+        "all": _entry("all"),
+    }
+    if settings.workers.ranks > 1 or settings.workers.memory_mb is not None:
+        del race["trees"]
+    left_out = []
+    if fraction < 1:
+        left_out.append(f"each trial of tuning sees {fraction:.1%} of the {rows:,} training rows")
+    if trees.fraction < 1:
+        left_out.append(f"trees see {trees.fraction:.1%} of them")
+    if "trees" not in race:
+        left_out.append("trees, which need all rows in the memory of one process")
+    return Plan(race, settings.limits.model_copy(update={"seconds": seconds}), tuple(left_out))
+
+
+def _tuning(schema: Schema | None, fraction: float) -> dict[str, Any]:
+    space: dict[str, Any] = {
+        "depth": {"type": "int", "low": 1, "high": 4},
+        "width": {"type": "int", "low": 16, "high": 256, "scale": "power_of_two"},
+        "learning_rate": {"type": "float", "low": 0.0003, "high": 0.01, "scale": "log"},
+        "dropout": {"type": "float", "low": 0.0, "high": 0.5},
+    }
+    if schema is None or schema.categoricals or schema.bags:
+        space["terms"] = {"choice": [0, 50, 100, 1000]}
+        space["table_learning_rate"] = {"type": "float", "low": 0.03, "high": 0.3, "scale": "log"}
+    fixed = {name: value for name, value in NETWORK.items() if name not in space}
+    work = {"family": "subnetwork", "parameters": fixed, "fraction": fraction, "epochs": 3}
+    return {**work, "trials": TUNING_TRIALS, "space": space}
+
+
+def _entry(strategy: str, worker_seconds: float | None = None, **options: Any) -> EntrySettings:
+    budget = EntryBudget(worker_seconds=worker_seconds and round(worker_seconds, 1))
+    return EntrySettings.model_validate({"strategy": strategy, "budget": budget, **options})

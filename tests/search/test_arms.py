@@ -1,0 +1,109 @@
+"""Arms: who is next by what was gained, and the default ones by schema."""
+
+import dataclasses
+import math
+from typing import Any
+
+import pytest
+
+from glmix_automl import models
+from glmix_automl.config import parse
+from glmix_automl.schema import Bag, Categorical, Entity, Numeric, Schema, Vocabulary
+from glmix_automl.search.adanet import AdaNet
+from glmix_automl.search.growth.arms import Arms
+from glmix_automl.search.growth.default_arms import EPOCHS, FIRST_ROWS, make_default_arms
+from glmix_automl.search.growth.options import AdaNetOptions
+from glmix_automl.search.growth.state import CandidateReport, GrowthState
+from glmix_automl.trial import Costs, Progress, Result, State
+from tests.search.growth_world import World, play
+
+
+def part(depth: int, **more: Any) -> dict[str, Any]:
+    return {"family": "part", "parameters": {"depth": depth}, "epochs": 8, **more}
+
+
+ARMS: dict[str, Any] = {
+    "arms": [
+        {"name": "first", "turns": [part(1)], "most": 1, "alone": True},
+        {"name": "good", "turns": [part(2), part(3)], "most": 3},
+        {"name": "poor", "turns": [part(1)]},
+    ]
+}
+
+
+def told(state: GrowthState, gain: float | None, seconds: float = 0.0) -> GrowthState:
+    """The state after the generator's next candidate has ended and was tried."""
+    (candidate,) = parse(ARMS, Arms, "test").propose(state)
+    number = len(state.reports)
+    curve = (Progress(number, candidate.epochs or 1.0, 1, 1.0),)
+    result = Result(number, State.FINISHED, 0.7, curve=curve, costs=Costs(train_seconds=seconds))
+    report = CandidateReport(candidate, number, 0, result, gain=gain, entered=(gain or 0) > 0)
+    return dataclasses.replace(state, reports=(*state.reports, report))
+
+
+def next_ones(state: GrowthState, **options: Any) -> list[tuple[str, Any]]:
+    return [(c.name, c.parameters["depth"]) for c in parse(ARMS | options, Arms, "test").propose(state)]
+
+
+def test_each_arm_is_tried_then_the_one_that_gained_most_until_none_is_worth_it() -> None:
+    state = GrowthState()
+    assert next_ones(state) == [("first", 1)]
+    pending = GrowthState(reports=(dataclasses.replace(told(state, 0.2).reports[0], entered=None),))
+    assert next_ones(pending) == [], "others build on it"
+    state = told(state, 0.2)
+    assert next_ones(state) == [("good", 2)]
+    state = told(told(state, 0.004), -0.001)
+    assert next_ones(state) == [("good", 3)], "the other lost, the first may not come again"
+    assert next_ones(state, improvement=0.003) == [], "half of 0.004 is expected"
+    state = told(state, 0.003)
+    assert next_ones(state) == [], "it has had its three turns" if len(state.reports) == 5 else "gone"
+
+
+def test_epochs_are_those_that_the_first_of_a_family_leaves_time_for() -> None:
+    state = told(told(told(GrowthState(), 0.2, seconds=80), 0.004, seconds=80), 0.001, seconds=80)
+    epochs = [parse(ARMS | {"seconds": s}, Arms, "test").propose(state)[0].epochs for s in (None, 800, 40, 0.1)]
+    assert epochs == [8, 8, 4, 0.1]
+
+
+def test_growth_by_arms_finds_the_sum() -> None:
+    generator = {"kind": "arms", "arms": [{"name": f"a{d}", "turns": [part(d)], "most": 2} for d in (1, 2, 3, 4)]}
+    world = World()
+    strategy = AdaNet(parse({"generator": generator}, AdaNetOptions, "test"), 0)
+    play(strategy, world, slots=2)
+    assert {world.trials[m].parameters["depth"] for m in strategy.ensemble.members} == {1, 2, 3, 4}
+    assert strategy.ask(2) == []
+
+
+NUMERIC = [Numeric(name=f"n{k}", source="x") for k in range(3)]
+TERM = [Categorical(name="c", source="c", vocabulary="v")]
+BAG = [Bag(name="b", source="b", vocabulary="v")]
+
+
+@pytest.mark.parametrize("features", [NUMERIC, TERM, BAG, NUMERIC + TERM, NUMERIC + BAG, NUMERIC + TERM + BAG], ids=str)
+@pytest.mark.parametrize("entities", [0, 2])
+def test_the_default_arms_of_a_schema_can_be_trained_on_it(features: list[Any], entities: int) -> None:
+    kinds = [Entity(name="member", source="m", side="member"), Entity(name="item", source="i", side="item")]
+    schema = Schema(
+        name="made",
+        recipe="interactions",
+        features=tuple(features),
+        entities=tuple(kinds[:entities]),
+        vocabularies={"v": Vocabulary(terms=("a", "b"))},
+    )
+    options = make_default_arms(schema, rows=1000)
+    arms = parse({k: v for k, v in options.items() if k != "kind"}, Arms, "test").arms
+    for turn in (turn for arm in arms for turn in arm.turns):
+        family = models.family_of(turn.family)
+        family.build(schema, turn.parameters, 0)  # refuses what it has no columns for
+    names = [arm.name for arm in arms]
+    assert names[:3] == ["linear", "trees", "network"]
+    assert [name for name in names if name.endswith("effects")] == ["member effects", "item effects"][:entities]
+    assert ("numerics" in names) == (len(schema.numerics) > 1 and len(schema.features) > 3)
+
+
+def test_the_first_network_sees_so_many_rows_at_most() -> None:
+    for rows in (1000, 350_000, 5_000_000):
+        turns = [turn for arm in make_default_arms(None, rows)["arms"] for turn in arm["turns"]]
+        epochs = {turn["epochs"] for turn in turns if turn["family"] == "subnetwork"}
+        assert 0 < max(epochs) * rows <= max(FIRST_ROWS * 1.01, EPOCHS * 1000)
+    assert math.isinf(Arms._worth(Arms.model_validate(ARMS).arms[0], []))

@@ -1,0 +1,62 @@
+"""What a search is where nobody says."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glmix_automl.check import check
+from glmix_automl.config import parse
+from glmix_automl.search import STRATEGIES
+from glmix_automl.search.growth.options import AdaNetOptions
+from glmix_automl.study import defaults
+from glmix_automl.study.defaults import make_default_race
+from glmix_automl.study.session import Session
+from glmix_automl.study.settings import SearchSettings
+from tests.dataset_maker import make_dataset
+
+ALL = ["logistic regression", "trees", "bayes", "adanet", "all"]
+
+
+def settings(folder: Path, **given: Any) -> SearchSettings:
+    return SearchSettings.model_validate({"dataset": str(folder / "dataset"), "study": str(folder / "study"), **given})
+
+
+def test_an_empty_race_becomes_the_default_one_and_stays_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_dataset(tmp_path / "dataset", rows=200)
+    with Session(settings(tmp_path)) as session:
+        begun = session.settings
+        assert list(begun.race) == ALL
+        for entry in begun.race.values():
+            parse(entry.options, STRATEGIES[entry.strategy].options, "test")
+        assert begun.limits.seconds == defaults.SHORTEST
+        assert session.entries["all"].closes
+    monkeypatch.setattr(defaults, "CANDIDATES", 99)  # a later version plans otherwise
+    with Session(settings(tmp_path, limits={"seconds": 77}), resume=True) as session:
+        assert session.settings.race == begun.race
+        assert session.settings.limits.seconds == 77
+
+
+def test_growth_without_a_generator_gets_the_arms_of_the_dataset(tmp_path: Path) -> None:
+    make_dataset(tmp_path / "dataset", rows=200, members=10)
+    race = {"growth": {"strategy": "adanet"}, "own": {"strategy": "adanet", "generator": {"kind": "simple"}}}
+    found = Session(settings(tmp_path, race=race)).settings.race
+    options = parse(found["growth"].options, AdaNetOptions, "test")
+    assert options.generator is not None
+    arms = [arm["name"] for arm in options.generator["arms"]]
+    assert arms[:2] == ["linear", "trees"]
+    assert any(name.endswith("effects") for name in arms)
+    assert found["own"].options["generator"] == {"kind": "simple"}
+
+
+def test_the_default_race_grows_with_the_rows_and_says_what_it_leaves_out(tmp_path: Path) -> None:
+    small, large, streamed = (
+        make_default_race(settings(tmp_path, workers=workers), None, rows)
+        for workers, rows in (({}, 50_000), ({}, 1_000_000), ({"memory_mb": 500}, 1_000_000))
+    )
+    assert (small.limits.seconds, small.left_out) == (300, ())
+    assert large.limits.seconds == defaults.LONGEST
+    assert ["20.0% of the 1,000,000" in line for line in large.left_out] == [True]
+    assert "trees" not in streamed.race
+    assert any("trees" in line for line in streamed.left_out)
+    assert check(settings(tmp_path)) == tuple(ALL)
