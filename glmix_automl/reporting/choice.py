@@ -10,11 +10,11 @@ from glmix_automl.study.history import History
 from glmix_automl.study.settings import Preference
 from glmix_automl.trial import Result, Trial
 
-Model = tuple[Trial, Result]
+EntryModel = tuple[Trial, Result]
 
 
 @dataclass(frozen=True)
-class Choice:
+class WinnerChoice:
     """The winner among entries, and why.
 
     Attributes:
@@ -28,7 +28,7 @@ class Choice:
     words: str
 
 
-def choose(models: Mapping[str, Model], judged: Evaluation, history: History, prefer: Preference) -> Choice:
+def choose(models: Mapping[str, EntryModel], judged: Evaluation, history: History, prefer: Preference) -> WinnerChoice:
     """The winner by the one-standard-error rule (Breiman et al. 1984, Classification and Regression Trees, 3.4.3).
 
     Among entries whose validation AUC is within one standard error of the best one's, of the paired difference with
@@ -62,7 +62,7 @@ def choose(models: Mapping[str, Model], judged: Evaluation, history: History, pr
         words = f"{best} is the best on validation, and no entry within one standard error of it is simpler"
     else:
         words = f"{best} is the best on validation, by more than one standard error"
-    return Choice(winner, order, words if len(models) > 1 else f"{best} is the only entry with a model")
+    return WinnerChoice(winner, order, words if len(models) > 1 else f"{best} is the only entry with a model")
 
 
 def sum_complexity(trial: Trial, evaluation: Evaluation, history: History) -> float:

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Plan:
+class RacePlan:
     """The default race of a dataset.
 
     Attributes:
@@ -69,7 +69,7 @@ def _with_arms(entry: EntrySettings, dataset: Dataset, begun: EntrySettings | No
     return entry.model_copy(update={"generator": make_default_arms(dataset.schema, dataset.rows("train"), seconds)})
 
 
-def make_default_race(settings: SearchSettings, schema: Schema | None, rows: int) -> Plan:
+def make_default_race(settings: SearchSettings, schema: Schema | None, rows: int) -> RacePlan:
     """Logistic regression, trees, tuning of networks, growth, and all of these weighed together.
 
     Its time grows with the rows. Growth plans its networks by how long the first takes; a trial of tuning sees as many
@@ -102,7 +102,7 @@ def make_default_race(settings: SearchSettings, schema: Schema | None, rows: int
         left_out.append(f"trees see {trees.fraction:.1%} of them")
     if "trees" not in race:
         left_out.append("trees, which need all rows in the memory of one process")
-    return Plan(race, settings.limits.model_copy(update={"seconds": seconds}), tuple(left_out))
+    return RacePlan(race, settings.limits.model_copy(update={"seconds": seconds}), tuple(left_out))
 
 
 def _tuning(schema: Schema | None, fraction: float) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from glmix_automl.trial import State
 from glmix_automl.workers.collective import Collective
 
 CHUNK_ROWS = 65_536  # rows whose products are summed in float32
-KNOT_ROWS = 200_000  # that quantiles of numerics are taken of
+QUANTILE_ROWS = 200_000  # that quantiles of numerics are taken of
 STRONGEST = 0.1  # l2 that `auto` begins with, per row
 STEP = 10**0.5  # from one strength to the next
 STRENGTHS = 14  # at most: the last is four millionths of the first
@@ -118,7 +118,7 @@ class _Objective:
         self.size = self._ids + int(coordinate.linear.shape[0])
         self._l2 = np.zeros(self.size)
         if coordinate.bins:
-            coordinate.place_knots(source.whole().numerics.numpy()[:KNOT_ROWS])
+            coordinate.place_knots(source.whole().numerics.numpy()[:QUANTILE_ROWS])
             coordinate.knots.assign(collective.broadcast(coordinate.knots.numpy()))
         self._knots = coordinate.knots.numpy() if coordinate.bins else None
         is_resident = source.blocks.count == 1

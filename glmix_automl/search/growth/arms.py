@@ -11,7 +11,7 @@ from glmix_automl.search.growth.state import Candidate, CandidateReport, GrowthS
 from glmix_automl.trial import Value
 
 FADING = 0.5  # share of its last gain that another of the kind is expected to bring
-LEAST_EPOCHS = 0.1  # of a candidate that is planned by the clock
+SHORTEST_PLANNED = 0.1  # of a candidate that is planned by the clock
 
 
 class Turn(Config):
@@ -87,5 +87,5 @@ class Arms(Config):
         timed = [result for result in kin if result.curve and result.costs.train_seconds]
         if self.seconds is None or turn.epochs is None or not timed:
             return turn.epochs
-        pace = timed[-1].costs.train_seconds / max(timed[-1].curve[-1].epoch, LEAST_EPOCHS)
-        return round(min(turn.epochs, max(self.seconds / pace, LEAST_EPOCHS)), 2)
+        pace = timed[-1].costs.train_seconds / max(timed[-1].curve[-1].epoch, SHORTEST_PLANNED)
+        return round(min(turn.epochs, max(self.seconds / pace, SHORTEST_PLANNED)), 2)

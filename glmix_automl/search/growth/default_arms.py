@@ -13,22 +13,22 @@ from glmix_automl.search.growth.arms import Arm, Arms, Turn
 from glmix_automl.trial import Value
 
 LINEAR: dict[str, Value] = {"solver": "lbfgs", "l2": "auto", "tolerance": 1e-5}
-TREES: dict[str, Value] = {"trees": 1000, "learning_rate": 0.05, "feature_share": 0.5, "l2": 1.0, "patience": 100}
-OTHER_TREES: dict[str, Value] = {"leaves": 63, "leaf_rows": 50, "feature_share": 0.3}
-STEPS: dict[str, Value] = {
+BOOSTED: dict[str, Value] = {"trees": 1000, "learning_rate": 0.05, "feature_share": 0.5, "l2": 1.0, "patience": 100}
+OTHER_BOOSTED: dict[str, Value] = {"leaves": 63, "leaf_rows": 50, "feature_share": 0.3}
+NETWORK_STEPS: dict[str, Value] = {
     "batch_size": 512,
     "learning_rate": 0.003,
     "table_learning_rate": 0.1,
     "schedule": "linear",
 }
-NETWORK: dict[str, Value] = STEPS | {"depth": 2, "width": 128, "dropout": 0.3, "weight_decay": 1e-4}
+NETWORK: dict[str, Value] = NETWORK_STEPS | {"depth": 2, "width": 128, "dropout": 0.3, "weight_decay": 1e-4}
 
 TREE_ROWS = 3_000_000  # that trees see at most
 GROWN_ROWS = 600_000_000  # rows times trees: with more rows fewer trees are grown, faster ones
 FEWEST_TREES = 200
 FIRST_ROWS = 2_000_000  # that the first network trains on, in all its epochs: what it takes plans the others
 EPOCHS = 6.0
-LEAST_EPOCHS = 0.2
+FEWEST_EPOCHS = 0.2
 
 
 def make_default_arms(schema: Schema | None, rows: int = 0, seconds: float | None = None) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def make_default_arms(schema: Schema | None, rows: int = 0, seconds: float | Non
     """
     numerics = 2 if schema is None else len(schema.numerics)
     terms = 2 if schema is None else len(schema.categoricals) + len(schema.bags)
-    epochs = EPOCHS if not rows else max(min(EPOCHS, round(FIRST_ROWS / rows, 2)), LEAST_EPOCHS)
+    epochs = EPOCHS if not rows else max(min(EPOCHS, round(FIRST_ROWS / rows, 2)), FEWEST_EPOCHS)
     arms = [
         _arm("linear", Turn(family="logistic", parameters=LINEAR, training="labels"), most=1, alone=True),
         _arm("trees", size_trees(rows), most=1, alone=True),
@@ -55,7 +55,7 @@ def make_default_arms(schema: Schema | None, rows: int = 0, seconds: float | Non
     for entity in () if schema is None else schema.entities:
         effect = Turn(family="random_effect", parameters={"entity": entity.name}, training="residual")
         arms.append(_arm(f"{entity.name} effects", effect, most=1))
-    arms.append(_arm("other trees", size_trees(rows, OTHER_TREES), most=2))
+    arms.append(_arm("other trees", size_trees(rows, OTHER_BOOSTED), most=2))
     return Arms(arms=tuple(arms), seconds=seconds).model_dump(mode="json", exclude_defaults=True) | {"kind": "arms"}
 
 
@@ -68,7 +68,7 @@ def size_trees(rows: int, parameters: Mapping[str, Value] | None = None) -> Turn
     fraction = min(1.0, round(TREE_ROWS / max(rows, 1), 3))
     trees = max(min(1000, round(GROWN_ROWS / max(rows * fraction, 1))), FEWEST_TREES)
     sized: dict[str, Value] = {"trees": trees, "learning_rate": round(0.05 * 1000 / trees, 3)}
-    chosen = {**TREES, **sized, **(parameters or {})}
+    chosen = {**BOOSTED, **sized, **(parameters or {})}
     return Turn(family="trees", parameters=chosen, epochs=1, training="labels", fraction=fraction)
 
 
