@@ -1,6 +1,7 @@
 """Imports point one way, and each heavy library is at home in few places."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -66,19 +67,31 @@ MODULES = sorted(
 )
 
 
-def imports(path: Path) -> set[str]:
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Every node of a file; parsed once, for there are many questions."""
+    return tuple(ast.walk(ast.parse(path.read_text())))
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Every module a file imports, those inside functions too, type-only ones left out."""
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-            node.body = []
-    found = set()
-    for node in ast.walk(tree):
+    typed = {
+        id(inner)
+        for node in nodes(path)
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+    found: set[str] = set()
+    for node in nodes(path):
+        if id(node) in typed:
+            continue
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+    return frozenset(found)
 
 
 def row(area: str) -> int:
@@ -152,17 +165,13 @@ def test_no_module_is_named_after_nothing() -> None:
 
 def test_nothing_asks_what_kind_of_family_or_coordinate_it_has() -> None:
     bases = {"Coordinate", "ModelFamily"}
-    classes = [
-        node
-        for m in MODULES
-        for node in ast.walk(ast.parse((PACKAGE / m).read_text()))
-        if isinstance(node, ast.ClassDef)
-    ]
-    for _ in classes:  # until no class is added, subclasses of subclasses included
-        bases |= {c.name for c in classes if bases & {ast.unparse(base).split("[")[0] for base in c.bases}}
+    classes = [node for m in MODULES for node in nodes(PACKAGE / m) if isinstance(node, ast.ClassDef)]
+    parents = {c.name: {ast.unparse(base).split("[")[0] for base in c.bases} for c in classes}
+    while more := {name for name, above in parents.items() if above & bases} - bases:  # subclasses of subclasses, too
+        bases |= more
     assert {"Logistic", "Trees", "Mixture"} <= bases
     for module in MODULES:
-        for node in ast.walk(ast.parse((PACKAGE / module).read_text())):
+        for node in nodes(PACKAGE / module):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
                 asked = {name.id for name in ast.walk(node.args[1]) if isinstance(name, ast.Name)}
                 assert not asked & bases, f"{module}: {ast.unparse(node)}"
@@ -171,7 +180,9 @@ def test_nothing_asks_what_kind_of_family_or_coordinate_it_has() -> None:
 def test_no_class_type_or_constant_of_two_modules_has_the_same_name() -> None:
     homes: dict[str, set[str]] = {}
     for module in MODULES:
-        for node in ast.parse((PACKAGE / module).read_text()).body:
+        (tree, *_) = nodes(PACKAGE / module)
+        assert isinstance(tree, ast.Module)
+        for node in tree.body:
             targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
             names = [target.id for target in targets if isinstance(target, ast.Name)]
             for name in [node.name] if isinstance(node, ast.ClassDef) else names:
