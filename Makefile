@@ -18,10 +18,10 @@ quickstart: setup ## Generate data, prepare it on Spark, race the strategies, pr
 	@BIN=$(BIN) OUT=$(OUT) scripts/quickstart.sh
 
 test: check ## The checks, then the tests that are not slow (TESTS=tests/training for some of them)
-	@$(BIN)/python -m pytest -m "not slow" $(TESTS)
+	@BIN=$(BIN) scripts/test.sh -m "not slow" $(TESTS)
 
 test-all: check ## The checks, then every test: clusters, whole preparations, real data
-	@$(BIN)/python -m pytest $(TESTS)
+	@BIN=$(BIN) scripts/test.sh $(TESTS)
 
 check: setup ## Format, lint, types, layers
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }

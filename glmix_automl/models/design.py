@@ -112,7 +112,8 @@ class Coefficients:
         starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         columns = np.empty(starts[-1], np.int32)
         _active(*arrays, grouping.order, grouping.starts, starts, columns)
-        return cls(starts, columns)
+        own = np.repeat(np.arange(len(counts)) * design.columns, counts)
+        return cls(starts, (np.sort(own + columns) - own).astype(np.int32))
 
 
 def scores(design: Design, codes: Codes, coefficients: Coefficients, mean: Floats) -> Floats:
@@ -149,7 +150,7 @@ def _sort(codes, entities):  # type: ignore[no-untyped-def]
 
 @compile_fast
 def _active(intercept, numerics, splits, ids, values, width, order, starts, places, out):  # type: ignore[no-untyped-def]
-    """Counts the active columns of each entity, and writes them where `places` says, if it is not empty."""
+    """Counts the active columns of each entity, and writes them in the order met where `places` says, if not empty."""
     counts = np.zeros(len(starts) - 1, np.int64)
     seen = np.full(width, -1, np.int64)  # the last entity that had the column
     found = np.empty(width, np.int32)
@@ -177,7 +178,8 @@ def _active(intercept, numerics, splits, ids, values, width, order, starts, plac
                     count += 1
         counts[e] = count
         if len(places):
-            out[places[e] : places[e + 1]] = np.sort(found[:count])
+            for i in range(count):
+                out[places[e] + i] = found[i]
     return counts
 
 

@@ -190,13 +190,13 @@ def test_digests_depend_on_data_and_seed_only(
     shuffled = tmp_path / "interactions.csv"
     shuffled.write_text("\n".join([lines[0], *np.random.default_rng(1).permutation(lines[1:])]))
     settings["interactions"]["table"]["path"] = str(shuffled)
-    for parts in (2, 7):
+    for parts, shard_rows in ((2, 100), (7, 30)):
         monkeypatch.setattr("glmix_automl.prepare.pipeline.partitions", lambda rows, parts=parts: parts)
-        assert prepared(settings, overwrite=True) == first
+        again = prepared(settings | {"shard_rows": shard_rows}, overwrite=True)
+        assert (again == first) == (shard_rows == 100)
+        assert again.digest == first.digest
         assert read_history(Path(settings["output"])) == histories[0]
-    small = prepared(settings | {"shard_rows": 30}, overwrite=True)
-    assert small.digest == first.digest
-    assert len(small.splits["train"].shards) > len(first.splits["train"].shards)
+    assert len(again.splits["train"].shards) > len(first.splits["train"].shards)
     settings["seed"] = 4
     assert prepared(settings, overwrite=True).splits["train"].digest != first.splits["train"].digest
 

@@ -15,26 +15,24 @@ from glmix_automl.workers.collective import Collective, current
 from glmix_automl.workers.executor import Reporter
 
 
-class Late(Evaluator):
-    """Rank 0 begins each trial after the others, so that a call of the loop takes each rank another time."""
+class Ranked(Evaluator):
+    """A trial's steps alone where its parameters tell how many; else the whole trial, which rank 0 begins after the
+    others, so that a call of the loop takes each rank another time.
+    """
 
     def __call__(self, trial: Trial, report: Reporter) -> Result:
+        if "steps" in trial.parameters:
+            return self._stepped(trial)
         if current().rank == 0:
             time.sleep(1.0)
         return super().__call__(trial, report)
 
-
-class Steps:
-    """The steps of `stepped` in a world; rank 0 writes the weights to `<folder>/<trial>.npz`."""
-
-    def __init__(self, dataset: str, folder: str) -> None:
-        self._dataset, self._folder = Dataset.open(dataset), folder
-
-    def __call__(self, trial: Trial, report: Reporter) -> Result:
+    def _stepped(self, trial: Trial) -> Result:
+        """The steps of `stepped`; rank 0 writes the weights to `<study>/<trial>.npz`."""
         world = current()
         weights = stepped(self._dataset, trial.family, dict(trial.parameters), world, world.size)
         if world.rank == 0:
-            np.savez(f"{self._folder}/{trial.number}.npz", **weights)  # type: ignore[arg-type]
+            np.savez(self._study.path(f"{trial.number}.npz"), **weights)  # type: ignore[arg-type]
         return Result(trial.number, State.FINISHED, auc=0.5, loss=0.7)
 
 

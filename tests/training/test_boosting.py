@@ -67,7 +67,7 @@ def grown(splits: tuple[Dataset, Rows, Rows], **parameters: Any) -> tuple[Trees,
     "parameters",
     [
         {"trees": 60},
-        {"leaves": 300, "leaf_rows": 1},
+        {"trees": 8, "leaves": 300, "leaf_rows": 1},
         {"leaves": 2},
         {"inputs": "numerics", "bins": 16, "l2": 5.0},
         {"inputs": "terms", "feature_share": 0.5, "row_share": 0.5},

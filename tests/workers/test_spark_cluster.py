@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.spark_cluster import JAVA, ROOT, environment
+from tests.spark_cluster import JAVA, ROOT, SPARK, environment
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(700)]
 
@@ -70,18 +70,24 @@ print(json.dumps([r.to_json() for r in results]))
 )
 
 
-def outcome(program: str, cluster: str, marks: Path) -> Any:
+def outcome(program: str, master: str, marks: Path, **variables: str) -> Any:
     """What a driver prints last; its workers leave files named by their processes in `marks`."""
     marks.mkdir()
-    command = [sys.executable, "-c", program, cluster, str(marks), str(ROOT), JAVA]
-    driver = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=560)
+    command = [sys.executable, "-c", program, master, str(marks), str(ROOT), JAVA]
+    environ = environment() | variables
+    driver = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=560)
     assert driver.returncode == 0, driver.stderr[-3000:]
     assert not [mark for mark in marks.iterdir() if psutil.pid_exists(int(mark.name))]
     return json.loads(driver.stdout.splitlines()[-1])
 
 
-def test_a_killed_executor_costs_one_attempt_and_leaves_nothing(cluster: str, tmp_path: Path) -> None:
-    found = outcome(KILLING, cluster, tmp_path / "marks")
+def test_a_killed_executor_costs_one_attempt_and_leaves_nothing(tmp_path: Path) -> None:
+    """Master and workers are threads of the driver, which saves three JVMs; executors are processes as ever."""
+    home = tmp_path / "spark"  # where workers put the directories of executors
+    home.mkdir()
+    for name in ("bin", "jars", "python"):
+        (home / name).symlink_to(SPARK / name)
+    found = outcome(KILLING, "local-cluster[2,1,1024]", tmp_path / "marks", SPARK_HOME=str(home))
     assert found["executors"] == 2
     assert [r["state"] for r in found["results"]] == ["finished"] * 6
     assert sorted(r["attempts"] for r in found["results"]) == [1, 1, 1, 1, 1, 2]
