@@ -163,7 +163,7 @@ class _SparkJob:
                 if not self._pool.supervisor.proven and not self._pool.supervisor.workers:
                     break  # Not one task came as far as to connect
         message = f"the Spark job of the workers failed: {_essence(reason)}"
-        self._pool.loop.post(self._pool.on_failure, PoolError(message))
+        self._pool.loop.post(self._pool.fail, PoolError(message))
 
 
 class _SparkLauncher:

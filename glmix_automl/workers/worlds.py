@@ -21,7 +21,7 @@ ANSWER_SECONDS = 20.0  # for the ranks of a broken world to notice
 
 
 class WorldObserver(Protocol):
-    """Who is told what worlds do: the pool."""
+    """Who is told what worlds do: the dispatcher."""
 
     def on_idle(self, world: World) -> None:
         """A world is formed, or every rank has answered its last trial."""

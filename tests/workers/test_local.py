@@ -108,7 +108,7 @@ def test_a_full_disk_is_waited_out_and_counts_against_no_trial(pool: WorkerPool,
         patch.setattr("glmix_automl.workers.pool.DISK_SECONDS", 0.1)
         futures = [pool.submit(trial(n, do="write", full=str(full))) for n in (90, 91, 92)]
         end = time.monotonic() + LONG
-        while max((submission.excused for submission in [*pool._queue]), default=0) < 3:
+        while max((submission.excused for submission in [*pool.dispatcher._queue]), default=0) < 3:
             assert time.monotonic() < end, "no trial is tried again"
             time.sleep(0.01)
         assert not any(future.done() for future in futures)

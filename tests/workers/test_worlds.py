@@ -122,7 +122,8 @@ def test_a_whole_world_killed_from_outside_is_formed_anew(pairs: Site) -> None:
     before = len(pairs.told)
     trial, neighbour = (pairs.submit(do="sum_for", seconds=2.0) for _ in range(2))
     pairs.until(lambda: {p.number for p in pairs.told[before:]} >= {pairs.numbers - 1, pairs.numbers})
-    world = next(w for w, submission in pairs.pool._running.items() if submission.trial.number == pairs.numbers - 1)
+    running = pairs.pool.dispatcher.running.items()
+    world = next(w for w, submission in running if submission.trial.number == pairs.numbers - 1)
     for worker in list(world.workers):
         os.kill(worker.launcher._process.pid, signal.SIGKILL)  # type: ignore[attr-defined]
     result, undisturbed = trial.result(LONG), neighbour.result(LONG)
