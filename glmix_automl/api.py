@@ -89,6 +89,10 @@ class Study:
         self.problem: str | None = None
         self.found: dict[str, Any] = {}
 
+    def __dir__(self) -> list[str]:
+        """What a user calls; the rest is for the commands."""
+        return ["champion", "leaderboard", "report", "run"]
+
     @classmethod
     def open(cls, path: str | Path) -> "Study":
         """A study that is there, from its folder.

@@ -44,9 +44,14 @@ class Ordered:
         return asked
 
     def recall(self, trials: Sequence[Trial], n: int) -> None:
-        """See `Strategy`: passes on what had been passed on before each trial, and before there was none."""
+        """See `Strategy`: passes on what had been passed on before each trial, and before there was none.
+
+        Raises:
+            ValueError: a trial has no tag `told`, as in journals of before there was one, and may have known more or
+                fewer results.
+        """
         for trial in trials:
-            due = int(trial.tags.get(TOLD, self._asked - self._lag))
+            due = self._due(trial)
             while self._asked - self._told > self._lag and self._pass_on():
                 pass
             while self._told < due:
@@ -60,6 +65,17 @@ class Ordered:
             self._strategy.recall([], 1)
             if not self._pass_on():
                 break
+
+    def _due(self, trial: Trial) -> int:
+        """How many results a recorded trial knew."""
+        if TOLD in trial.tags:
+            return int(trial.tags[TOLD])
+        least = most = max(self._asked - self._lag, self._told)
+        while most in self._waiting:
+            most += 1
+        if least < most:
+            raise ValueError(f"trial {trial.number} does not say how many results it knew (tag `{TOLD}`)")
+        return least
 
     def tell(self, result: Result) -> None:
         """Kept until it is due."""

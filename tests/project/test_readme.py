@@ -49,3 +49,14 @@ def test_the_python_it_shows_runs_as_far_as_it_can_without_data() -> None:
     assert imports
     for line in imports:
         exec(line, {})
+
+
+def test_the_package_has_the_nouns_a_user_needs_and_a_study_what_a_user_calls(tmp_path: Path) -> None:
+    from glmix_automl import Dataset, Result, Schema, Space, Study, Trial
+
+    nouns = ["Dataset", "Result", "Schema", "Space", "Trial"]
+    assert [noun.__name__ for noun in (Dataset, Result, Schema, Space, Trial)] == nouns
+    race = {"grid": {"strategy": "grid", "family": "logistic", "space": {"l2": [0.1]}}}
+    study = Study({"dataset": "nowhere", "study": str(tmp_path), "race": race})
+    assert dir(study) == ["champion", "leaderboard", "report", "run"]
+    assert all(callable(getattr(study, name)) for name in dir(study))

@@ -1,5 +1,6 @@
 import dataclasses
 import itertools
+import json
 import math
 import threading
 import time
@@ -10,6 +11,7 @@ import pytest
 from glmix_automl.errors import StudyError
 from glmix_automl.search.all_trials import AllTrials, AllTrialsOptions
 from glmix_automl.search.asha import Asha, AshaOptions
+from glmix_automl.search.ordered import Ordered
 from glmix_automl.study import controller as control
 from glmix_automl.study import history, journal, stopping
 from glmix_automl.study.controller import Controller
@@ -115,6 +117,34 @@ def test_what_closes_the_race_weighs_what_the_others_found_once(tmp_path: Path, 
     assert len(more.trials) == 7
     assert last.fit is not None
     assert len(last.fit.begin.members) == 5, "what was found since is weighed too"
+
+
+@pytest.mark.parametrize("lag", [0, 2])
+def test_an_older_journal_told_in_order_is_finished_or_refused_with_one_line(tmp_path: Path, lag: int) -> None:
+    """Its trials do not say how many results they knew. Without lag that was all; with one a strategy that waits for
+    the end of a round may have known more than it had to.
+    """
+    entry = lambda: Entry("rounds", Ordered(Rounds(3, 4), lag))  # noqa: E731
+    whole = race(tmp_path / "j", [entry()]).history.trials
+    assert [trial.tags["told"] for trial in whole.values()] != [str(max(0, n - lag)) for n in whole] or lag == 0
+    events = [json.loads(line) for line in (tmp_path / "j").read_text().splitlines()]
+    with Journal(tmp_path / "old", sync=False) as older:
+        for event in events[: len(events) * 2 // 3]:
+            for trial in event.get("trials", []):
+                del trial["tags"]["told"]
+            older.append(event)
+    if lag:
+        line = (
+            r"race entry rounds: .*\(\d\): .*trial \d does not say how many results it knew \(tag `told`\); go on with"
+        )
+        with pytest.raises(StudyError, match=line) as refused:
+            race(tmp_path / "old", [entry()])
+        assert "\n" not in str(refused.value)
+    else:
+        after = race(tmp_path / "old", [entry()]).history.trials
+        assert {n: dataclasses.replace(trial, tags={}) for n, trial in after.items()} == {
+            n: dataclasses.replace(trial, tags={}) for n, trial in whole.items()
+        }
 
 
 def bad(trial: Trial, report: Reporter) -> Result:
