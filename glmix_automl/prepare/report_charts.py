@@ -14,7 +14,7 @@ from glmix_automl.prepare.profile import TERMS, Counts, Profile
 from glmix_automl.schema import SPLITS, Feature, Numeric, Schema
 
 _SHOWN = 20  # features in a chart
-_SMALL = 9  # features whose response rates are drawn
+_SMALL = 6  # features whose response rates are drawn
 _TERMS_SHOWN = 12
 _BINS = 20
 
@@ -25,7 +25,6 @@ def data_charts(report: Report, found: Profile, schema: Schema) -> dict[str, lis
     by_psi = sorted((f for f in report.features if not f.cumulative), key=lambda f: -f.psi)
     told = {feature.name: feature for feature in schema.features}
     return {
-        "Rows and base rate": [_splits(report)],
         "The most telling features": [
             _values("AUC of each feature alone on validation", {f.name: f.auc for f in by_auc[:_SHOWN]}, 0.5),
             _values("Drift of validation against train (PSI)", _psi(by_psi), 0.0),
@@ -36,18 +35,6 @@ def data_charts(report: Report, found: Profile, schema: Schema) -> dict[str, lis
 
 def _psi(features: Sequence[FeatureCheck]) -> dict[str, float]:
     return {f.name: f.psi for f in features[:_SHOWN]}
-
-
-def _splits(report: Report) -> Picture:
-    def draw(figure: Figure) -> None:
-        left, right = figure.subplots(1, 2)
-        for place, split in enumerate(SPLITS):
-            left.bar(split, sum(report.rows[split]), color=color(place))
-            right.bar(split, report.base_rates[split], color=color(place))
-        left.set_ylabel("rows")
-        right.set_ylabel("base rate (weighted)")
-
-    return Picture(draw_svg("Rows and base rate of each split", draw, 2.4))
 
 
 def _values(title: str, values: dict[str, float], start: float) -> Picture:
