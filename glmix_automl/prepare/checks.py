@@ -20,8 +20,8 @@ _DRIFT = 0.25  # the customary border of a population stability index between mo
 _GROUPS = 10  # bins that drift is measured over
 _SMALL_SHARE = 1e-4  # in place of an empty bin's share, which would make the index infinite
 _UNSEEN = 0.5
-_COUNTS = re.compile(names("(.+)")[0])
-"""Columns of history that count."""
+_COUNTS, _HISTORY = re.compile(names(".+")[0]), re.compile("|".join(names(".+")))
+"""Columns of history that count, and all of them."""
 _ALONE = 1.0
 
 
@@ -93,12 +93,18 @@ def check_dataset(
                 fill=there,
                 distinct=schema.size(feature) - 1 if isinstance(feature, Bag) else fill.distinct,
                 unseen=_unseen(schema, feature, tables, fill),
-                cumulative=bool(_COUNTS.fullmatch(feature.source)),
+                cumulative=is_cumulative(feature),
                 psi=stability(tables[SPLITS[0]].sum(axis=0), tables[SPLITS[1]].sum(axis=0)),
                 auc=_alone(feature, tables, found),
             )
         )
     return tuple(result)
+
+
+def is_cumulative(feature: Feature) -> bool:
+    """Whether it tells how much came before a row, or whether anything did: both grow as time passes."""
+    tells_whether = isinstance(feature, Numeric) and feature.transform == "missing"
+    return bool((_HISTORY if tells_whether else _COUNTS).fullmatch(feature.source))
 
 
 def find_warnings(

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from glmix_automl.features.encode import invert_numbers, transform_numbers
-from glmix_automl.prepare.checks import FeatureCheck, Report, find_warnings
+from glmix_automl.prepare.checks import FeatureCheck, Report, find_warnings, is_cumulative
+from glmix_automl.prepare.history import names
 from glmix_automl.prepare.profile import Histograms, Profile
 from glmix_automl.prepare.recipe import Checks
 from glmix_automl.prepare.report import page
@@ -52,6 +53,11 @@ def test_the_page_names_terms_gives_numbers_as_they_were_and_escapes_all() -> No
 
 
 def test_counts_that_can_only_grow_raise_no_alarm() -> None:
+    count, rate, seconds = (Numeric(name=name, source=name, side="member") for name in names("item"))
+    first = Numeric(name="first", source=seconds.source, transform="missing", side="member")
+    found = [is_cumulative(feature) for feature in (count, first, rate, seconds)]
+    assert found == [True, True, False, False]
+    assert not is_cumulative(Numeric(name="n", source="price", transform="missing", side="member"))
     features = (_check("seen", 3.0, cumulative=True), _check("price", 3.0))
     assert find_warnings(features, {}, Checks()) == ["feature 'price' drifts from train to validation (PSI 3.00)"]
 
