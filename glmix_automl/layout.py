@@ -96,8 +96,16 @@ class Folder:
         return Folder(f"{base.rstrip('/')}/{name}{mark}{options}")
 
     def exists(self, name: str = "") -> bool:
-        """Whether there is a file or folder of that name."""
-        return self.filesystem.get_file_info(self.path(name)).type != fs.FileType.NotFound
+        """Whether there is a file or folder of that name.
+
+        Raises:
+            DataError: nobody can say: the name is too long, the store cannot be reached.
+        """
+        try:
+            return self.filesystem.get_file_info(self.path(name)).type != fs.FileType.NotFound
+        except (OSError, pa.ArrowInvalid) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise DataError(f"{self.path(name)}: cannot be looked for: {reason}") from error
 
     def files(self, name: str = "", suffix: str = "") -> list[str]:
         """Names of the files in a folder inside this one, sorted; empty if there is no such folder."""

@@ -71,9 +71,8 @@ class StudyFolder:
         """Keeps other controllers out for the length of the block.
 
         Raises:
-            StudyError: another controller works on it.
+            StudyError: another controller works on it, or no study can lie here.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             stack.enter_context(lock.hold(self._lock))
             if self.segments is not None:

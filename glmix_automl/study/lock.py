@@ -19,12 +19,19 @@ from glmix_automl.errors import StudyError
 
 @contextlib.contextmanager
 def hold(path: Path) -> Iterator[None]:
-    """Holds the lock for the length of the block.
+    """Holds the lock for the length of the block, in a folder that is made if it is not there.
 
     Raises:
-        StudyError: another controller holds it: which process, on which host, since when.
+        StudyError: another controller holds it: which process, on which host, since when; or the folder cannot be made
+            or written.
     """
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise StudyError(
+            f"{path.parent}: no study can lie here: {error.strerror or error}; name another place"
+        ) from error
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

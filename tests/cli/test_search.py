@@ -183,6 +183,21 @@ def test_an_interrupted_search_is_resumed_to_its_end_on_a_terminal(tmp_path: Pat
     assert main(["status", str(tmp_path / "study")]) == 0
 
 
+@pytest.mark.parametrize("place", ["file", "file/study", "dangling", "locked", "n" * 300])
+def test_a_place_that_no_study_can_lie_at_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    make_dataset(tmp_path / "dataset", rows=60)
+    (tmp_path / "file").touch()
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere" / "else")
+    (tmp_path / "locked" / "lock").mkdir(parents=True)
+    assert main(["search", written(tmp_path, study=str(tmp_path / place), tracking={"enabled": False})]) != 0
+    told = capsys.readouterr().err
+    assert f"{tmp_path / place}" in told
+    assert "Traceback" not in told
+    assert main(["status", str(tmp_path / place)]) != 0
+
+
 @pytest.mark.slow
 @pytest.mark.horovod
 def test_an_interrupted_search_does_not_wait_for_a_tracking_server_that_hangs(tmp_path: Path) -> None:
@@ -193,7 +208,7 @@ def test_an_interrupted_search_does_not_wait_for_a_tracking_server_that_hangs(tm
         command = [sys.executable, "-m", "glmix_automl.cli", "search", path]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         silent.settimeout(60)
-        silent.accept()  # the tracker has asked, and waits
+        asked, _ = silent.accept()  # the tracker waits for an answer
         journal = tmp_path / "study" / "journal.jsonl"
         for _ in range(600):
             if journal.is_file() and '"event":"ask"' in journal.read_text():
@@ -203,6 +218,7 @@ def test_an_interrupted_search_does_not_wait_for_a_tracking_server_that_hangs(tm
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=120)
         waited = time.monotonic() - began
+        asked.close()
     assert process.returncode == 130, err
     assert f"go on with: glmix-automl resume {tmp_path / 'study'}" in out
     assert waited < 10, waited
