@@ -15,7 +15,7 @@ from glmix_automl.schema import Bag, Feature, Numeric, Schema, Vocabulary
 
 TermIds = npt.NDArray[np.int64]
 
-_HISTORY = re.compile(r"past_.+_(count|rate|seconds)")  # as preparation names its columns of history
+_HISTORY = re.compile(r"past_.+")  # as preparation names its columns of history
 
 
 def encode(schema: Schema, table: pa.Table | pa.RecordBatch) -> pa.Table:

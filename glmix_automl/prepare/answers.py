@@ -8,7 +8,7 @@ does the same for rows in memory.
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -19,11 +19,15 @@ from glmix_automl.errors import DataError
 from glmix_automl.prepare import history
 from glmix_automl.prepare.engine import Engine, Local
 from glmix_automl.prepare.exchange import Ints, Spread, read_part
+from glmix_automl.prepare.followed import signals_of
 from glmix_automl.prepare.history import ASKS, HistoryFeatures, Past, Priors, keys_of
 from glmix_automl.prepare.known import Known
+from glmix_automl.prepare.past_columns import past_features
 from glmix_automl.prepare.progress import StepProgress
 from glmix_automl.prepare.recipe import RandomSplit
 from glmix_automl.prepare.stage import LABEL, TIME, UID, WEIGHT, Staging, Taken, by_source, take_in, take_in_side
+from glmix_automl.prepare.together.describe import FittedItems, answer_together, fit_models
+from glmix_automl.prepare.together.sample import draw, sampled_share
 from glmix_automl.schema import Entity
 
 
@@ -41,6 +45,7 @@ class Questions:
         names: entities' columns, and those of time and uid, None for what is not handed on.
         lacking: raw columns that no table brings.
         notes: what was taken for granted, in a person's words.
+        fitted: models of items, fitted on the interactions where nothing is known.
     """
 
     work: Staging
@@ -54,6 +59,7 @@ class Questions:
     names: tuple[str, str, str | None, str | None]
     lacking: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    fitted: FittedItems | None = None
 
 
 def answered(
@@ -90,7 +96,7 @@ def answered(
         values = tuple(v for i in items for v in i.values)
         step = partial(history.attributes_step, *steps, again, values, None, known=known)
         attributes = engine.each("attributes", step, list(range(work.parts))) if again else []
-    return Questions(
+    asked = Questions(
         work=work,
         rows=tuple(t.rows for t in taken),
         newer=tuple(t.rows for t in events),
@@ -103,6 +109,11 @@ def answered(
         lacking=lacking,
         notes=notes,
     )
+    if known is not None or work.history is None or not work.history.fits_items or not events:
+        return asked
+    share = sampled_share(sum(sum(t.rows.rows) for t in events))
+    drawn = [d for d in engine.each("history", partial(_draw, asked, share), list(range(work.parts))) if d is not None]
+    return replace(asked, fitted=fit_models(engine, work.folder, work.history, drawn)) if drawn else asked
 
 
 def check_moments(taken: Sequence[Taken], known: Known | None) -> None:
@@ -166,9 +177,10 @@ def history_columns(
     """
     count = len(times)
     if not count:
-        return {name: pa.nulls(0) for key in wanted.keys for name in history.names(key)}
+        return {feature.source: pa.nulls(0) for feature in past_features(wanted)}
     ends = [ids.fill_null("") for ids in (members, items)]
     block = {LABEL: np.full(count, ASKS, np.int8), WEIGHT: np.ones(count), TIME: times, "e0": ends[0], "e1": ends[1]}
+    block |= {s: np.zeros(count, np.int64) for s in signals_of(wanted)}
     described = {"id": ends[1]}
     pairs = zip(values, wanted.attributes, strict=True)
     described |= {f"a{i}": history.values_of(raw, a) for i, (raw, a) in enumerate(pairs)}
@@ -193,25 +205,47 @@ def _alone(wanted: HistoryFeatures, folder: str) -> Staging:
 
 def _past(asked: Questions, rows: pa.Table, part: int) -> dict[str, pa.Array]:
     """The columns of history of the rows to be scored of a partition."""
-    work = asked.work
-    if work.history is None:
+    wanted = asked.work.history
+    if wanted is None:
         return {}
-    columns = ["key", "e0", TIME, LABEL]
+    every, found, effects = _with_newer(asked, wanted, rows, part)
+    models = {} if asked.fitted is None else asked.fitted.every()
+    found |= answer_together(wanted, models, asked.known, every, effects, part, asked.work.parts)
+    return {name: column[every.num_rows - rows.num_rows :] for name, column in found.items()}
+
+
+def _with_newer(
+    asked: Questions, wanted: HistoryFeatures, rows: pa.Table, part: int
+) -> tuple[pa.Table, dict[str, pa.Array], Mapping[str, Ints]]:
+    """The interactions that were not known yet and then the rows, of a partition: their columns of history that no
+    models are needed for, and their effects.
+    """
+    work = asked.work
+    columns = ["key", "other", "e0", TIME, LABEL, *signals_of(wanted)]
     events, _ = read_part(work.folder, list(asked.newer), part)
-    both = [rows.select(columns)] if events is None else [events.select(columns), rows.select(columns)]
+    every = pa.concat_tables([t.select(columns) for t in (events, rows) if t is not None])
     counts = np.array([f.rows[part] for f in (*asked.newer, *asked.rows)], np.int64)
-    bases = np.cumsum(counts) - counts
-    past = Past(work.history, asked.priors, pa.concat_tables(both), bases, asked.known, work.parts)
+    past = Past(wanted, asked.priors, every, np.cumsum(counts) - counts, asked.known, work.parts)
     items, attributes = (read_part(work.folder, list(f), part)[0] for f in (asked.items, asked.attributes))
-    found = past.columns(items, attributes, None, part)
-    before = 0 if events is None else events.num_rows
-    return {name: column[before:] for name, column in found.items()}
+    return every, past.columns(items, attributes, None, part), past.effects
+
+
+def _draw(asked: Questions, share: float, part: int) -> str | None:
+    """The interactions of a partition that models of items are fitted on."""
+    rows, _ = read_part(asked.work.folder, list(asked.rows), part)
+    events, _ = read_part(asked.work.folder, list(asked.newer), part)
+    if events is None or asked.work.history is None:
+        return None
+    rows = rows if rows is not None else events.slice(0, 0)
+    every, _, effects = _with_newer(asked, asked.work.history, rows, part)
+    seen = events.num_rows
+    return draw(asked.work.folder, every.slice(0, seen), {n: e[:seen] for n, e in effects.items()}, share)
 
 
 def _priors(taken: Sequence[Taken], known: Known | None) -> Priors:
     days = {} if known is None else known.days()
     for each in taken:
-        for day, (n, positives) in each.days.items():
-            before = days.get(day, (0, 0))
-            days[day] = (before[0] + n, before[1] + positives)
+        for day, numbers in each.days.items():
+            before = days.get(day, (0,) * len(numbers))
+            days[day] = tuple(a + b for a, b in zip(before, numbers, strict=True))
     return Priors.of(days)

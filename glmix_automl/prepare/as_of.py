@@ -76,7 +76,7 @@ class Accumulator(Protocol):
 
     @property
     def empty(self) -> float:
-        """Its number for a key without rows."""
+        """Its number for a key without rows; whole (an int) where all its numbers are."""
 
     def before(self, groups: Groups, signals: Mapping[str, AnyNumbers], carried: Carried) -> AnyNumbers:
         """[rows], by question: its number as of the rows strictly before each."""
@@ -154,7 +154,7 @@ class Decayed:
     half_life: float
     """Microseconds."""
     signal: str | None = None
-    empty: float = 0
+    empty: float = 0.0
 
     def before(self, groups: Groups, signals: Mapping[str, AnyNumbers], carried: Carried) -> AnyNumbers:
         """See `Accumulator`."""
@@ -225,7 +225,7 @@ class KeyState:
         place, known = self._places(keys)
         found = {}
         for each in accumulators:
-            kind = np.float64 if isinstance(each, Decayed) else np.int64
+            kind = np.int64 if isinstance(each.empty, int) else np.float64
             values = np.full(len(keys), each.empty, self.columns[each.name].dtype if len(self.keys) else kind)
             values[known] = self.columns[each.name][place[known]] if len(self.keys) else each.empty
             found[each.name] = values

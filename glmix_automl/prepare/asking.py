@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from glmix_automl.errors import DataError
-from glmix_automl.prepare import arrow_tables, history
+from glmix_automl.prepare import arrow_tables
 from glmix_automl.prepare.answers import Questions, answered, check_moments
 from glmix_automl.prepare.arrow_tables import ArrowTables, WholeTable
 from glmix_automl.prepare.engine import Engine, Local, OnSpark
@@ -17,12 +17,13 @@ from glmix_automl.prepare.intake import Roles, SparkTables, Tables, partitions
 from glmix_automl.prepare.interactions import Attributes, Interactions, declared, used
 from glmix_automl.prepare.known import Known
 from glmix_automl.prepare.local_tables import read_local
+from glmix_automl.prepare.past_columns import past_features
 from glmix_automl.prepare.progress import StepProgress
 from glmix_automl.prepare.recipe import Table
 from glmix_automl.prepare.remarks import Remarks
 from glmix_automl.prepare.spark_times import time_column
 from glmix_automl.prepare.stage import Staging, Taken
-from glmix_automl.prepare.tables import lack, read_table, require
+from glmix_automl.prepare.tables import column, lack, read_table, require
 from glmix_automl.prepare.times import TimeRule
 from glmix_automl.schema import Entity
 
@@ -80,7 +81,7 @@ def _work(recipe: Interactions, folder: str, there: set[str], parts: int) -> tup
     events, wanted = recipe.interactions, recipe.past
     own = {f.source for f in events.features} - {events.member, events.item}
     lacking = tuple(sorted(own - there))
-    made = {n for key in wanted.keys for n in history.names(key)} if wanted is not None else set()
+    made = {f.source for f in past_features(wanted)} if wanted is not None else set()
     features = tuple(f for f in declared(recipe) if f.source not in lacking and f.source not in made)
     tables = ((0, recipe.members), (1, recipe.items))
     work = Staging(
@@ -98,6 +99,7 @@ def _work(recipe: Interactions, folder: str, there: set[str], parts: int) -> tup
         seed=recipe.seed,
         history=wanted,
         uid=None,
+        asks=True,
     )
     return work, lacking
 
@@ -129,8 +131,9 @@ def _newer(
     spark: Any, engine: Engine, recipe: Interactions, known: Known | None, work: Staging, remarks: Remarks
 ) -> list[Taken]:
     """The interactions that are not known yet; of their columns only what history needs."""
-    events, bare = recipe.interactions, replace(work, features=())
+    events, bare = recipe.interactions, replace(work, features=(), asks=False)
     where = f"interactions table {events.table.path}"
+    signals = recipe.past.signals if recipe.past is not None else ()
     if spark is None:
         table = arrow_tables.open_table(events.table, recipe.root, "interactions", remarks)
         label = events.label
@@ -144,12 +147,12 @@ def _newer(
             after=None if known is None else known.until,
         )
         there = [f.name for f in table.schema]
-        lack([c for c in (events.member, events.item, label.column) if c is not None], there, where)
+        lack([c for c in (events.member, events.item, label.column, *signals) if c is not None], there, where)
         return ArrowTables(engine, table, how, {}, where, remarks).take_in(bare)
     assert events.timestamp is not None, "history has times"
     raw = require(
         read_table(spark, events.table, recipe.root, "interactions", remarks),
-        [events.member, events.item, events.label.column, events.timestamp.column],
+        [events.member, events.item, events.label.column, events.timestamp.column, *signals],
         where,
     )
     frame = raw.select(
@@ -157,7 +160,8 @@ def _newer(
         id_column(raw, events.item).alias(_ITEM),
         label_column(raw, events.label, where).alias(_LABEL),
         time_column(raw, events.timestamp, where, remarks).alias(_MOMENT),
-    ).dropna()
+        *map(column, signals),
+    ).dropna(subset=[_MEMBER, _ITEM, _LABEL, _MOMENT])
     if known is not None:
         frame = frame.where(f"`{_MOMENT}` > {known.until}")
     return SparkTables(frame, Roles(_LABEL, (_MEMBER, _ITEM), time=_MOMENT), {}, None).take_in(bare)

@@ -3,6 +3,10 @@
 For each row and key: how many rows of the key lie strictly before the row's time, how many of them are positive, and
 when the last one was (`as_of`). Labels of the past count, whatever split they are in, as they would at serving time.
 
+Beside the label there may be graded signals (stars, seconds watched). An *effect* is a response less the mean of its
+item as of then: what a member adds to what everybody says of the item. Effects are followed per member, lately, and per
+member and attribute value; `past_columns` says which columns each group has, `followed` what is added up for them.
+
 Rows lie with their member (see `stage`), so the past of members is at hand. What is known of an item is found where the
 item's rows lie together: they are sent there by a hash of the item, and the answers come back to the row's place; those
 of attribute values go by a hash of the value. A key that most rows have is read in blocks of time with carried state.
@@ -20,12 +24,26 @@ import pyarrow.compute as pc
 import pydantic
 
 from glmix_automl.config import Config
-from glmix_automl.prepare.as_of import NEVER, Count, KeyState, Last, Total, as_of
+from glmix_automl.prepare import followed
+from glmix_automl.prepare.as_of import NEVER, Accumulator, KeyState, as_of
 from glmix_automl.prepare.exchange import Ints, Spread, in_blocks, read_part, spread
-from glmix_automl.prepare.known import Known, mixed, write_state
+from glmix_automl.prepare.followed import ACCUMULATORS, effects_of, recent_name, signals_of
+from glmix_automl.prepare.known import Days, Known, mixed, write_state
+from glmix_automl.prepare.past_columns import (
+    FIXED_ONE,
+    OF_LABEL,
+    RECENT,
+    effect_name,
+    mean_name,
+    names,
+    over_values,
+    recent_effect,
+    recent_rate,
+    smoothed,
+    taste_names,
+)
 from glmix_automl.prepare.row_hash import row_hashes
 
-ACCUMULATORS = (Count(), Total("label"), Last())
 DAY_MICROSECONDS = 86_400 * 10**6
 ASKS = -1
 """Label of a row that only asks for its history: no other sees it."""
@@ -55,9 +73,23 @@ class HistoryFeatures(Config):
     member: bool = True
     item: bool = True
     attributes: tuple[FollowedAttribute, ...] = ()
+    signals: tuple[str, ...] = ()
+    """Graded columns of the interactions (stars, seconds watched) whose means and effects are followed beside the
+    label's; numbers up to a million on either side, 0 where one is missing."""
+    effects: bool = True
+    """Per member, the mean of response less the item's mean."""
+    recent: bool = True
+    """Response rates of member and item, and the member's effect, lately: half-lives of 1, 5 and 20 rows."""
+    tastes: bool = True
+    """Per member and value of an attribute the mean of response less the item's mean; mean, greatest and least over the
+    item's values."""
+    similar: bool = True
+    """The member's last effects weighed by how much alike, and how often together, their items and the row's are."""
+    factors: bool = True
+    """Product of vectors of item and member, fitted on effects."""
     smoothing: float = pydantic.Field(default=5.0, gt=0)
     """Response rates are (positives + smoothing x prior) / (rows + smoothing); the prior is the response rate of all
-    rows up to the end of the day (UTC) before the row's."""
+    rows up to the end of the day (UTC) before the row's. Means of signals likewise; effects with a prior of 0."""
     heavy_rows: int = pydantic.Field(default=1_000_000, ge=1)
     """Rows of one hash of keys above which they are read in blocks of time."""
 
@@ -67,36 +99,58 @@ class HistoryFeatures(Config):
         single = [k for k, wanted in (("member", self.member), ("item", self.item)) if wanted]
         return (*single, *(k for a in self.attributes for k in (a.key, f"member_{a.key}")))
 
+    @property
+    def follows_items(self) -> bool:
+        """Whether what is known of items is needed."""
+        tastes = self.tastes and bool(self.attributes)
+        return self.item or bool(self.signals) or self.effects or self.recent or tastes or self.fits_items
+
+    @property
+    def fits_items(self) -> bool:
+        """Whether models of items are fitted."""
+        return self.similar or self.factors
+
+    @property
+    def follows_members(self) -> bool:
+        """Whether what is known of members is needed."""
+        return self.member or bool(self.signals) or self.effects or self.recent
+
 
 @dataclass(frozen=True)
 class Priors:
-    """The response rate of all rows before each day, by Laplace's rule (the first day has 1/2).
+    """The response rate of all rows before each day, by Laplace's rule (the first day has 1/2), and means of signals.
 
     Attributes:
         days: [days], numbers of days since the epoch, ascending.
         rates: [days].
+        means: [signals, days], NaN for the first day.
     """
 
     days: Ints
     rates: npt.NDArray[np.float64]
+    means: npt.NDArray[np.float64]
 
     @staticmethod
-    def of(counts: Mapping[int, tuple[int, int]]) -> "Priors":
-        """From rows and positives by day."""
+    def of(counts: Days) -> "Priors":
+        """From what is known of each day."""
         days = sorted(counts)
-        n = np.array([counts[d][0] for d in days], np.int64)
-        positives = np.array([counts[d][1] for d in days], np.int64)
+        n, positives, *sums = np.array([counts[d] for d in days], np.int64).T
         before, positives_before = np.cumsum(n) - n, np.cumsum(positives) - positives
-        return Priors(np.array(days, np.int64), (positives_before + 1) / (before + 2))
+        with np.errstate(invalid="ignore"):
+            means = [(np.cumsum(s) - s) / FIXED_ONE / before for s in sums]
+        rates = (positives_before + 1) / (before + 2)
+        return Priors(np.array(days, np.int64), rates, np.array(means).reshape(len(sums), len(days)))
 
     def at(self, times: Ints) -> npt.NDArray[np.float64]:
         """[rows], the prior of each time's day."""
-        return self.rates[np.searchsorted(self.days, times // DAY_MICROSECONDS)]
+        return self.rates[self._days(times)]
 
+    def of_signal(self, number: int, times: Ints) -> npt.NDArray[np.float64]:
+        """[rows], the prior mean of a signal."""
+        return self.means[number, self._days(times)]
 
-def names(key: str) -> tuple[str, str, str]:
-    """The feature columns of a key: rows before, smoothed response rate, seconds since the last."""
-    return f"past_{key}_count", f"past_{key}_rate", f"past_{key}_seconds"
+    def _days(self, times: Ints) -> Ints:
+        return np.searchsorted(self.days, times // DAY_MICROSECONDS)
 
 
 def keys_of(texts: pa.Array | pa.ChunkedArray, seed: int | None = None) -> Ints:
@@ -155,7 +209,8 @@ def items_step(
         folder: URI of intermediate files.
         parts: of every exchange.
         wanted: which features.
-        asked: rows by item: `key`, `id`, `time`, `label`, `origin` (partition) and `place`; a file for each of `stage`.
+        asked: rows by item: `key`, `id`, `time`, `label`, signals, `origin` (partition) and `place`; a file for each of
+            `stage`.
         items: items by id: `key`, and `a0`, ... (values of attributes, lists of text).
         out: URI of the dataset's folder, where the state at the end goes; None where nobody needs it.
         part: the partition.
@@ -164,12 +219,13 @@ def items_step(
     table, _ = read_part(folder, list(items), part)
     value_lists = [_Values(table, number, a) for number, a in enumerate(wanted.attributes)]
     answers, questions, ids = [], [], Names()
-    state = _begin(known, "item", part, parts) if wanted.item else KeyState()
+    state = _begin(known, "item", part, parts) if wanted.follows_items else KeyState()
     for rows, file in in_blocks(folder, list(asked), part, "time", wanted.heavy_rows):
         key, time, label = (rows[c].to_numpy() for c in ("key", "time", "label"))
         found: dict[str, Any] = {}
-        if wanted.item:
-            found, state = _past(key, time, label, state)
+        if wanted.follows_items:
+            signals = {s: rows[s].to_numpy() for s in signals_of(wanted)}
+            found, state = _past(key, time, label, state, followed.of_items(wanted), signals)
             ids.add(key, rows["id"])
         columns: dict[str, Any] = {"file": file, "place": rows["place"].to_numpy(), **found}
         origin = rows["origin"].to_numpy()
@@ -190,7 +246,7 @@ def items_step(
             )
             questions.append(spread(folder, question, _part(value, parts), parts)[0])
         answers.append(spread(folder, pa.table(columns), origin, parts)[0])
-    if out is not None and wanted.item and len(state.keys):
+    if out is not None and wanted.follows_items and len(state.keys):
         write_state(out, "item", part, {"item": ids.of(state.keys)}, state)
     named = [v.named() for v in value_lists if v.known]
     spreads = [spread(folder, t, _part(t["key"].to_numpy(), parts), parts)[0] for t in named]
@@ -248,8 +304,8 @@ class Past:
         known: Known | None = None,
         parts: int = 1,
     ) -> None:
-        """For rows with columns `key` (of the member), `e0`, `time`, `label`; `bases` says where each file's begin,
-        `known` what was known before them, in so many `parts`.
+        """For rows with columns `key` (of the member), `e0`, `time`, `label`, signals; `bases` says where each file's
+        begin, `known` what was known before them, in so many `parts`.
         """
         self._wanted = wanted
         self._known, self._parts = known, parts
@@ -258,14 +314,18 @@ class Past:
         self._ids = rows["e0"]
         self._time = rows["time"].to_numpy()
         self._label = rows["label"].to_numpy()
+        self._signals = {s: rows[s].to_numpy() for s in signals_of(wanted)}
+        self._priors = priors
         self._prior = priors.at(self._time) if len(self._time) else np.empty(0)
         self._columns: dict[str, pa.Array] = {}
+        self.effects: dict[str, Ints] = {}
+        """Of each row, the effects (`followed`), once `columns` has been called."""
 
     def columns(
         self, items: pa.Table | None, attributes: pa.Table | None, out: str | None, part: int
     ) -> dict[str, pa.Array]:
-        """The columns `names` of each key: counts and rates null for an item without a value of the attribute, seconds
-        null where there is no past.
+        """The columns of `past_columns.past_features`: counts, rates and tastes null for an item without a value of the
+        attribute, seconds null where there is no past.
 
         Args:
             items: answers of `items_step` for this partition.
@@ -273,22 +333,69 @@ class Past:
             out: URI of the dataset's folder, for the state at the end; None where nobody needs it.
             part: the partition.
         """
-        rows = len(self._time)
-        if self._wanted.member:
-            before = _begin(self._known, "member", part, self._parts)
-            found, state = _past(self._member, self._time, self._label, before)
-            self._describe("member", found)
-            if out is not None:
-                ids = Names()
-                ids.add(self._member, self._ids)
-                write_state(out, "member", part, {"member": ids.of(state.keys)}, state)
+        at = self._places(items) if items is not None else np.empty(0, np.int64)
+        if items is not None and self._wanted.follows_items:
+            accumulators = followed.of_items(self._wanted)
+            self._items({a.name: _scattered(items[a.name].to_numpy(), at, len(self._time)) for a in accumulators})
+        if self._wanted.follows_members:
+            self._members(out, part)
         if items is not None:
-            at = self._places(items)
-            if self._wanted.item:
-                self._describe("item", {n: _scattered(items[n].to_numpy(), at, rows) for n in _KEPT})
             for number, attribute in enumerate(self._wanted.attributes):
                 self._attribute(number, attribute, items, at, attributes, out, part)
         return self._columns
+
+    def _items(self, found: Mapping[str, Any]) -> None:
+        """What is known of items, and so the effect of each row."""
+        if self._wanted.item:
+            self._describe("item", found)
+        means = [(found["label"] + self._wanted.smoothing * self._prior) / (found["n"] + self._wanted.smoothing)]
+        means += self._means("item", found)
+        responses = [self._label, *(s / FIXED_ONE for s in self._signals.values())]
+        for name, response, mean in zip(effects_of(self._wanted), responses, means, strict=True):
+            effect = np.where(np.isnan(mean), 0.0, response - np.nan_to_num(mean))
+            self.effects[name] = np.rint(effect * FIXED_ONE).astype(np.int64)
+        if self._wanted.recent:
+            self._recent_rates("item", found)
+
+    def _members(self, out: str | None, part: int) -> None:
+        wanted = self._wanted
+        before = _begin(self._known, "member", part, self._parts)
+        signals = self._signals | self.effects
+        found, state = _past(self._member, self._time, self._label, before, followed.of_members(wanted), signals)
+        if wanted.member:
+            self._describe("member", found)
+        self._means("member", found)
+        named = list(zip(effects_of(wanted), (OF_LABEL, *wanted.signals), strict=True))
+        if wanted.effects:
+            for effect, signal in named:
+                self._number(
+                    effect_name("member", signal), smoothed(found[effect] / FIXED_ONE, found["n"], wanted.smoothing)
+                )
+        if wanted.recent:
+            self._recent_rates("member", found)
+            for half_life in RECENT:
+                count = found[recent_name("rows", half_life)]
+                for effect, signal in named:
+                    total = found[recent_name(effect, half_life)] / FIXED_ONE
+                    self._number(recent_effect(signal, half_life), smoothed(total, count, 1.0))
+        if out is not None:
+            ids = Names()
+            ids.add(self._member, self._ids)
+            write_state(out, "member", part, {"member": ids.of(state.keys)}, state)
+
+    def _means(self, key: str, found: Mapping[str, Any]) -> list[npt.NDArray[np.float64]]:
+        """Describes the means of signals, and gives them."""
+        means = []
+        for number, (name, signal) in enumerate(zip(self._signals, self._wanted.signals, strict=True)):
+            prior = self._priors.of_signal(number, self._time)
+            means.append(smoothed(found[name] / FIXED_ONE, found["n"], self._wanted.smoothing, prior))
+            self._number(mean_name(key, signal), means[-1])
+        return means
+
+    def _recent_rates(self, key: str, found: Mapping[str, Any]) -> None:
+        for half_life in RECENT:
+            total, count = (found[recent_name(n, half_life)] for n in ("label", "rows"))
+            self._number(recent_rate(key, half_life), smoothed(total, count, 1.0, self._prior))
 
     def _attribute(
         self,
@@ -300,18 +407,25 @@ class Past:
         out: str | None,
         part: int,
     ) -> None:
+        wanted, rows = self._wanted, len(self._time)
         lists = items[f"a{number}"].combine_chunks()
         row = at[pc.list_parent_indices(lists).to_numpy(zero_copy_only=False)]
         value = lists.flatten().to_numpy(zero_copy_only=False)
-        has = np.bincount(row, minlength=len(self._time)) > 0
+        has = np.bincount(row, minlength=rows) > 0
         if answers is not None:
             here = answers.filter(pc.equal(answers["attribute"], number))
             of_values = {n: here[n].to_numpy() for n in _KEPT}
-            self._describe(attribute.key, _summed(of_values, self._places(here), len(self._time)), has)
+            self._describe(attribute.key, _summed(of_values, self._places(here), rows), has)
         both = mixed(self._member[row], value)
         before = _begin(self._known, f"member_{attribute.key}", part, self._parts)
-        found, state = _past(both, self._time[row], self._label[row], before)
-        self._describe(f"member_{attribute.key}", _summed(found, row, len(self._time)), has)
+        effects = {n: e[row] for n, e in self.effects.items()}
+        found, state = _past(both, self._time[row], self._label[row], before, followed.of_tastes(wanted), effects)
+        self._describe(f"member_{attribute.key}", _summed(found, row, rows), has)
+        if wanted.tastes:
+            for effect, signal in zip(effects_of(wanted), (OF_LABEL, *wanted.signals), strict=True):
+                each = smoothed(found[effect] / FIXED_ONE, found["n"], wanted.smoothing)
+                for name, column in zip(taste_names(attribute.key, signal), over_values(each, row, rows), strict=True):
+                    self._number(name, column)
         if out is None:
             return
         first = _first(both, state.keys)
@@ -333,15 +447,25 @@ class Past:
         since = (self._time - np.where(never, self._time, last)) / 1e6
         self._columns[seconds] = pa.array(since, mask=never)
 
+    def _number(self, name: str, values: npt.NDArray[np.float64]) -> None:
+        self._columns[name] = pa.array(values, mask=np.isnan(values))
+
 
 def _begin(known: Known | None, key: str, part: int, parts: int) -> KeyState:
     return KeyState() if known is None else known.state(key, part, parts)
 
 
-def _past(key: Ints, time: Ints, label: npt.NDArray[Any], state: KeyState) -> tuple[dict[str, Any], KeyState]:
+def _past(
+    key: Ints,
+    time: Ints,
+    label: npt.NDArray[Any],
+    state: KeyState,
+    accumulators: Sequence[Accumulator] = ACCUMULATORS,
+    signals: Mapping[str, Ints] | None = None,
+) -> tuple[dict[str, Any], KeyState]:
     counts = label != ASKS
-    signals = {"label": label.astype(np.int64)}
-    return as_of(key, time, signals, ACCUMULATORS, state, None if counts.all() else counts)
+    every = {"label": label.astype(np.int64), **(signals or {})}
+    return as_of(key, time, every, accumulators, state, None if counts.all() else counts)
 
 
 class Names:

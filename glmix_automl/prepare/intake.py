@@ -9,10 +9,11 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from glmix_automl.features import as_texts
+from glmix_automl.features import as_numbers, as_texts
 from glmix_automl.prepare.exchange import Spread
-from glmix_automl.prepare.history import names as past_names
+from glmix_automl.prepare.followed import signals_of
 from glmix_automl.prepare.history import values_of
+from glmix_automl.prepare.past_columns import fixed, past_features
 from glmix_automl.prepare.stage import (
     FOLD,
     LABEL,
@@ -77,6 +78,9 @@ def rows_of(work: Staging, roles: Roles, raw: Mapping[str, Any], count: int) -> 
     columns[TIME] = _plain(raw[roles.time]).cast(pa.int64()) if roles.time else np.zeros(count, np.int64)
     columns |= {f"e{i}": as_texts(raw[name]) for i, name in enumerate(roles.entities)}
     columns |= _staged(work, None, raw)
+    if work.history is not None:
+        for name, source in zip(signals_of(work.history), work.history.signals, strict=True):
+            columns[name] = np.zeros(count, np.int64) if work.asks else fixed(as_numbers(raw[source], source))
     if roles.fold is not None:
         columns[FOLD] = as_texts(raw[roles.fold])
     return pa.table(columns)
@@ -99,8 +103,8 @@ def sources(work: Staging, side: int | None) -> list[str]:
     """Raw columns that features (and history) need of a side, or of the rows."""
     wanted = [f.source for f in work.features_of(side)]
     if side is None and work.history is not None:
-        past = {n for key in work.history.keys for n in past_names(key)}
-        wanted = [s for s in wanted if s not in past]
+        past = {f.source for f in past_features(work.history)}
+        wanted = [*(s for s in wanted if s not in past), *(() if work.asks else work.history.signals)]
     if side == 1 and work.history is not None:
         wanted += [a.column for a in work.history.attributes]
     return list(dict.fromkeys(wanted))

@@ -16,21 +16,13 @@ from pyspark.sql import functions as F
 
 from glmix_automl.config import Config
 from glmix_automl.errors import DataError
-from glmix_automl.prepare import arrow_tables, history
+from glmix_automl.prepare import arrow_tables
 from glmix_automl.prepare.arrow_tables import ArrowTables, BlockTable
 from glmix_automl.prepare.engine import Engine
 from glmix_automl.prepare.events import LabelRule, id_column, label_column, weight_column
 from glmix_automl.prepare.history import HistoryFeatures
-from glmix_automl.prepare.recipe import (
-    ColumnSplit,
-    Declared,
-    NumericFeature,
-    Recipe,
-    Table,
-    TimeSplit,
-    clashes,
-    name_columns,
-)
+from glmix_automl.prepare.past_columns import names, past_features
+from glmix_automl.prepare.recipe import ColumnSplit, Declared, Recipe, Table, TimeSplit, clashes, name_columns
 from glmix_automl.prepare.remarks import Remarks
 from glmix_automl.prepare.rows import RawRows, SideTable
 from glmix_automl.prepare.spark_times import time_column
@@ -98,7 +90,7 @@ class Interactions(Recipe):
         columns += name_columns("members.features", self.members.features) if self.members else []
         columns += name_columns("items.features", self.items.features) if self.items else []
         if self.past is not None:
-            columns += [("history", name) for key in self.past.keys for name in history.names(key)]
+            columns += [("history", f.source) for f in past_features(self.past)]
         entities = [("interactions.member", events.member), ("interactions.item", events.item)]
         if found := clashes(entities, columns) + _shared_sources(self):
             raise ValueError("\n".join(found))
@@ -253,9 +245,10 @@ def _described(
 
 
 def _past_types(recipe: Interactions) -> dict[str, str]:
-    keys = recipe.past.keys if recipe.past is not None else ()
-    kinds = ("bigint", "double", "double")
-    return {n: kind for key in keys for n, kind in zip(history.names(key), kinds, strict=True)}
+    if recipe.past is None:
+        return {}
+    counts = {names(key)[0] for key in recipe.past.keys}
+    return {f.source: "bigint" if f.source in counts else "double" for f in past_features(recipe.past)}
 
 
 def _arrow_types(table: BlockTable, names: list[str], where: str) -> dict[str, str]:
@@ -275,6 +268,7 @@ def _event_columns(recipe: Interactions) -> list[str]:
     names = [events.member, events.item, events.label.column, events.weight, events.uid]
     names.append(events.timestamp.column if events.timestamp else None)
     names.append(recipe.split.column if isinstance(recipe.split, ColumnSplit) else None)
+    names += recipe.past.signals if recipe.past is not None else ()
     names += [f.source for f in events.features]
     return list(dict.fromkeys(n for n in names if n is not None))
 
@@ -359,7 +353,7 @@ def _shared_sources(recipe: Interactions) -> list[str]:
             places[name] = [f.source for f in table.features]
     if recipe.past is not None:
         places.setdefault("items", []).extend(a.column for a in recipe.past.attributes)
-        places["history"] = [n for key in recipe.past.keys for n in history.names(key)]
+        places["history"] = [f.source for f in past_features(recipe.past)]
     return [
         f"{one} and {other} both have a column {shared!r}: rename one of them in its table, for example "
         f"`rename: {{{shared}: {other}_{shared}}}`"
@@ -375,15 +369,5 @@ def declared(recipe: Interactions) -> tuple[Declared, ...]:
     sides += [(recipe.items.features, "item")] if recipe.items else []
     found = [f.model_copy(update={"side": f.side or side}) for features, side in sides for f in features]
     if recipe.past is not None:
-        found += [f for key in recipe.past.keys for f in _past(key)]
+        found += past_features(recipe.past)
     return tuple(found)
-
-
-def _past(key: str) -> list[NumericFeature]:
-    side: Side = "member" if key == "member" else "pair" if key.startswith("member_") else "item"
-    count, rate, seconds = history.names(key)
-    return [
-        NumericFeature(source=count, transform="log", side=side),
-        NumericFeature(source=rate, side=side),
-        NumericFeature(source=seconds, transform="log", side=side),
-    ]

@@ -2,7 +2,9 @@
 where scoring begins, so that rows of tomorrow need the interactions since then and no others.
 
 history/<key>/part-*.parquet   the numbers of each key, with its ids as text
-history/prior/part-00000.parquet   rows and positives of each day
+history/last/part-*.parquet   the last rows of each member
+history/similar, history/factors   models of items (`together.describe`)
+history/prior/part-00000.parquet   rows, positives and sums of signals of each day
 history/end.json   time of the last row, and the partitions that keys were in
 """
 
@@ -27,7 +29,13 @@ HISTORY = "history"
 """Folder in the dataset, and in a model."""
 END = "end.json"
 PRIOR = "prior"
-_NUMBERS = {"n": "n", "label": "positives", "last": "last"}  # accumulator -> its column
+LAST_ROWS = "last"
+_KEYS = ("member", "item", "key", "value")
+_POSITIVES = "positives"  # the column of accumulator `label`; of others the column has the accumulator's name
+
+
+Days = dict[int, tuple[int, ...]]
+"""Day (its number since the epoch) -> rows, positives, sums of signals."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,7 @@ class Known:
     uri: str
     until: int
     parts: int
-    held: dict[str, KeyState] | None = field(default=None, compare=False, repr=False)
+    held: dict[str, Any] | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def open(cls, folder: Folder, hold: bool = False) -> "Known | None":
@@ -85,20 +93,34 @@ class Known:
             table = pq.read_table(place.path(name), filesystem=place.filesystem)
             keys, here = _keys(table), _part(table, parts) == part
             found.append(keys[here])
-            columns.append({a: table[c].to_numpy()[here] for a, c in _NUMBERS.items()})
+            numbers = [c for c in table.column_names if c not in _KEYS]
+            columns.append({"label" if c == _POSITIVES else c: table[c].to_numpy()[here] for c in numbers})
         if not found:
             return KeyState(until=self.until)
         keys = np.concatenate(found)
         order = np.argsort(keys, kind="stable")
-        numbers = {a: np.concatenate([c[a] for c in columns])[order] for a in _NUMBERS}
-        return KeyState(keys[order], numbers, self.until)
+        together = {a: np.concatenate([c[a] for c in columns])[order] for a in columns[0]}
+        return KeyState(keys[order], together, self.until)
 
-    def days(self) -> dict[int, tuple[int, int]]:
-        """Day -> rows and positives."""
+    def last(self, part: int, parts: int) -> pa.Table | None:
+        """The last rows of the members that lie in one of `parts` partitions: `key`, `other`, `time`, effects."""
+        place, found = Folder(self.uri).within(LAST_ROWS), []
+        for name in place.files("", ".parquet"):
+            if self._may_hold(int(name[len("part-") : -len(".parquet")]), part, parts, True):
+                table = pq.read_table(place.path(name), filesystem=place.filesystem)
+                found.append(table.filter(pa.array(_part(table, parts) == part)))
+        if not found:
+            return None
+        every = pa.concat_tables(found)
+        keys = {"key": _hashed(every["member"]), "other": _hashed(every["item"])}
+        return pa.table({**keys, **{n: every[n] for n in every.column_names if n not in _KEYS}})
+
+    def days(self) -> Days:
+        """What is known of each day."""
         place = Folder(self.uri).within(PRIOR)
         table = pq.read_table(place.path(), filesystem=place.filesystem)
-        day, n, positives = (table[c].to_pylist() for c in ("day", "n", "positives"))
-        return dict(zip(day, zip(n, positives, strict=True), strict=True))
+        day, *numbers = (column.to_pylist() for column in table.columns)
+        return dict(zip(day, zip(*numbers, strict=True), strict=True))
 
     def _may_hold(self, file: int, part: int, parts: int, of_members: bool) -> bool:
         if of_members:  # they lie in spans of hashes, other keys by remainders
@@ -106,18 +128,18 @@ class Known:
         return (file - part) % math.gcd(parts, self.parts) == 0
 
 
-def write_end(out: str, until: int, parts: int, days: Mapping[int, tuple[int, int]]) -> None:
-    """When the data ended, and rows and positives of each day (number since the epoch): what the priors of days to
-    come are made of.
-    """
+def write_end(out: str, until: int, parts: int, days: Days) -> None:
+    """When the data ended, and what is known of each day: what the priors of days to come are made of."""
     there = sorted(days)
-    n, positives = ([days[d][i] for d in there] for i in (0, 1))
-    _write(out, PRIOR, 0, pa.table({"day": there, "n": n, "positives": positives}))
+    numbers = np.array([days[d] for d in there], np.int64).T
+    names = ["n", _POSITIVES, *(f"s{i}" for i in range(len(numbers) - 2))]
+    write_part(out, PRIOR, 0, pa.table({"day": there, **dict(zip(names, numbers, strict=True))}))
     Folder(out).within(HISTORY).write(END, json.dumps({"until": until, "parts": parts}))
 
 
 def write_state(out: str, key: str, part: int, key_columns: Mapping[str, Any], state: KeyState) -> None:
-    """What is known of the keys of a partition at the end of the data, `last` in microseconds.
+    """What is known of the keys of a partition at the end of the data: a column for each accumulator, `positives` for
+    `label`, `last` in microseconds.
 
     Args:
         out: URI of the dataset's folder.
@@ -126,8 +148,8 @@ def write_state(out: str, key: str, part: int, key_columns: Mapping[str, Any], s
         key_columns: `member` or `item`, text; `key` and `value` of an attribute; `member` and `key` of both.
         state: the numbers.
     """
-    numbers = {column: state.columns[name] for name, column in _NUMBERS.items()}
-    _write(out, key, part, pa.table({**key_columns, **numbers}))
+    numbers = {_POSITIVES if name == "label" else name: column for name, column in state.columns.items()}
+    write_part(out, key, part, pa.table({**key_columns, **numbers}))
 
 
 def mixed(one: Ints, other: Ints) -> Ints:
@@ -154,7 +176,8 @@ def _hashed(texts: pa.ChunkedArray) -> Ints:
     return row_hashes([texts]).view(np.int64)
 
 
-def _write(out: str, key: str, part: int, table: pa.Table) -> None:
+def write_part(out: str, key: str, part: int, table: pa.Table) -> None:
+    """One file of what is known, whole or not at all."""
     place = Folder(out).within(HISTORY).within(key)
     place.filesystem.create_dir(place.path(), recursive=True)
     name = f"part-{part:05d}.parquet"

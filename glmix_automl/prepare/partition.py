@@ -1,7 +1,7 @@
 """One partition of rows: whole members with their history, split, drawn, counted, and laid down for the shards."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +10,15 @@ import pyarrow.compute as pc
 
 from glmix_automl.prepare.as_of import group_by_key
 from glmix_automl.prepare.exchange import Ints, Spread, read_batch, read_part, spread, write_batches
-from glmix_automl.prepare.history import Past, Priors
+from glmix_automl.prepare.followed import effects_of, signals_of
+from glmix_automl.prepare.history import HistoryFeatures, Past, Priors
 from glmix_automl.prepare.row_hash import BUCKETS, share
 from glmix_automl.prepare.split import Borders, split_of
 from glmix_automl.prepare.stage import LABEL, TIME, UID, WEIGHT, Staging, everything, part_of_ids
 from glmix_automl.prepare.tally import ColumnRange, Tally, sums, tally, vocabularies
+from glmix_automl.prepare.together.describe import FittedItems, write_last
+from glmix_automl.prepare.together.describe import columns as together
+from glmix_automl.prepare.together.sample import draw
 from glmix_automl.schema import SPLITS
 from glmix_automl.seeds import derive
 
@@ -24,6 +28,16 @@ GROUP_COUNTS = tuple(f"c{i}" for i in range(2 * len(SPLITS)))
 """Columns of counts per id: written rows by split and label."""
 SEEN = tuple(f"w{i}" for i in range(len(SPLITS)))
 """Columns of counts per id: rows by split, before any are sampled away."""
+
+
+@dataclass(frozen=True)
+class Described:
+    """The past of a partition's rows: a file of its columns and effects, and one of the rows that models of items are
+    fitted on, if any are.
+    """
+
+    path: str
+    drawn: str | None
 
 
 @dataclass(frozen=True)
@@ -39,6 +53,10 @@ class PartitionInputs:
     """Rows of train, or an estimate of them: what is drawn is drawn from so many."""
     dropped: tuple[tuple[int, int, int], ...] = ()
     """(file, partition, place) of rows that repeat another's uid."""
+    described: Mapping[int, Described] = field(default_factory=dict)
+    """Of each partition."""
+    fitted: FittedItems | None = None
+    """Models of items."""
 
 
 @dataclass(frozen=True)
@@ -66,16 +84,26 @@ class Laid:
     edges: pa.Table | None
 
 
+def describe(work: Staging, inputs: PartitionInputs, sampled: float, part: int) -> Described | None:
+    """Writes the past of a partition's rows, and draws a share of its members to fit models of items on."""
+    rows, _ = read_part(work.folder, list(inputs.rows), part)
+    if rows is None or work.history is None:
+        return None
+    counts = np.array([f.rows[part] for f in inputs.rows], np.int64)
+    past = Past(work.history, inputs.priors, rows, np.cumsum(counts) - counts)
+    items, attributes = (read_part(work.folder, list(f), part)[0] for f in (inputs.items, inputs.attributes))
+    found = past.columns(items, attributes, work.out, part)
+    drawn = draw(work.folder, rows, past.effects, sampled) if work.history.fits_items else None
+    return Described(write_batches(work.folder, [pa.table({**found, **past.effects})]), drawn)
+
+
 def lay(work: Staging, inputs: PartitionInputs, part: int) -> Laid | None:
-    """Reads a partition, describes its rows, and writes them for the shards; None where it has no rows."""
+    """Reads a partition, puts its past beside it, and writes it for the shards; None where it has no rows."""
     rows, file = read_part(work.folder, list(inputs.rows), part)
     if rows is None:
         return None
     if work.history is not None:
-        counts = np.array([f.rows[part] for f in inputs.rows], np.int64)
-        past = Past(work.history, inputs.priors, rows, np.cumsum(counts) - counts)
-        items, attributes = (read_part(work.folder, list(f), part)[0] for f in (inputs.items, inputs.attributes))
-        found = past.columns(items, attributes, work.out, part)
+        found = _past(work, work.history, inputs, rows, part)
         for place in dict.fromkeys(p for f, p in work.places.items() if f.source in found):
             rows = rows.append_column(place.name, found[place.source])
     if inputs.dropped:
@@ -87,6 +115,21 @@ def lay(work: Staging, inputs: PartitionInputs, part: int) -> Laid | None:
     if left_out:
         rows, split = rows.filter(pa.array(split >= 0)), split[split >= 0]
     return _counted(work, inputs, rows, split, left_out)
+
+
+def _past(
+    work: Staging, wanted: HistoryFeatures, inputs: PartitionInputs, rows: pa.Table, part: int
+) -> dict[str, pa.Array]:
+    """The columns of history of a partition's rows, those from models of items among them."""
+    batch = read_batch(work.folder, inputs.described[part].path, 0)
+    found = dict(zip(batch.schema.names, batch.columns, strict=True))
+    if wanted.fits_items:
+        effects = {n: found.pop(n).to_numpy() for n in effects_of(wanted)}
+        models = {} if inputs.fitted is None else inputs.fitted.every()
+        made, looked = together(wanted, models, rows, effects, np.ones(rows.num_rows, bool))
+        write_last(work.out, part, rows, effects, looked)
+        found |= made
+    return found
 
 
 def sum_partition(
@@ -152,8 +195,8 @@ def _counted(work: Staging, inputs: PartitionInputs, rows: pa.Table, split: Ints
 
 def _laid(work: Staging, rows: pa.Table, split: Ints, kept: npt.NDArray[np.bool_], bucket: Ints) -> str:
     """Writes the rows, by split and bucket. Negatives that are not kept stay, marked, since train is fitted on them."""
-    fold = [c for c in ("key", "other", "fold") if c in rows.column_names]
-    table = rows.drop_columns(fold)
+    signals = signals_of(work.history) if work.history is not None else ()
+    table = rows.drop_columns([c for c in ("key", "other", "fold", *signals) if c in rows.column_names])
     for name, column in (("bucket", bucket.astype(np.int32)), ("kept", kept)):
         table = table.append_column(name, pa.array(column))
     order = np.lexsort((bucket, split))

@@ -7,7 +7,7 @@ driver.
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,9 +27,9 @@ from glmix_automl.prepare.checks import Report, check_dataset, find_warnings
 from glmix_automl.prepare.engine import Engine, Local, OnSpark
 from glmix_automl.prepare.exchange import Spread, read_part
 from glmix_automl.prepare.fit import fit_schema, limits, vocabulary_terms
-from glmix_automl.prepare.history import Priors
+from glmix_automl.prepare.history import HistoryFeatures, Priors
 from glmix_automl.prepare.intake import partitions
-from glmix_automl.prepare.known import write_end
+from glmix_automl.prepare.known import Days, write_end
 from glmix_automl.prepare.local_files import local_path
 from glmix_automl.prepare.local_tables import recipe_needs_spark, table_bytes
 from glmix_automl.prepare.partition import Laid, PartitionInputs
@@ -54,6 +54,8 @@ from glmix_automl.prepare.sides import Encoded, IdCounts, SidePart, Weighed
 from glmix_automl.prepare.split import borders, entity_column
 from glmix_automl.prepare.stage import Staging, Taken, refuse_repeats, repeated_uids
 from glmix_automl.prepare.tally import Tally, add_tallies, common_terms
+from glmix_automl.prepare.together.describe import fit_models, write_models
+from glmix_automl.prepare.together.sample import sampled_share
 from glmix_automl.schema import SPLITS, Schema
 from glmix_automl.spark import translate_errors
 
@@ -226,8 +228,23 @@ class _Preparation:
         if work.history is not None:
             write_end(work.out, last, work.parts, days)
         inputs = PartitionInputs(rows, items, attributes, Priors.of(days), found, train_rows, dropped)
+        if work.history is not None:
+            inputs = self._described(inputs, work.history)
         laid = self.engine.each("members", partial(partition.lay, work, inputs), list(self.parts))
         return [each for each in laid if each is not None]
+
+    def _described(self, inputs: PartitionInputs, wanted: HistoryFeatures) -> PartitionInputs:
+        """With the past of all rows, and models of items where columns are made of them."""
+        share = sampled_share(sum(sum(f.rows) for f in inputs.rows))
+        made = self.engine.each("history", partial(partition.describe, self.work, inputs, share), list(self.parts))
+        described = {part: each for part, each in zip(self.parts, made, strict=True) if each is not None}
+        fitted = None
+        if wanted.fits_items:
+            drawn = [each.drawn for each in described.values() if each.drawn is not None]
+            fitted = fit_models(self.engine, self.work.folder, wanted, drawn)
+            if fitted is not None:
+                self.engine.each("items' models", partial(write_models, self.work.out), [fitted])
+        return replace(inputs, described=described, fitted=fitted)
 
     def _history(
         self, taken: list[Taken], side_files: Mapping[int, list[Spread]]
@@ -459,12 +476,12 @@ def _refuse_empty(labels: Any) -> None:
             raise DataError(f"all {negatives + positives} rows of {split} are {one}; both classes are needed")
 
 
-def _days(taken: Sequence[Taken]) -> dict[int, tuple[int, int]]:
-    result: dict[int, tuple[int, int]] = {}
+def _days(taken: Sequence[Taken]) -> Days:
+    result: Days = {}
     for each in taken:
-        for day, (rows, positives) in each.days.items():
-            before = result.get(day, (0, 0))
-            result[day] = (before[0] + rows, before[1] + positives)
+        for day, numbers in each.days.items():
+            before = result.get(day, (0,) * len(numbers))
+            result[day] = tuple(a + b for a, b in zip(before, numbers, strict=True))
     return result
 
 

@@ -14,6 +14,8 @@ STEP_TITLES = {
     "split": 1.0,
     "items": 2.0,
     "attributes": 2.0,
+    "history": 5.0,
+    "items' models": 3.0,
     "members": 5.0,
     "statistics": 2.0,
     "vocabularies": 0.5,

@@ -6,7 +6,7 @@ with one row per id: it is fitted with the number of its rows as weight, encoded
 is written.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,9 @@ import pyarrow.compute as pc
 from glmix_automl.errors import DataError
 from glmix_automl.features import as_bag, as_numbers, as_texts
 from glmix_automl.prepare.exchange import Ints, Spread, spread
+from glmix_automl.prepare.followed import signals_of
 from glmix_automl.prepare.history import ASKS, DAY_MICROSECONDS, HistoryFeatures, keys_of
+from glmix_automl.prepare.known import Days
 from glmix_automl.prepare.recipe import BagFeature, CategoricalFeature, NumericFeature, SplitRule
 from glmix_automl.prepare.row_hash import BUCKETS, row_hashes
 from glmix_automl.schema import Entity
@@ -70,6 +72,7 @@ class Staging:
         uid: how rows are named: given, or made of member, item and time.
         repeats: whether rows that repeat a given uid are dropped, all but one.
         timed: whether made uids have the time in them.
+        asks: whether the rows only ask for their history, and so bring no signals.
     """
 
     folder: str
@@ -85,6 +88,7 @@ class Staging:
     uid: str | None = UID
     repeats: bool = False
     timed: bool = True
+    asks: bool = False
 
     @property
     def places(self) -> dict[DeclaredFeature, Staged]:
@@ -109,7 +113,7 @@ class Taken:
         asked: by item, for history (see `history.items_step`), or None.
         uids: by uid, to find repeated ones, or None.
         first, last: times.
-        days: day -> rows and positives.
+        days: rows, positives and sums of signals.
     """
 
     rows: Spread
@@ -117,7 +121,7 @@ class Taken:
     uids: Spread | None
     first: int
     last: int
-    days: Mapping[int, tuple[int, int]]
+    days: Days
 
 
 def read_as(place: Staged, raw: pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -153,7 +157,8 @@ def take_in(work: Staging, rows: pa.Table) -> Taken:
     Args:
         work: what is prepared.
         rows: `label` (0 or 1; `history.ASKS` of rows to be scored), `weight`, `time`, `e0`, `e1`, ..., the rows' own
-            staged columns, `uid` where given, `fold` where the split goes by it; nulls in features and `fold` only.
+            staged columns, signals of history (`s0`, ...), `uid` where it is given, `fold` where the split goes by it;
+            no nulls but in features and `fold`.
     """
     key = keys_of(rows["e0"])
     bucket = (key.view(np.uint64) % np.uint64(BUCKETS)).astype(np.int64)
@@ -165,9 +170,12 @@ def take_in(work: Staging, rows: pa.Table) -> Taken:
     spread_rows, place = spread(work.folder, kept, part, work.parts)
     address = {"origin": pa.array(part.astype(np.int32)), "place": pa.array(place.astype(np.int32))}
     asked = uids = None
-    if work.history is not None and (work.history.item or work.history.attributes):
+    signals = {s: rows[s] for s in signals_of(work.history)} if work.history is not None else {}
+    if work.history is not None and (work.history.follows_items or work.history.attributes):
         assert other is not None, "history is of members and items"
-        question = {"key": pa.array(other), "id": rows["e1"], "time": rows[TIME], "label": rows[LABEL], **address}
+        question = {
+            "key": pa.array(other), "id": rows["e1"], "time": rows[TIME], "label": rows[LABEL], **signals, **address
+        }  # fmt: skip
         asked, _ = spread(work.folder, pa.table(question), _by_key(other, work.parts), work.parts)
     if work.uid == UID:
         hashed = keys_of(rows[UID])
@@ -176,7 +184,8 @@ def take_in(work: Staging, rows: pa.Table) -> Taken:
             named["everything"] = pa.array(everything(rows))
         uids, _ = spread(work.folder, pa.table(named), _by_key(hashed, work.parts), work.parts)
     time, label = rows[TIME].to_numpy(), rows[LABEL].to_numpy()
-    return Taken(spread_rows, asked, uids, int(time.min()), int(time.max()), _by_day(time, label))
+    days = _by_day(time, label, [s.to_numpy() for s in signals.values()])
+    return Taken(spread_rows, asked, uids, int(time.min()), int(time.max()), days)
 
 
 def take_in_side(work: Staging, side: int, rows: pa.Table) -> Spread:
@@ -249,8 +258,10 @@ def _by_key(key: Ints, parts: int) -> Ints:
     return (key.view(np.uint64) % np.uint64(parts)).astype(np.int64)
 
 
-def _by_day(time: Ints, label: Ints) -> dict[int, tuple[int, int]]:
+def _by_day(time: Ints, label: Ints, signals: Sequence[Ints]) -> Days:
     days, at = np.unique(time // DAY_MICROSECONDS, return_inverse=True)
-    rows = np.bincount(at, weights=label != ASKS, minlength=len(days)).astype(np.int64).tolist()
-    positives = np.bincount(at, weights=label == 1, minlength=len(days)).astype(np.int64).tolist()
-    return dict(zip(days.tolist(), zip(rows, positives, strict=True), strict=True))
+    counted = label != ASKS
+    numbers = np.zeros((len(days), 2 + len(signals)), np.int64)
+    for place, column in enumerate((counted, label == 1, *(s * counted for s in signals))):
+        np.add.at(numbers[:, place], at, column)
+    return dict(zip(days.tolist(), map(tuple, numbers.tolist()), strict=True))

@@ -13,8 +13,9 @@ from glmix_automl.errors import DataError
 from glmix_automl.features import as_texts
 from glmix_automl.layout import RECIPE, Folder
 from glmix_automl.prepare.answers import history_columns
-from glmix_automl.prepare.history import HistoryFeatures, names
+from glmix_automl.prepare.history import HistoryFeatures
 from glmix_automl.prepare.known import HISTORY, Known
+from glmix_automl.prepare.past_columns import past_features
 from glmix_automl.prepare.remarks import Remarks
 from glmix_automl.prepare.times import TimeRule, time_micros
 
@@ -66,7 +67,7 @@ class Memory:
             DataError: ids, or an attribute that is followed, are missing; a time cannot be read, or lies before the end
                 of what is known.
         """
-        made = [name for key in self.wanted.keys for name in names(key)]
+        made = [feature.source for feature in past_features(self.wanted)]
         lacking = [name for name in made if name not in rows.column_names]
         if not lacking:
             return rows

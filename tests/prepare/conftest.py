@@ -101,6 +101,6 @@ def interactions(tables: Path, output: Path) -> dict[str, Any]:
                 {"kind": "numeric", "source": "since", "missing": "always"},
             ],
         },
-        "history": {"attributes": [{"column": "tags", "separator": "|", "name": "tag"}]},
+        "history": {"attributes": [{"column": "tags", "separator": "|", "name": "tag"}], "signals": ["stars"]},
         "shard_rows": 100,
     }

@@ -16,6 +16,7 @@ from glmix_automl.prepare.answers import answer, history_columns
 from glmix_automl.prepare.asking import ask
 from glmix_automl.prepare.interactions import Interactions
 from glmix_automl.prepare.known import HISTORY, Known
+from glmix_automl.prepare.past_columns import FACTORS, SIMILAR
 from glmix_automl.prepare.recipe import Table
 from tests.prepare.conftest import interactions
 
@@ -45,7 +46,8 @@ def cut(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any
     """The whole dataset, that of its first days, and the rows in between."""
     folder = tmp_path_factory.mktemp("cut")
     raw = pd.read_csv(tables / "interactions.csv", dtype=str)
-    border = raw.when.astype(int).sort_values().iloc[400]
+    # After so many rows models of items are fitted anew, and after 597 the next time.
+    border, following = raw.when.astype(int).sort_values().iloc[[477, 597]]
     early, late = raw[raw.when.astype(int) < border], raw[raw.when.astype(int) >= border]
     early.to_csv(folder / "early.csv", index=False)
     late.drop(columns="stars").to_csv(folder / "asking.csv", index=False)
@@ -57,7 +59,11 @@ def cut(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any
         "rows": folder / "asking.csv",
         "raw": pd.concat([pq.read_table(folder / "whole" / RAW / s).to_pandas() for s in ("validation", "test")]),
         "late": late,
+        "refitted": set(raw["row id"][raw.when.astype(int) >= following]),
     }
+
+
+MODELLED = tuple(f"past_{signal}{kind}" for signal in ("", "stars_") for kind in (*SIMILAR, *FACTORS))
 
 
 def same(found: pd.DataFrame, wanted: pd.DataFrame, columns: Any) -> None:
@@ -80,7 +86,13 @@ def test_rows_are_answered_as_in_preparation(cut: dict[str, Any], tmp_path: Path
     columns = [c for c in cut["raw"].columns if c != "uid"]
     assert {"age.years", "tags", "device", "past_member_tag_seconds"} <= set(columns)
     same(answered(cut["whole"], cut["rows"], tmp_path / "given"), cut["raw"], columns)
-    same(answered(cut["whole"], cut["rows"], tmp_path / "carried", cut["known"]), cut["raw"], columns)
+    found = answered(cut["whole"], cut["rows"], tmp_path / "carried", cut["known"])
+    same(found, cut["raw"], [c for c in columns if c not in MODELLED])
+    # What is carried are models of items of all known rows, until they are fitted anew.
+    raw = cut["raw"][~cut["raw"].uid.isin(cut["refitted"])]
+    assert 10 < len(raw) < len(cut["raw"])
+    assert (raw[list(MODELLED)] != 0).any().all()
+    same(found, raw, MODELLED)
 
 
 def test_partitions_do_not_matter(
@@ -94,7 +106,8 @@ def test_partitions_do_not_matter(
     columns = [c for c in cut["raw"].columns if c != "uid"]
     for parts in (2, 8):
         monkeypatch.setattr("glmix_automl.prepare.asking.partitions", lambda rows, parts=parts: parts)
-        same(answered(cut["whole"], cut["rows"], tmp_path / f"in {parts}", known), cut["raw"], columns)
+        raw = cut["raw"][~cut["raw"].uid.isin(cut["refitted"])]
+        same(answered(cut["whole"], cut["rows"], tmp_path / f"in {parts}", known), raw, columns)
 
 
 def test_rows_in_memory_are_answered_from_what_is_known(cut: dict[str, Any], tables: Path, tmp_path: Path) -> None:
