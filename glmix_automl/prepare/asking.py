@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 
 from glmix_automl.errors import DataError
-from glmix_automl.prepare import arrow_tables
 from glmix_automl.prepare.answers import Questions, answered, check_moments
-from glmix_automl.prepare.arrow_tables import ArrowTables, WholeTable
+from glmix_automl.prepare.arrow_tables import ArrowTables
+from glmix_automl.prepare.block_tables import WholeTable, open_table
 from glmix_automl.prepare.engine import Engine, Local, OnSpark
-from glmix_automl.prepare.events import id_column, label_column
+from glmix_automl.prepare.events import EventColumns
 from glmix_automl.prepare.history import ASKS
 from glmix_automl.prepare.intake import Roles, SparkTables, Tables, partitions
 from glmix_automl.prepare.interactions import Attributes, Interactions, declared, used
@@ -21,6 +21,7 @@ from glmix_automl.prepare.past_columns import past_features
 from glmix_automl.prepare.progress import StepProgress
 from glmix_automl.prepare.recipe import Table
 from glmix_automl.prepare.remarks import Remarks
+from glmix_automl.prepare.spark_events import id_column, label_column
 from glmix_automl.prepare.spark_times import time_column
 from glmix_automl.prepare.stage import Staging, Taken
 from glmix_automl.prepare.tables import column, lack, read_table, require
@@ -119,10 +120,8 @@ def _rows_by_arrow(
     there = set(table.column_names)
     uid = events.uid if events.uid in there else None
     # Ids as text, also where a feature is made of them.
-    how = arrow_tables.EventColumns(events.member, events.item, None, time=rule, uid=uid)
-    sides = {
-        n: (arrow_tables.open_table(t.table, recipe.root, name, remarks), t.key) for n, name, t in _side_tables(recipe)
-    }
+    how = EventColumns(events.member, events.item, None, time=rule, uid=uid)
+    sides = {n: (open_table(t.table, recipe.root, name, remarks), t.key) for n, name, t in _side_tables(recipe)}
     given = ArrowTables(engine, WholeTable(table), how, sides, where, remarks)
     return given, there | ({_UID} if uid else set()), timed, table.num_rows
 
@@ -135,9 +134,9 @@ def _newer(
     where = f"interactions table {events.table.path}"
     signals = recipe.past.signals if recipe.past is not None else ()
     if spark is None:
-        table = arrow_tables.open_table(events.table, recipe.root, "interactions", remarks)
+        table = open_table(events.table, recipe.root, "interactions", remarks)
         label = events.label
-        how = arrow_tables.EventColumns(
+        how = EventColumns(
             events.member,
             events.item,
             label.column,

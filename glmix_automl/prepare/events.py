@@ -1,27 +1,23 @@
-"""The roles of an event's columns, by Spark: ids as text, the label rule, the weight (the moment is in `times`)."""
+"""The roles of an event's columns, by Arrow: ids as text, the label rule, the time, the weight (`spark_events` does the
+same by Spark).
+"""
 
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pydantic
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
-from pyspark.sql.types import (
-    ArrayType,
-    BooleanType,
-    DataType,
-    DateType,
-    MapType,
-    NumericType,
-    StringType,
-    StructType,
-    TimestampNTZType,
-    TimestampType,
-)
 
 from glmix_automl.config import Config
-from glmix_automl.errors import DataError
-from glmix_automl.prepare.tables import column, id_text
-from glmix_automl.spark import translate_errors
+from glmix_automl.features import as_numbers, as_texts
+from glmix_automl.prepare.history import ASKS
+from glmix_automl.prepare.times import TimeReading, TimeRule, read_times
 
-_LEAST, _MOST = 1e-30, 1e30  # weights are float32, and products of them with losses and gradients must be too
+LEAST_WEIGHT, MOST_WEIGHT = 1e-30, 1e30
+"""Weights are float32, and products of them with losses and gradients must be too."""
+_EXAMPLE = 40
 
 
 class LabelRule(Config):
@@ -40,71 +36,103 @@ class LabelRule(Config):
         return self
 
 
-def id_column(frame: DataFrame, name: str) -> Column:
-    """`id_text` of a column of the frame.
+@dataclass(frozen=True)
+class EventColumns:
+    """Which column of the interactions has which role, and how it is read.
 
-    Raises:
-        DataError: it is an array, map or struct.
+    Rows without a `label` column are rows to be scored: they ask for their history. Rows up to `after` (microseconds)
+    are known already and left out.
     """
-    kind = frame.schema[name].dataType
-    if not isinstance(kind, StringType | NumericType | BooleanType | DateType | TimestampType | TimestampNTZType):
-        raise DataError(f"column {name!r}: an id must be text or a number, got {kind.simpleString()}")
-    return id_text(column(name), kind)
+
+    member: str
+    item: str
+    label: str | None
+    at_least: float | None = None
+    positive: tuple[str, ...] | None = None
+    time: TimeRule | None = None
+    weight: str | None = None
+    uid: str | None = None
+    fold: str | None = None
+    after: int | None = None
 
 
-def label_column(frame: DataFrame, rule: LabelRule, where: str) -> Column:
-    """1 or 0 as an integer, null where the raw value is null or not a number.
-
-    Raises:
-        DataError: without a rule, values other than 0 and 1: which, and how a rule is given.
+@dataclass
+class RowCounts:
+    """Rows of a table, those without each role and without any, first and last time, labels that are no labels; adds
+    up over blocks.
     """
-    raw, kind = column(rule.column), frame.schema[rule.column].dataType
-    text = F.lower(F.trim(id_text(raw, kind)))
-    if rule.positive is not None:
-        return F.when(text.isNotNull(), text.isin([p.lower() for p in rule.positive]).cast("int"))
-    number = F.when(text == "true", 1.0).when(text == "false", 0.0).otherwise(raw.try_cast("double"))
-    number = F.when(~F.isnan(number), number)
-    if rule.at_least is not None:
-        return (number >= rule.at_least).cast("int")
-    other = text.isNotNull() & ~F.coalesce(number.isin(0.0, 1.0), F.lit(False))
-    with translate_errors(where):
-        bad = F.when(other, F.substring(text, 1, 40))
-        rows, low, high = frame.agg(F.count(bad), F.min(bad), F.max(bad)).first()  # type: ignore[misc]
-    if rows:
-        examples = low if low == high else f"{low} and {high}"
-        raise DataError(
-            f"{where}: label column {rule.column!r} should hold 0 and 1, it also holds {examples} ({rows} rows); "
-            "give a rule: `at_least: NUMBER`, or `positive: [VALUE, ...]`"
+
+    rows: int = 0
+    dropped: int = 0
+    lacking: dict[str, int] = field(default_factory=dict)
+    first: int | None = None
+    last: int | None = None
+    odd: int = 0
+    examples: tuple[str, ...] = ()
+
+    def __add__(self, other: "RowCounts") -> "RowCounts":
+        lacking = {k: self.lacking.get(k, 0) + other.lacking.get(k, 0) for k in {**self.lacking, **other.lacking}}
+        examples = tuple(sorted({*self.examples, *other.examples}))
+        shown = (examples[0], examples[-1]) if examples else ()
+        times = [t for t in (self.first, self.last, other.first, other.last) if t is not None]
+        return RowCounts(
+            rows=self.rows + other.rows,
+            dropped=self.dropped + other.dropped,
+            lacking=lacking,
+            first=min(times, default=None),
+            last=max(times, default=None),
+            odd=self.odd + other.odd,
+            examples=shown,
         )
-    return number.cast("int")
 
 
-def weight_column(frame: DataFrame, name: str | None) -> Column:
-    """The row's weight as a double, null where it is missing, not a number or outside 1e-30 to 1e30; 1 without a
-    column.
-    """
-    if name is None:
-        return F.lit(1.0)
-    number = column(name).try_cast("double")
-    return F.when(number.between(_LEAST, _MOST), number)
+def read_roles(events: EventColumns, block: pa.Table, reading: TimeReading, where: str) -> dict[str, pa.Array]:
+    """Role -> its column, null where it cannot be used."""
+    found = {
+        "member": as_texts(block[events.member], events.member),
+        "item": as_texts(block[events.item], events.item),
+        "label": _label(events, block),
+    }
+    if events.time is not None:
+        raw = block[events.time.column].combine_chunks()
+        if reading.how == "type":
+            found["time"] = raw.cast(pa.timestamp("us", getattr(raw.type, "tz", None)), safe=False).cast(pa.int64())
+        else:
+            found["time"] = read_times(reading, raw, where)
+    if events.weight is not None:
+        numbers = as_numbers(block[events.weight], events.weight)
+        found["weight"] = pa.array(numbers, mask=~((numbers >= LEAST_WEIGHT) & (numbers <= MOST_WEIGHT)))
+    if events.uid is not None:
+        found["uid"] = as_texts(block[events.uid], events.uid)
+    return found
 
 
-def fingerprint(frame: DataFrame) -> Column:
-    """A hash of the whole row, to order rows by that are the same in all that matters."""
-    return F.xxhash64(*(_ordered(column(f.name), f.dataType) for f in frame.schema))
+def _label(events: EventColumns, block: pa.Table) -> pa.Array:
+    if events.label is None:
+        return pa.array(np.full(block.num_rows, ASKS, np.int8))
+    raw = block[events.label]
+    if events.positive is not None:
+        text = pc.utf8_lower(pc.utf8_trim_whitespace(as_texts(raw, events.label)))
+        known = pc.is_in(text, value_set=pa.array([p.lower() for p in events.positive], pa.string()))
+        return pc.if_else(text.is_valid(), known, pa.scalar(None, pa.bool_())).cast(pa.int8())
+    numbers = as_numbers(raw, events.label)
+    positive = numbers >= (1 if events.at_least is None else events.at_least)
+    return pa.array(positive.astype(np.int8), mask=np.isnan(numbers))
 
 
-def _ordered(value: Column, kind: DataType) -> Column:
-    """The value in a form that has an order: maps, which Spark does not hash, as sorted entries."""
-    if "map<" not in kind.simpleString():
-        return value
-    if isinstance(kind, MapType):
-        entries = F.map_entries(value)
-        return F.array_sort(
-            _ordered(entries, ArrayType(StructType().add("key", kind.keyType).add("value", kind.valueType)))
-        )
-    if isinstance(kind, ArrayType):
-        return F.transform(value, lambda element: _ordered(element, kind.elementType))
-    if isinstance(kind, StructType):
-        return F.struct(*(_ordered(value.getField(f.name), f.dataType).alias(f.name) for f in kind))
-    return value
+def odd_labels(events: EventColumns, block: pa.Table) -> tuple[int, tuple[str, ...]]:
+    """Labels other than 0 and 1 where there is no rule: how many, the least and the greatest text of them."""
+    if events.label is None or events.at_least is not None or events.positive is not None:
+        return 0, ()
+    numbers = as_numbers(block[events.label], events.label)
+    texts = as_texts(block[events.label], events.label)
+    other = texts.filter(pa.array(is_there(texts) & (numbers != 0) & (numbers != 1)))
+    if not len(other):
+        return 0, ()
+    shown = pc.utf8_slice_codeunits(other, 0, _EXAMPLE)
+    return len(other), (pc.min(shown).as_py(), pc.max(shown).as_py())
+
+
+def is_there(column: pa.Array) -> Any:
+    """[rows] whether there is a value."""
+    return column.is_valid().to_numpy(zero_copy_only=False)

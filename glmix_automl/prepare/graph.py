@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from glmix_automl.config import Config
 from glmix_automl.errors import DataError
 from glmix_automl.prepare import network
-from glmix_automl.prepare.arrow_tables import spark_type
+from glmix_automl.prepare.block_tables import spark_type
 from glmix_automl.prepare.engine import Engine
 from glmix_automl.prepare.intake import Roles
 from glmix_automl.prepare.network import ID, NetworkChecks, NodesTable

@@ -16,15 +16,16 @@ from pyspark.sql import functions as F
 
 from glmix_automl.config import Config
 from glmix_automl.errors import DataError
-from glmix_automl.prepare import arrow_tables
-from glmix_automl.prepare.arrow_tables import ArrowTables, BlockTable
+from glmix_automl.prepare.arrow_tables import ArrowTables
+from glmix_automl.prepare.block_tables import BlockTable, open_table, spark_type
 from glmix_automl.prepare.engine import Engine
-from glmix_automl.prepare.events import LabelRule, id_column, label_column, weight_column
+from glmix_automl.prepare.events import EventColumns, LabelRule
 from glmix_automl.prepare.history import HistoryFeatures
 from glmix_automl.prepare.past_columns import names, past_features
 from glmix_automl.prepare.recipe import ColumnSplit, Declared, Recipe, Table, TimeSplit, clashes, name_columns
 from glmix_automl.prepare.remarks import Remarks
 from glmix_automl.prepare.rows import RawRows, SideTable
+from glmix_automl.prepare.spark_events import id_column, label_column, weight_column
 from glmix_automl.prepare.spark_times import time_column
 from glmix_automl.prepare.tables import column, lack, read_table, require
 from glmix_automl.prepare.times import TimeRule, report_span
@@ -164,12 +165,12 @@ def arrow_rows(engine: Engine, recipe: Interactions) -> RawRows:
     events = recipe.interactions
     where = f"interactions table {events.table.path}"
     remarks = Remarks()
-    table = arrow_tables.open_table(events.table, recipe.root, "interactions", remarks)
+    table = open_table(events.table, recipe.root, "interactions", remarks)
     types = _arrow_types(table, _event_columns(recipe), where) | _past_types(recipe)
     sides = {}
     for number, (name, side) in enumerate((("members", recipe.members), ("items", recipe.items))):
         if side is not None:
-            found = arrow_tables.open_table(side.table, recipe.root, name, remarks)
+            found = open_table(side.table, recipe.root, name, remarks)
             wanted = [side.key, *used(recipe, name, side)]
             types |= {
                 n: k for n, k in _arrow_types(found, wanted, f"{name} table {side.table.path}").items() if n != side.key
@@ -177,7 +178,7 @@ def arrow_rows(engine: Engine, recipe: Interactions) -> RawRows:
             sides[number] = (found, side.key)
     types |= {events.member: "string", events.item: "string"}
     label = events.label
-    how = arrow_tables.EventColumns(
+    how = EventColumns(
         member=events.member,
         item=events.item,
         label=label.column,
@@ -257,7 +258,7 @@ def _arrow_types(table: BlockTable, names: list[str], where: str) -> dict[str, s
     Raises:
         DataError: a column is not there.
     """
-    there = {f.name: arrow_tables.spark_type(f.type) for f in table.schema}
+    there = {f.name: spark_type(f.type) for f in table.schema}
     lack(names, list(there), where)
     return {n: there[n] for n in names}
 

@@ -17,11 +17,11 @@ from glmix_automl.config import Config
 from glmix_automl.errors import ConfigError, DataError
 from glmix_automl.features import as_texts
 from glmix_automl.prepare.engine import Engine
-from glmix_automl.prepare.events import id_column
 from glmix_automl.prepare.local_files import LocalFiles
 from glmix_automl.prepare.local_tables import read_local
 from glmix_automl.prepare.recipe import Checks, Declared, Table
 from glmix_automl.prepare.remarks import Remarks
+from glmix_automl.prepare.spark_events import id_column
 from glmix_automl.prepare.spark_times import time_column
 from glmix_automl.prepare.storage import Storage, resolve
 from glmix_automl.prepare.tables import column, lack, read_table, require

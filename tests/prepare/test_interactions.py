@@ -145,7 +145,7 @@ def test_history_is_that_of_strictly_earlier_rows(
     whole = laid_rows(settings, tmp_path / "whole")
     settings["history"]["heavy_rows"] = 7  # almost every key is read in blocks of time
     monkeypatch.setattr("glmix_automl.prepare.intake.BLOCK_ROWS", 100)
-    monkeypatch.setattr("glmix_automl.prepare.arrow_tables.BLOCK_ROWS", 100)
+    monkeypatch.setattr("glmix_automl.prepare.block_tables.BLOCK_ROWS", 100)
     cut = laid_rows(settings, tmp_path / "cut")
     # Columns from models of items are shown in `test_together`.
     modelled = {n for signal in ("label", "stars") for n in together_names(HistoryFeatures(), signal)}

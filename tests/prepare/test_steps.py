@@ -94,7 +94,7 @@ def test_distinct_values_are_counted_to_a_few_percent(tmp_path: Path) -> None:
 
 def test_ids_read_alike_in_spark_and_in_arrow(run_settings: Any) -> None:
     from glmix_automl.features import as_texts
-    from glmix_automl.prepare.events import id_column
+    from glmix_automl.prepare.spark_events import id_column
 
     moment = datetime.datetime(2020, 1, 1, 12, 30, 0, 250)
     kinds = "a int, b double, c decimal(10,2), d boolean, e string, f timestamp, g date, h float"
@@ -122,7 +122,8 @@ def test_ids_read_alike_in_spark_and_in_arrow(run_settings: Any) -> None:
 def test_labels(
     run_settings: Any, kind: str, values: list[Any], rule: dict[str, Any], labels: list[int | None]
 ) -> None:
-    from glmix_automl.prepare.events import LabelRule, label_column
+    from glmix_automl.prepare.events import LabelRule
+    from glmix_automl.prepare.spark_events import label_column
 
     frame = run_settings.createDataFrame([(v,) for v in values], f"y {kind}")
     found = frame.select(label_column(frame, LabelRule(column="y", **rule), "here")).collect()

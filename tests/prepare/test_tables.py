@@ -193,7 +193,7 @@ def test_casts_are_those_of_spark(run_settings: Any, tmp_path: Path) -> None:
 
 
 def test_ids_are_the_same_text_from_every_type(run_settings: Any) -> None:
-    from glmix_automl.prepare.events import id_column
+    from glmix_automl.prepare.spark_events import id_column
 
     big = 2**60 + 1
     values = {
