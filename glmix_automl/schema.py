@@ -112,7 +112,8 @@ class Schema(Config):
 
     version: Literal[1] = 1
     name: str
-    recipe: Literal["interactions", "graph"]
+    recipe: str
+    """Of what kind: a key of `prepare.pipeline.RECIPES`."""
     features: tuple[Feature, ...]
     entities: tuple[Entity, ...]
     """The first one is the member, by which per-member metrics group and shards keep rows together."""

@@ -2,6 +2,7 @@
 # Runs the tests in two processes at a time: those that share the Spark session, and all others. What the first say is
 # shown when they have ended. Arguments are pytest's: scripts/test.sh [-m MARKS] PATH...
 set -euo pipefail
+set -m  # else what runs beside ignores SIGINT, and so do the processes that tests interrupt
 cd "$(dirname "$0")/.."
 python="${BIN:-.venv/bin}/python"
 marks="" paths=()

@@ -70,7 +70,7 @@ def fit_schema(
     try:
         schema = Schema(
             name=name,
-            recipe=recipe,  # type: ignore[arg-type]
+            recipe=recipe,
             features=tuple(made),
             entities=entities,
             vocabularies=found_vocabularies,

@@ -222,7 +222,7 @@ def test_an_interrupted_search_does_not_wait_for_a_tracking_server_that_hangs(tm
     assert process.returncode == 130, err
     assert f"go on with: glmix-automl resume {tmp_path / 'study'}" in out
     assert waited < 10, waited
-    assert history.load(journal).ended == "interrupted"
+    assert history.load_history(journal).ended == "interrupted"
     print(f"ended {waited:.1f} s after Ctrl-C")
 
 

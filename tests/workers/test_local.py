@@ -105,7 +105,7 @@ def test_a_full_disk_is_waited_out_and_counts_against_no_trial(pool: WorkerPool,
     full = tmp_path / "full"
     full.touch()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("glmix_automl.workers.pool.DISK_SECONDS", 0.1)
+        patch.setattr("glmix_automl.workers.dispatcher.DISK_SECONDS", 0.1)
         futures = [pool.submit(trial(n, do="write", full=str(full))) for n in (90, 91, 92)]
         end = time.monotonic() + LONG
         while max((submission.excused for submission in [*pool.dispatcher._queue]), default=0) < 3:
@@ -122,7 +122,7 @@ def test_a_full_disk_is_waited_out_and_counts_against_no_trial(pool: WorkerPool,
 def test_a_disk_that_stays_full_ends_the_pool_with_its_trials_open(tmp_path: Path) -> None:
     policy = TrialPolicy(outage_seconds=0.2)
     with pytest.MonkeyPatch.context() as patch, local_pool(TaskSpec(LIGHT), 1, policy=policy, logs=tmp_path) as pool:
-        patch.setattr("glmix_automl.workers.pool.DISK_SECONDS", 0.1)
+        patch.setattr("glmix_automl.workers.dispatcher.DISK_SECONDS", 0.1)
         (tmp_path / "full").touch()
         futures = [pool.submit(trial(n, do="write", full=str(tmp_path / "full"))) for n in (1, 2)]
         for future in futures:
