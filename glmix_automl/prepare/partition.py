@@ -1,6 +1,6 @@
 """One partition of rows: whole members with their history, split, drawn, counted, and laid down for the shards."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -251,9 +251,3 @@ def _without(rows: pa.Table, file: Ints, inputs: PartitionInputs, part: int) -> 
         if origin == part:
             gone[base[number] + place] = False
     return rows.filter(pa.array(gone)), file[gone]
-
-
-def sampled_edges(found: Sequence[Laid]) -> pa.Table | None:
-    """The drawn rows of all partitions."""
-    tables = [f.edges for f in found if f.edges is not None]
-    return pa.concat_tables(tables) if tables else None

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
 
 from glmix_automl.errors import ConfigError, DataError
 from glmix_automl.prepare.engine import Engine
 from glmix_automl.prepare.exchange import Ints, Spread, read_batch
-from glmix_automl.prepare.recipe import Fractions, RandomSplit, SplitRule, TimeSplit
+from glmix_automl.prepare.recipe import RandomSplit, SplitRule, TimeSplit
 from glmix_automl.prepare.row_hash import share
 from glmix_automl.prepare.stage import FOLD, TIME, UID
 from glmix_automl.seeds import derive
@@ -73,6 +71,8 @@ def borders(
 ) -> tuple[Borders, int]:
     """Where validation and test begin, and about how many rows train has (exactly, for fractions of time).
 
+    Exact, though nothing is sorted: bins of time are counted anew around the borders until they are a microsecond wide.
+
     Args:
         engine: looks through the rows' times.
         folder: URI of intermediate files.
@@ -100,22 +100,8 @@ def borders(
     while open_searches := [s for s in searches if s.low < s.high]:
         counted = engine.each("split", _Counting(folder, tuple(open_searches)), list(files))
         for number, search in enumerate(open_searches):
-            search.narrow_to(np.sum([c[number] for c in counted], axis=0))
+            search.narrow(np.sum([c[number] for c in counted], axis=0))
     return Borders(searches[0].low, searches[1].low), ranks[0] - searches[0].rank
-
-
-def border_times(frame: DataFrame, fractions: Fractions) -> tuple[int, int]:
-    """The times at which two shares of a frame's rows end, by Spark: those of the rows that stand at the borders.
-
-    Exact, though nothing is sorted: a histogram of the time column is refined around the borders until a bin is one
-    microsecond wide. A handful of passes over one column; the driver sees no more than the bins.
-    """
-    first, last, rows = frame.agg(F.min(TIME), F.max(TIME), F.count(F.lit(1))).first()  # type: ignore[misc]
-    _refuse_one_time(rows, first, last)
-    searches = [_Search(int(border * rows), first, last) for border in fractions.borders]
-    while open_searches := [s for s in searches if s.low < s.high]:
-        _refine(frame, open_searches)
-    return searches[0].low, searches[1].low
 
 
 @dataclass
@@ -130,27 +116,19 @@ class _Search:
     def width(self) -> int:
         return (self.high - self.low) // _BINS + 1
 
-    def bins(self) -> Column:
-        inside = F.col(TIME).between(self.low, self.high)
-        return F.when(inside, F.floor((F.col(TIME) - F.lit(self.low)) / F.lit(self.width)))
-
     def count(self, times: Ints) -> Ints:
         """Rows in each bin."""
         inside = times[(times >= self.low) & (times <= self.high)]
         return np.bincount((inside - self.low) // self.width, minlength=_BINS)
 
-    def narrow(self, counts: dict[int, int]) -> None:
-        for number in sorted(counts):
-            if self.rank < counts[number]:
-                low = self.low + number * self.width
-                self.low, self.high = low, min(low + self.width - 1, self.high)
-                return
-            self.rank -= counts[number]
-        raise AssertionError("a rank lies among the rows it was counted in")
-
-    def narrow_to(self, counts: Ints) -> None:
-        """`narrow`, from the rows in every bin."""
-        self.narrow({int(n): int(counts[n]) for n in np.flatnonzero(counts)})
+    def narrow(self, counts: Ints) -> None:
+        """To the bin that the row lies in, by the rows in each."""
+        ends = np.cumsum(counts)
+        number = int(np.searchsorted(ends, self.rank, side="right"))
+        assert number < len(ends), "a rank lies among the rows it was counted in"
+        low = self.low + number * self.width
+        self.rank -= int(ends[number] - counts[number])
+        self.low, self.high = low, min(low + self.width - 1, self.high)
 
 
 @dataclass(frozen=True)
@@ -167,18 +145,6 @@ class _Counting:
                 times = read_batch(self.folder, file.path, number).column(TIME).to_numpy()
                 totals = [t + s.count(times) for t, s in zip(totals, self.searches, strict=True)]
         return totals
-
-
-def _refine(frame: DataFrame, searches: list[_Search]) -> None:
-    names = [f"bin{i}" for i in range(len(searches))]
-    binned = frame.select(*(s.bins().alias(n) for n, s in zip(names, searches, strict=True)))
-    counts: list[dict[int, int]] = [{} for _ in searches]
-    for *bins, count in binned.groupBy(*names).count().collect():
-        for found, number in zip(counts, bins, strict=True):
-            if number is not None:
-                found[number] = found.get(number, 0) + count
-    for search, found in zip(searches, counts, strict=True):
-        search.narrow(found)
 
 
 def _refuse_one_time(rows: int, first: int, last: int) -> None:

@@ -38,13 +38,6 @@ def column(name: str) -> Column:
     return F.col("`" + name.replace("`", "``") + "`")
 
 
-def split_terms(text: Column, separator: str) -> Column:
-    """The terms of a text, blanks around them left out; null for null."""
-    pattern = "".join(f"\\x{{{ord(c):x}}}" for c in separator)
-    # `F.transform(..., F.trim)` would hand `trim` the index as well, as the characters to trim.
-    return F.transform(F.split(text, pattern), lambda term: F.trim(term))
-
-
 def id_text(value: Column, kind: DataType) -> Column:
     """An id as text, null where it is missing; the reading of `glmix_automl.features.as_texts`."""
     if isinstance(kind, DecimalType):

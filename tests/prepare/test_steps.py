@@ -10,22 +10,29 @@ import pyarrow as pa
 import pytest
 
 from glmix_automl.errors import DataError
+from glmix_automl.prepare.engine import Local
+from glmix_automl.prepare.exchange import spread
 from glmix_automl.prepare.fit import fit_schema, limits, vocabulary_terms
-from glmix_automl.prepare.recipe import CategoricalFeature, Checks, Fractions, NumericFeature
-from glmix_automl.prepare.stage import plan_stages, read_as
+from glmix_automl.prepare.progress import StepProgress
+from glmix_automl.prepare.recipe import CategoricalFeature, Checks, Fractions, NumericFeature, TimeSplit
+from glmix_automl.prepare.split import borders
+from glmix_automl.prepare.stage import TIME, plan_stages, read_as
 from glmix_automl.prepare.tally import add_tallies, common_terms, sums, tally
 from glmix_automl.schema import Entity
 
 pytestmark = pytest.mark.spark
 
 
-def test_time_borders_are_those_of_the_sorted_rows(spark: Any) -> None:
-    from glmix_automl.prepare.split import border_times
-
-    times = (np.random.default_rng(0).exponential(1e13, 2000)).astype(np.int64).tolist() + [5] * 300
-    frame = spark.createDataFrame([(t,) for t in times], "time bigint")
-    found = border_times(frame, Fractions(train=6, validation=2, test=2))
-    assert found == (sorted(times)[1380], sorted(times)[1840])
+def test_time_borders_are_those_of_the_sorted_rows(tmp_path: Path) -> None:
+    times = np.append((np.random.default_rng(0).exponential(1e13, 2000)).astype(np.int64), [5] * 300)
+    parts = np.arange(len(times)) % 3
+    files = [spread(str(tmp_path), pa.table({TIME: times[i::2]}), parts[i::2], 3)[0] for i in range(2)]
+    rule = TimeSplit(fractions=Fractions(train=6, validation=2, test=2))
+    found, train = borders(
+        Local(StepProgress(), threads=2), str(tmp_path), files, rule, int(times.min()), int(times.max())
+    )
+    assert (found.validation, found.test) == (np.sort(times)[1380], np.sort(times)[1840])
+    assert train == (times < found.validation).sum()
 
 
 def test_statistics_are_those_of_numpy_in_any_order(tmp_path: Path) -> None:
