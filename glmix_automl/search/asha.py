@@ -28,7 +28,7 @@ class Asha:
         self._ascent = Ascent(options, seed)
         self._points = (DensePoints if options.points == "dense" else EvenPoints)(options.space)
         self._left = options.trials
-        self._standings = [Standing(options.doubt) for _ in range(options.rungs)]
+        self._standings = [Standing(options.noise) for _ in range(options.rungs)]
         self._asked = [0] * options.rungs  # trials by rung
 
     def tell(self, result: Result) -> None:

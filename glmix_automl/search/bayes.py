@@ -1,6 +1,6 @@
 """Asynchronous model-based search, AMBS (Balaprakash et al. 2018; DeepHyper): a surrogate proposes, nobody waits.
 
-The middle first and a few points around it (see `belief.py`); from then on each proposal is the candidate that the
+The middle first and a few points around it (`centred_prior.py`); from then on each proposal is the candidate that the
 acquisition likes best, given everything told and a lie for everything pending (constant liar, Ginsbourger et al. 2010),
 so a free slot is filled at once. What a Gaussian process expects to gain is divided by the seconds it would take (Snoek
 et al. 2012). With many pending each proposal draws its own exploration (qUCB, Wilson et al. 2017; Egele et al. 2022).
@@ -17,8 +17,8 @@ from glmix_automl.search.objectives import Constraint, Goal, Goals, Observations
 from glmix_automl.search.random_search import Sampling, design
 from glmix_automl.search.surrogates.acquisition import ACQUISITIONS, Decay, log_expected_improvement
 from glmix_automl.search.surrogates.acquisition import Name as AcquisitionName
-from glmix_automl.search.surrogates.belief import Belief
 from glmix_automl.search.surrogates.candidates import CandidateSampler
+from glmix_automl.search.surrogates.centred_prior import CentredPrior
 from glmix_automl.search.surrogates.encoding import Encoding
 from glmix_automl.search.surrogates.forest import Forest
 from glmix_automl.search.surrogates.gaussian_process import GaussianProcess
@@ -100,10 +100,10 @@ class Bayes:
         if options.prior:
             start = min(start, 2)  # earlier studies already say where to look
         self._start = min(start, options.trials)
-        belief, rng = Belief(self._space), generator(seed, "start")
-        rows = design(self._space, max(self._start, 64), options.start_sampling, rng, belief)
+        centred, rng = CentredPrior(self._space), generator(seed, "start")
+        rows = design(self._space, max(self._start, 64), options.start_sampling, rng, centred)
         self._design = rows[: options.trials]
-        self._candidates = CandidateSampler(self._space, options.candidates, belief)
+        self._candidates = CandidateSampler(self._space, options.candidates, centred)
         self._seen = SeenPoints()
         self._points: list[UnitPoint] = []  # by trial number
         self._pending: set[int] = set()

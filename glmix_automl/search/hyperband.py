@@ -127,7 +127,7 @@ class Hyperband:
         if not done or len(done) < len(results) or bracket.rung == self._options.rungs - 1:
             return False
         places = max(len(done) // self._options.reduction, 1)
-        bracket.climbing = climbers(done, places, self._options.doubt)
+        bracket.climbing = climbers(done, places, self._options.noise)
         bracket.members, bracket.rung = [], bracket.rung + 1
         return bool(bracket.climbing)
 

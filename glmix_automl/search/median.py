@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import pydantic
 
-from glmix_automl.search.doubt import Doubt
+from glmix_automl.search.auc_noise import AucNoise
 from glmix_automl.search.strategy import Strategy
 from glmix_automl.trial import Progress, Result, State, Trial
 
 
-class MedianRule(Doubt):
+class MedianRule(AucNoise):
     """When to stop early. The noise is that of DeLong's variance, as told by the latest results."""
 
     after_trials: int = pydantic.Field(default=5, ge=1)

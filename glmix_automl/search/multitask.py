@@ -19,9 +19,9 @@ from glmix_automl.search.objectives import clip_tail, standardise
 from glmix_automl.search.random_search import design
 from glmix_automl.search.rungs import Ascent, RungOptions
 from glmix_automl.search.surrogates.acquisition import expected_improvement
-from glmix_automl.search.surrogates.belief import Belief
 from glmix_automl.search.surrogates.calibration import Line, fit_line
 from glmix_automl.search.surrogates.candidates import CandidateSampler
+from glmix_automl.search.surrogates.centred_prior import CentredPrior
 from glmix_automl.search.surrogates.encoding import Encoding
 from glmix_automl.search.surrogates.gaussian_process import WIDE, GaussianPosterior, GaussianProcess, weight
 from glmix_automl.search.surrogates.seconds import expected_seconds
@@ -59,10 +59,10 @@ class Multitask:
     def __init__(self, options: MultitaskOptions, seed: int) -> None:
         self._options, self._seed = options, seed
         self._ascent = Ascent(options, seed)
-        belief = Belief(options.space)
+        centred = CentredPrior(options.space)
         start = options.start or min(max(2 * len(options.space.names), 6), 20)
-        self._design = design(options.space, min(start, options.trials), "sobol", generator(seed, "start"), belief)
-        self._candidates = CandidateSampler(options.space, options.candidates, belief)
+        self._design = design(options.space, min(start, options.trials), "sobol", generator(seed, "start"), centred)
+        self._candidates = CandidateSampler(options.space, options.candidates, centred)
         self._seen = SeenPoints()
         self._continued: set[int] = set()
         self._process = GaussianProcess(WIDE)
@@ -122,18 +122,18 @@ class Multitask:
         return [self._begin(at, 0) for at in self._candidates.draw(np.empty((0, 0)), self._seen, rng)[:n]]
 
     def _learn(self, rng: np.random.Generator) -> tuple[list[int], Floats64, Floats64]:
-        """Fits the process to all that was told: the numbers of those trials, their values, the doubt by rung."""
+        """Fits the process to all that was told: the numbers of those trials, their values, the discrepancy by rung."""
         ascent = self._ascent
         numbers = sorted(ascent.results)
-        values, doubt = self._values(numbers)
+        values, discrepancy = self._values(numbers)
         rungs = [ascent.rungs[number] for number in numbers]
-        self._process.fit(self._encoded(numbers), values, weight(doubt)[rungs], rng)
-        return numbers, values, doubt
+        self._process.fit(self._encoded(numbers), values, weight(discrepancy)[rungs], rng)
+        return numbers, values, discrepancy
 
     def _choose(self, n: int) -> list[Trial]:
         ascent, top = self._ascent, self._options.rungs - 1
         rng = generator(self._seed, "choose", len(ascent.points))
-        numbers, values, doubt = self._learn(rng)
+        numbers, values, discrepancy = self._learn(rng)
         options = self._open(numbers, values, rng)
         if not options:
             return []
@@ -144,18 +144,18 @@ class Multitask:
             np.empty((0, rows[0].shape[1])), None, np.vstack([*rows, self._encoded(pending)])
         )
         for position, number in enumerate(pending):
-            posterior.imagine(len(points) * (top + 1) + position, doubt[ascent.rungs[number]])
+            posterior.imagine(len(points) * (top + 1) + position, discrepancy[ascent.rungs[number]])
         full = [value for number, value in zip(numbers, values, strict=True) if ascent.rungs[number] == top]
         cost = self._cost(numbers, options)
         trials: list[Trial] = []
         while len(trials) < n:
-            worth = self._gain(posterior, doubt, len(points), max(full, default=float(np.median(values)))) / cost
+            worth = self._gain(posterior, discrepancy, len(points), max(full, default=float(np.median(values)))) / cost
             rung, position = divmod(int(np.argmax(worth)), len(points))
             if not np.isfinite(cost[rung, position]):
                 break
             trials.append(self._take(options[position], rung))
             cost[:, position] = np.inf
-            posterior.imagine(rung * len(points) + position, doubt[rung])
+            posterior.imagine(rung * len(points) + position, discrepancy[rung])
         return trials
 
     def _take(self, option: _Option, rung: int) -> Trial:
@@ -180,7 +180,7 @@ class Multitask:
         ]
         return fresh + finished[:PROMOTABLE]
 
-    def _gain(self, posterior: GaussianPosterior, doubt: Floats64, points: int, best_full: float) -> Floats64:
+    def _gain(self, posterior: GaussianPosterior, discrepancy: Floats64, points: int, best_full: float) -> Floats64:
         """Expected gain at the full budget of trying each point on each rung, [rungs, points]."""
         top = self._options.rungs - 1
         mean, deviation = posterior.moments()
@@ -191,12 +191,12 @@ class Multitask:
         for rung in range(top):
             part = np.arange(points) + rung * points
             shared = posterior.covariance(part, whole)
-            revealed = np.abs(shared) / np.sqrt(deviation[part] ** 2 + self._process.noise + doubt[rung])
+            revealed = np.abs(shared) / np.sqrt(deviation[part] ** 2 + self._process.noise + discrepancy[rung])
             gain[rung] = expected_improvement(mean[whole], np.maximum(revealed, 1e-9), known, 0.0)
         return np.maximum(gain, 0.0) + 1e-300
 
     def _values(self, numbers: list[int]) -> tuple[Floats64, Floats64]:
-        """What each AUC says of the full one, scaled [numbers]; the doubt about it per rung, a variance [rungs]."""
+        """What each AUC says of the full one, scaled [numbers]; the discrepancy per rung, a variance [rungs]."""
         ascent = self._ascent
         rungs = np.array([ascent.rungs[number] for number in numbers])
         aucs = np.array([float(r.auc) if (r := ascent.results[n]).auc is not None else np.nan for n in numbers])

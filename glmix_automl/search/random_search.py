@@ -9,7 +9,7 @@ import pydantic
 from scipy.stats import qmc
 
 from glmix_automl.search.entry import FullWork, SeenPoints, draft
-from glmix_automl.search.surrogates.belief import Belief
+from glmix_automl.search.surrogates.centred_prior import CentredPrior
 from glmix_automl.seeds import generator
 from glmix_automl.space import Space, UnitPoint
 from glmix_automl.trial import Result, Trial
@@ -29,12 +29,12 @@ class RandomOptions(FullWork):
 
 
 def design(
-    space: Space, points: int, sampling: Sampling, rng: np.random.Generator, belief: Belief | None = None
+    space: Space, points: int, sampling: Sampling, rng: np.random.Generator, centred: CentredPrior | None = None
 ) -> UnitPoint:
     """Different allowed points of the space, [at most points, parameters]; fewer only where the space has no more.
 
-    Points of the even designs that are forbidden or fall together are made up for by independent draws. With a belief
-    the first is its middle and the others are spread as believed; then a small space may not be used up.
+    Points of the even designs that are forbidden or fall together are made up for by independent draws. With a centred
+    prior the first is its middle and the others are spread as it has them; then a small space may not be used up.
     """
     dimensions = len(space.names)
     if sampling == "uniform" or dimensions == 0:
@@ -44,9 +44,9 @@ def design(
     else:
         # The sequence is balanced in blocks of a power of two only; the block is cut after scrambling.
         first = qmc.Sobol(dimensions, rng=rng).random_base2(math.ceil(math.log2(max(points, 2))))[:points]
-    if belief and dimensions:
+    if centred and dimensions:
         head = rng.random((1, dimensions)) if sampling == "uniform" else first[:1]
-        first = np.vstack([belief.middle(head), belief.inwards(first)])
+        first = np.vstack([centred.middle(head), centred.inwards(first)])
     snapped = space.snap(first)
     snapped = snapped[space.allowed(snapped)]
     seen = SeenPoints()
@@ -54,7 +54,7 @@ def design(
     seen.add(chosen[0])
     idle = 0
     while len(seen) < points and idle < ROUNDS:
-        drawn = space.sample_unit(rng, max(points - len(seen), ROUNDS), belief.inwards if belief else None)
+        drawn = space.sample_unit(rng, max(points - len(seen), ROUNDS), centred.inwards if centred else None)
         drawn = drawn[seen.new(drawn)][: points - len(seen)]
         seen.add(drawn)
         chosen.append(drawn)

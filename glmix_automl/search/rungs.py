@@ -7,7 +7,7 @@ from typing import Literal
 
 import pydantic
 
-from glmix_automl.search.doubt import Doubt, variance
+from glmix_automl.search.auc_noise import AucNoise, variance
 from glmix_automl.search.entry import BUDGET_DIGITS, SpaceWork, draft, point, varied_point
 from glmix_automl.space import UnitPoint
 from glmix_automl.trial import Result, Trial, Value
@@ -22,7 +22,7 @@ class RungOptions(SpaceWork):
     """Factor from one rung's budget to the next, and of the share that climbs."""
     rungs: int = pydantic.Field(default=4, ge=2, le=12)
     """How many budgets there are; the lowest is the full one divided by `reduction ** (rungs - 1)`."""
-    doubt: Doubt = Doubt()
+    noise: AucNoise = pydantic.Field(default=AucNoise(), validation_alias=pydantic.AliasChoices("noise", "doubt"))
     """When a difference counts."""
 
     @property
@@ -34,20 +34,20 @@ class RungOptions(SpaceWork):
         )
 
 
-def climbers(results: Iterable[Result], places: int, doubt: Doubt) -> list[int]:
+def climbers(results: Iterable[Result], places: int, noise: AucNoise) -> list[int]:
     """Numbers of the scored results that climb, best first: `places` of them, and who is not clearly below the last."""
     ranked = sorted((r for r in results if r.state.scored), key=lambda r: (-float(r.auc or 0.0), r.number))
     if not places or not ranked:
         return []
     last = ranked[min(places, len(ranked)) - 1]
-    return [r.number for position, r in enumerate(ranked) if position < places or not doubt.clearly_below(r, last)]
+    return [r.number for position, r in enumerate(ranked) if position < places or not noise.clearly_below(r, last)]
 
 
 class Standing:
     """Who is how good on one rung, kept in order: the next to climb is found without sorting everybody again."""
 
-    def __init__(self, doubt: Doubt) -> None:
-        self._doubt = doubt
+    def __init__(self, noise: AucNoise) -> None:
+        self._noise = noise
         self._ranked: list[tuple[float, int]] = []  # minus the AUC and the number, of all scored
         self._waiting: list[tuple[float, int]] = []  # of those that did not climb
         self._results: dict[int, Result] = {}
@@ -77,11 +77,11 @@ class Standing:
         final = self._ranked[min(places, len(self._ranked)) - 1]
         last = self._results[final[1]]
         # A margin is the wider, the further apart two variances are, so it is widest at an end of them.
-        margin = max(self._doubt.margin(end, variance(last)) for end in self._variances)
+        margin = max(self._noise.margin(end, variance(last)) for end in self._variances)
         for position, (minus, number) in enumerate(self._waiting):
             if (minus, number) > final and minus - final[0] > margin:
                 return None
-            if (minus, number) <= final or not self._doubt.clearly_below(self._results[number], last):
+            if (minus, number) <= final or not self._noise.clearly_below(self._results[number], last):
                 del self._waiting[position]
                 return number
         return None

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from glmix_automl.search import STRATEGIES, Strategy
-from glmix_automl.search.doubt import Doubt
+from glmix_automl.search.auc_noise import AucNoise
 from glmix_automl.search.rungs import RungOptions, Standing, climbers
 from glmix_automl.trial import Result, State, Trial
 
 SPACE = {"x": {"type": "float", "low": 0, "high": 1}}
-WORK = {"family": "f", "space": SPACE, "epochs": 9, "rungs": 3, "doubt": {"deviations": 0}}
+WORK = {"family": "f", "space": SPACE, "epochs": 9, "rungs": 3, "noise": {"deviations": 0}}
 
 
 def make(name: str, **options: object) -> Strategy:
@@ -40,17 +40,17 @@ def test_budgets_grow_by_the_reduction_up_to_the_full_one() -> None:
 
 def test_the_best_climb_and_failures_do_not() -> None:
     results = [scored(0, 0.6), scored(1, 0.8), Result.failure(2, "lost"), scored(3, 0.7)]
-    assert climbers(results, 2, Doubt(deviations=0)) == [1, 3]
-    assert climbers(results, 0, Doubt()) == []
-    assert climbers([Result.failure(0, "lost")], 1, Doubt()) == []
+    assert climbers(results, 2, AucNoise(deviations=0)) == [1, 3]
+    assert climbers(results, 0, AucNoise()) == []
+    assert climbers([Result.failure(0, "lost")], 1, AucNoise()) == []
 
 
 def test_who_is_not_clearly_below_the_last_place_climbs_too() -> None:
     # Variance 1e-4 each and correlation 0.5: the difference has deviation 0.01.
     results = [scored(0, 0.80, 1e-4), scored(1, 0.795, 1e-4), scored(2, 0.78, 1e-4)]
-    assert climbers(results, 1, Doubt(deviations=1, correlation=0.5)) == [0, 1]
-    assert climbers(results, 1, Doubt(deviations=3, correlation=0.5)) == [0, 1, 2]
-    assert climbers(results, 1, Doubt(deviations=1, correlation=1.0)) == [0]
+    assert climbers(results, 1, AucNoise(deviations=1, correlation=0.5)) == [0, 1]
+    assert climbers(results, 1, AucNoise(deviations=3, correlation=0.5)) == [0, 1, 2]
+    assert climbers(results, 1, AucNoise(deviations=1, correlation=1.0)) == [0]
 
 
 def test_successive_halving_keeps_a_third_per_rung_and_finds_the_best() -> None:
@@ -110,9 +110,9 @@ def test_the_number_of_slots_does_not_change_a_synchronous_bracket(slots: int) -
 
 @pytest.mark.parametrize("deviations", [0, 1])
 def test_who_climbs_is_as_by_sorting_everybody_again(deviations: float) -> None:
-    rng, doubt = np.random.default_rng(0), Doubt(deviations=deviations, correlation=0.5)
+    rng, noise = np.random.default_rng(0), AucNoise(deviations=deviations, correlation=0.5)
     for reduction in (2, 4):
-        standing, told, climbed = Standing(doubt), list[Result](), set[int]()
+        standing, told, climbed = Standing(noise), list[Result](), set[int]()
         for number in range(200):
             if rng.random() < 0.1:
                 result = Result.failure(number, "lost")
@@ -122,7 +122,7 @@ def test_who_climbs_is_as_by_sorting_everybody_again(deviations: float) -> None:
             told.append(result)
             for _ in range(int(rng.integers(3))):
                 places = standing.told // reduction
-                expected = next((n for n in climbers(told, places, doubt) if n not in climbed), None)
+                expected = next((n for n in climbers(told, places, noise) if n not in climbed), None)
                 assert standing.climb(places) == expected
                 climbed |= {expected} - {None}
         assert len(climbed) > 30

@@ -1,4 +1,4 @@
-"""What an AUC at a small budget says of the AUC at the full one: a line per rung, and the doubt about it.
+"""What an AUC at a small budget says of the AUC at the full one: a line per rung, and the variance around it.
 
 The scale and discrepancy between fidelities of Kennedy and O'Hagan (2000), learnt from points that were tried on both.
 Those were promoted, so they are good ones, and the line is bent: an AUC below the worst of theirs is taken to be as far
@@ -12,9 +12,9 @@ import numpy as np
 
 from glmix_automl.search.surrogates.surrogate import Floats64
 
-BELIEF = 1.0
-"""Points as which weighs what is expected before any was tried on both rungs: a slope of 1, and `DOUBT`."""
-DOUBT = 0.1
+PRIOR_POINTS = 1.0
+"""Points as which weighs what is expected before any was tried on both rungs: a slope of 1, and `PRIOR_VARIANCE`."""
+PRIOR_VARIANCE = 0.1
 """Variance around the line that is expected before, as a share of the variance of the better AUCs of the rung."""
 
 
@@ -40,7 +40,7 @@ class Line:
 
 
 def fit_line(aucs: Floats64, pairs: Sequence[tuple[float, float]], above: Line) -> Line:
-    """The line of a rung, by least squares that begin with `BELIEF`.
+    """The line of a rung, by least squares that begin with `PRIOR_POINTS`.
 
     Args:
         aucs: what was reached on this rung, [points].
@@ -50,11 +50,13 @@ def fit_line(aucs: Floats64, pairs: Sequence[tuple[float, float]], above: Line) 
     spread = float(np.var(np.maximum(aucs, np.median(aucs)))) if len(aucs) else 0.0
     if not pairs:
         best = float(aucs.max()) if len(aucs) else 0.0
-        return Line(level=above.full(best) - best, variance=above.variance + DOUBT * spread)
+        return Line(level=above.full(best) - best, variance=above.variance + PRIOR_VARIANCE * spread)
     here, full = np.array(pairs).T
-    own = float(((here - here.mean()) ** 2).sum()) + BELIEF * spread
-    shared = float(((here - here.mean()) * (full - full.mean())).sum()) + BELIEF * spread
+    own = float(((here - here.mean()) ** 2).sum()) + PRIOR_POINTS * spread
+    shared = float(((here - here.mean()) * (full - full.mean())).sum()) + PRIOR_POINTS * spread
     slope = min(max(shared / own, 0.0), 1.0) if own > 0 else 1.0
     level = float(full.mean() - slope * here.mean())
     missed = float(((full - level - slope * here) ** 2).sum())
-    return Line(slope, level, float(here.min()), (missed + BELIEF * DOUBT * spread) / (len(pairs) + BELIEF))
+    return Line(
+        slope, level, float(here.min()), (missed + PRIOR_POINTS * PRIOR_VARIANCE * spread) / (len(pairs) + PRIOR_POINTS)
+    )

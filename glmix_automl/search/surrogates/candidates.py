@@ -4,7 +4,7 @@ import numpy as np
 
 from glmix_automl.search.entry import SeenPoints
 from glmix_automl.search.grid import lattice
-from glmix_automl.search.surrogates.belief import Belief
+from glmix_automl.search.surrogates.centred_prior import CentredPrior
 from glmix_automl.space import Space, UnitPoint
 
 SMALL_SPACE = 3000
@@ -19,13 +19,13 @@ class CandidateSampler:
     Args:
         space: the space.
         number: candidates per draw.
-        belief: how those all over the space are spread; evenly without one.
+        centred: how those all over the space are spread; evenly without one.
         close: share of them that are neighbours of the best points.
     """
 
-    def __init__(self, space: Space, number: int, belief: Belief | None = None, close: float = 0.5) -> None:
+    def __init__(self, space: Space, number: int, centred: CentredPrior | None = None, close: float = 0.5) -> None:
         self._space, self._number, self._close = space, number, close
-        self._spread = belief.inwards if belief else None
+        self._spread = centred.inwards if centred else None
         self._all = lattice(space, SMALL_SPACE) if space.size <= SMALL_SPACE else None
         self._listed = np.array([parameter.type in ("choice", "bool") for parameter in space.parameters.values()])
         # A whole number must be able to move by one.

@@ -119,7 +119,7 @@ class GaussianProcess:
         else:
             lies = np.full(len(pending), lie or 0.0)
         values = np.append(self._values, lies)
-        noise = math.exp(self._theta[-1]) + np.append(_doubt(self._weights), np.zeros(len(pending)))
+        noise = math.exp(self._theta[-1]) + np.append(_discrepancy(self._weights), np.zeros(len(pending)))
         with _threads().limit(limits=1):
             covariance = self._covariance(columns, columns)
             covariance[np.diag_indices_from(covariance)] += noise + JITTER
@@ -153,12 +153,12 @@ def _threads() -> Any:
     return ThreadpoolController()
 
 
-def weight(doubt: Floats64) -> Floats64:
+def weight(discrepancy: Floats64) -> Floats64:
     """The weight of results that differ by so much variance from what they stand for; values scaled to variance 1."""
-    return 1 / (1 + doubt / DISCREPANCY)
+    return 1 / (1 + discrepancy / DISCREPANCY)
 
 
-def _doubt(weights: Floats64) -> Floats64:
+def _discrepancy(weights: Floats64) -> Floats64:
     return DISCREPANCY * (1 / weights - 1)
 
 
@@ -171,7 +171,7 @@ def _cost(
     distance = ROOT5 * np.sqrt(np.tensordot(inverse_squares, squares, 1))
     decay = np.exp(-distance)
     noise = math.exp(theta[-1])
-    covariance = (1 + distance + distance**2 / 3) * decay + np.diag(noise + JITTER + _doubt(weights))
+    covariance = (1 + distance + distance**2 / 3) * decay + np.diag(noise + JITTER + _discrepancy(weights))
     lower = cholesky(covariance, lower=True)
     alpha = cho_solve((lower, True), values)
     inner = cho_solve((lower, True), np.eye(rows)) - np.outer(alpha, alpha)
@@ -207,11 +207,11 @@ class GaussianPosterior:
         """As `Posterior.moments`."""
         return self._mean, np.sqrt(np.maximum(self._variance, 1e-12))
 
-    def imagine(self, position: int, doubt: float = 0.0) -> None:
-        """As `Posterior.imagine`, without a new factor; `doubt` is the variance that comes on top of the noise."""
+    def imagine(self, position: int, discrepancy: float = 0.0) -> None:
+        """As `Posterior.imagine`, without a new factor; `discrepancy` is the variance on top of the noise."""
         prior = self._process.between(self._candidates[position : position + 1], self._candidates)[0]
         covariance = prior - self._across[:, position] @ self._across
-        noisy = max(self._variance[position], 1e-12) + self._process.noise + doubt
+        noisy = max(self._variance[position], 1e-12) + self._process.noise + discrepancy
         if self._lie is not None:
             self._mean = self._mean + covariance / noisy * (self._lie - self._mean[position])
         root = covariance / math.sqrt(noisy)

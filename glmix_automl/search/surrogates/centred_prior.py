@@ -1,8 +1,8 @@
-"""What is believed before any result: the middle of a range is likelier to be good than its ends.
+"""What is taken for likely before any result: the middle of a range is likelier to be good than its ends.
 
 Whoever writes a range puts it around what they expect, and with many parameters nearly every even draw lies close to
 some end. So a search begins in the middle, goes on with points drawn inwards, and its surrogate looks at more
-candidates there; none is ruled out (a belief of where the optimum is as Hvarfner et al. 2022 have it of the user, but
+candidates there; none is ruled out (a prior of where the optimum is as Hvarfner et al. 2022 have it of the user, but
 the acquisition is not weighed by it: where the best is at an end, that costs more than it gains elsewhere).
 """
 
@@ -12,10 +12,10 @@ from scipy.special import ndtr, ndtri
 from glmix_automl.space import Space, UnitPoint
 
 SPREAD = 0.35
-"""Deviation of the belief around the middle, as a share of a range: an end is about a third as likely."""
+"""Deviation of the prior around the middle, as a share of a range: an end is about a third as likely."""
 
 
-class Belief:
+class CentredPrior:
     """A normal distribution around the middle of each number's range, cut off at the ends; all choices are alike."""
 
     def __init__(self, space: Space) -> None:

@@ -1,12 +1,12 @@
-"""The belief that the middle is likelier to be good: what a search begins with."""
+"""The prior that the middle is likelier to be good: what a search begins with."""
 
 import numpy as np
 import pytest
 
 from glmix_automl.search.entry import SeenPoints
 from glmix_automl.search.random_search import design
-from glmix_automl.search.surrogates.belief import SPREAD, Belief
 from glmix_automl.search.surrogates.candidates import CandidateSampler
+from glmix_automl.search.surrogates.centred_prior import SPREAD, CentredPrior
 from glmix_automl.space import Choice, Float, Int, Space
 
 SPACE = Space.of(
@@ -16,7 +16,7 @@ SPACE = Space.of(
 
 def test_even_points_become_a_normal_distribution_cut_off_at_the_ends() -> None:
     even = np.linspace(0, 1, 10_001)[:, None].repeat(3, axis=1)
-    spread = Belief(SPACE).inwards(even)
+    spread = CentredPrior(SPACE).inwards(even)
     assert np.allclose(spread[[0, 5000, 10_000], 0], [0, 0.5, 1])
     # The density is the slope's inverse: at an end over the middle exp(-0.5 * (0.5 / 0.35) ** 2) = 0.36.
     density = 1 / np.diff(spread[:, 0])
@@ -26,7 +26,7 @@ def test_even_points_become_a_normal_distribution_cut_off_at_the_ends() -> None:
 
 @pytest.mark.parametrize("sampling", ["uniform", "latin_hypercube", "sobol"])
 def test_a_design_with_a_belief_begins_in_the_middle_and_lies_around_it(sampling: str) -> None:
-    points = design(SPACE, 512, sampling, np.random.default_rng(0), Belief(SPACE))
+    points = design(SPACE, 512, sampling, np.random.default_rng(0), CentredPrior(SPACE))
     assert len(points) == 512
     first = SPACE.from_unit(points[:1])[0]
     assert first["rate"] == pytest.approx(1e-2)
@@ -36,7 +36,9 @@ def test_a_design_with_a_belief_begins_in_the_middle_and_lies_around_it(sampling
 
 
 def test_candidates_are_more_in_the_middle_and_reach_the_ends() -> None:
-    drawn = CandidateSampler(SPACE, 2000, Belief(SPACE)).draw(np.empty((0, 3)), SeenPoints(), np.random.default_rng(0))
+    drawn = CandidateSampler(SPACE, 2000, CentredPrior(SPACE)).draw(
+        np.empty((0, 3)), SeenPoints(), np.random.default_rng(0)
+    )
     inner = np.abs(drawn[:, 0] - 0.5) < 0.25
     assert 0.55 < inner.mean() < 0.7  # 0.62 of the normal distribution, 0.5 of an even one
     assert drawn[:, 0].min() < 0.02

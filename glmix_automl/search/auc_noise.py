@@ -8,7 +8,7 @@ from glmix_automl.config import Config
 from glmix_automl.trial import Result
 
 
-class Doubt(Config):
+class AucNoise(Config):
     """When one AUC is below another beyond noise. Both come from the same validation rows, so most noise is shared."""
 
     deviations: float = pydantic.Field(default=1.0, ge=0)
