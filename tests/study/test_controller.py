@@ -104,15 +104,15 @@ def test_what_closes_the_race_weighs_what_the_others_found_once(tmp_path: Path, 
     def entries() -> list[Entry]:
         return [Entry("all", AllTrials(AllTrialsOptions(), 1)), Entry("hill", Hill(5))]
 
-    whole = race(tmp_path / "j", entries(), trials=4).history
+    whole = race(tmp_path / "j", entries(), slots=1, trials=4).history
     (closing,) = (trial for trial in whole.trials.values() if trial.strategy == "all")
     assert closing.fit is not None
     assert closing.fit.begin.members == (0, 1, 2, 3)
     assert closing.number == 4, "after the others, and beyond the limit"
     text = (tmp_path / "j").read_bytes()
     (tmp_path / "j").write_bytes(text[: int(len(text) * cut)])
-    assert race(tmp_path / "j", entries(), trials=4).history.trials == whole.trials
-    more = race(tmp_path / "j", entries()).history
+    assert race(tmp_path / "j", entries(), slots=1, trials=4).history.trials == whole.trials
+    more = race(tmp_path / "j", entries(), slots=1).history
     last = max(more.trials.values(), key=lambda trial: trial.number)
     assert len(more.trials) == 7
     assert last.fit is not None
