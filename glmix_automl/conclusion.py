@@ -59,7 +59,7 @@ def conclude(folder: StudyFolder) -> Leaderboard:
     _export(folder, history, evaluation, board)
     score = Model(folder.files.within(MODEL)).score_block
     losses = permutation_importance(score, evaluation.dataset, record.settings.seed)
-    report.write_report(folder.files, folder.name, record, history, board, evaluation, losses)
+    report.write_study_report(folder.files, folder.name, record, history, board, evaluation, losses)
     return board
 
 

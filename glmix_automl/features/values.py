@@ -60,7 +60,7 @@ def as_numbers(column: pa.Array | pa.ChunkedArray, name: str = "") -> npt.NDArra
         array = _seconds(array)
     elif _is_vector(kind):
         raise DataError(f"column {name!r} is a vector of Spark ML: declare it `kind: bag` with `weighted: true`")
-    elif not (pa.types.is_boolean(kind) or _is_number(kind)):
+    elif not (pa.types.is_boolean(kind) or is_number(kind)):
         raise DataError(f"column {name!r}: expected numbers, got {kind}")
     elif pa.types.is_boolean(kind):
         array = array.cast(pa.uint8())
@@ -135,7 +135,8 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def _is_number(kind: pa.DataType) -> bool:
+def is_number(kind: pa.DataType) -> bool:
+    """Whether values of the type are numbers."""
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 

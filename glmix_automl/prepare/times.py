@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from glmix_automl.config import Config
 from glmix_automl.errors import DataError
 from glmix_automl.features import as_numbers, as_texts
+from glmix_automl.features.values import is_number
 from glmix_automl.prepare.remarks import Remarks
 
 TimeUnit = Literal["seconds", "milliseconds", "microseconds", "nanoseconds"]
@@ -165,7 +166,7 @@ def time_micros(raw: pa.Array, rule: TimeRule, where: str, remarks: Remarks) -> 
     kind = raw.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return raw.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
-    if pa.types.is_boolean(kind) or not (_is_text(kind) or _is_number(kind)):
+    if pa.types.is_boolean(kind) or not (_is_text(kind) or is_number(kind)):
         raise DataError(f"{where}: time column {rule.column!r} is {kind}, expected a number, text or time")
     return read_times(choose_reading(counts_of(raw), rule, where, remarks), raw, where)
 
@@ -204,10 +205,6 @@ def read_times(reading: TimeReading, raw: pa.Array, where: str) -> pa.Array:
 
 def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def _numbers(raw: pa.Array) -> npt.NDArray[np.float64]:

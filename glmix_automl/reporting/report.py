@@ -30,7 +30,7 @@ class TrialRow:
     parameters: str
 
 
-def write_report(
+def write_study_report(
     folder: Folder,
     name: str,
     record: StudyRecord,

@@ -39,7 +39,7 @@ def test_names_from_a_study_run_no_script_and_no_formula(told: Told, evaluation:
     board = leaderboard(told.history, evaluation)
     board.write(Folder(str(tmp_path)))
     found = permutation_importance(_first_numeric, told.dataset, 0)
-    report.write_report(Folder(str(tmp_path)), "<b>mine", told.record, told.history, board, evaluation, found)
+    report.write_study_report(Folder(str(tmp_path)), "<b>mine", told.record, told.history, board, evaluation, found)
     pages = [tmp_path / "report.html", *sorted((tmp_path / "charts").iterdir())]
     assert len(pages) >= 7
     for path in pages:
