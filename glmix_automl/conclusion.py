@@ -8,11 +8,11 @@ import pyarrow.parquet as pq
 from glmix_automl.dataset import Dataset
 from glmix_automl.ensemble import Ensemble
 from glmix_automl.errors import NoModelError, StudyError
-from glmix_automl.layout import COORDINATES, MODEL, TRIALS
+from glmix_automl.layout import COORDINATES, MODEL, TRIALS, Folder
 from glmix_automl.reporting import report
 from glmix_automl.reporting.edges import find_edges
 from glmix_automl.reporting.evaluation import Evaluation
-from glmix_automl.reporting.leaderboard import Leaderboard, leaderboard
+from glmix_automl.reporting.leaderboard import Leaderboard, Row, leaderboard
 from glmix_automl.reporting.permutation import permutation_importance
 from glmix_automl.search.growth.plan import Plan, plan_replay
 from glmix_automl.serving.export import export
@@ -76,6 +76,21 @@ def _export(folder: StudyFolder, history: History, evaluation: Evaluation, board
     found = _plan(history, winner.entry, model)
     origin |= {"plan": found.model_dump(mode="json")} if found is not None else {}
     export(folder.files, model, evaluation.dataset.schema, target, origin, evaluation.dataset.folder)
+    _describe(folder, evaluation.dataset, winner, target)
+
+
+def _describe(folder: StudyFolder, dataset: Dataset, winner: Row, target: Folder) -> None:
+    """Writes what goes with the model: its fixed part as a SavedModel, and its card."""
+    from glmix_automl.models.saved_model import save_fixed_part  # these load TensorFlow
+    from glmix_automl.serving.card import CARD, model_card
+    from glmix_automl.serving.model import Model
+
+    model = Model(target)
+    terms = zip((term.weight for term in model.description.terms), model.trained, strict=True)
+    save_fixed_part(target, model.schema, list(terms), model.description.bias)
+    names = ("validation_auc", "test_auc", "test_low", "test_high", "member_auc", "ndcg_at_10", "precision_at_10")
+    measures = {name.replace("_", " "): getattr(winner, name) for name in names}
+    target.write(CARD, model_card(folder.name, model, dataset, measures))
 
 
 def _plan(history: History, entry: str, model: Ensemble) -> Plan | None:
@@ -136,16 +151,18 @@ def publish(
 
 def _model_files(folder: StudyFolder) -> "ModelFiles":
     from glmix_automl.serving import pyfunc
+    from glmix_automl.serving.memory import Memory
     from glmix_automl.tracking.publish import ModelFiles
 
     dataset = Dataset.open(folder.record.settings.dataset)
     shard = dataset.shards("validation")[0]
     rows = next(pq.ParquetFile(shard.path, filesystem=shard.filesystem).iter_batches(EXAMPLE_ROWS)).to_pandas()
+    memory = Memory.open(folder.files.within(MODEL))
     return ModelFiles(
         folder.on_disk(MODEL),
         pyfunc.__name__,
         pyfunc.code(),
         pyfunc.requirements(),
-        pyfunc.model_signature(dataset.schema),
-        pyfunc.example(dataset.schema, rows),
+        pyfunc.model_signature(dataset.schema, memory),
+        pyfunc.example(dataset.schema, rows, memory),
     )

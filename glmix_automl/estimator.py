@@ -40,7 +40,7 @@ from glmix_automl.api import Study, prepare
 from glmix_automl.errors import ConfigError
 from glmix_automl.layout import MODEL, Folder
 from glmix_automl.prepare.proposal import search
-from glmix_automl.serving.scored_rows import model_files, unpack_model
+from glmix_automl.serving.frames import model_files, unpack_model
 
 TABLE, DATASET, STUDY, FILES = "rows.parquet", "dataset", "study", "files"
 

@@ -89,7 +89,8 @@ def write_raw(folder: str | Path) -> None:
         rows = pd.concat([pd.read_parquet(place.path(f"{split}/{name}")) for name in place.files(split)])
         raw = raw_table(schema, example(schema, rows.reset_index(drop=True)))
         for name in (names.UID, *(entity.name for entity in schema.entities)):
-            raw = raw.append_column(name, pa.array(rows[name]))
+            if name not in raw.column_names:
+                raw = raw.append_column(name, pa.array(rows[name]))
         path = Path(place.path(f"{RAW}/{split}"))
         path.mkdir(parents=True, exist_ok=True)
         pq.write_table(raw.take(pa.array(np.argsort(rows[names.UID].to_numpy()))), path / "part-0.parquet")

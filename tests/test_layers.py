@@ -50,6 +50,7 @@ HOMES = {
         "serving/scoring",
         "serving/answering",
         "serving/suggesting",
+        "serving/frames",
         "workers/spark",
         "api",
         "cli",

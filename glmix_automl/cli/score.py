@@ -27,6 +27,8 @@ def run(options: argparse.Namespace) -> Outcome:
         settings = load_scoring(options.conf, options.overrides, options.key)
         found = score(settings)
     print(f"{found['rows']:,} rows scored by {found['model_version']}: {found['scores']}")
+    for note in found["notes"]:
+        print(f"  {note}")
     if options.show:
         _show(settings.output, options.show)
     return Outcome(found)
@@ -59,6 +61,6 @@ def _show(output: str, members: int) -> None:
 def _text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4f}"
-    if isinstance(value, str | int):
+    if not hasattr(value, "tolist") or not hasattr(value, "__len__"):
         return str(value)
-    return ", ".join(f"{share['feature']} {share['log_odds']:+.2f}" for share in value)  # type: ignore[attr-defined]
+    return ", ".join(f"{share['feature']} {share['log_odds']:+.2f}" for share in value.tolist())

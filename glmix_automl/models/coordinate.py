@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
+from glmix_automl.dataset.block import Block
 from glmix_automl.models.family import FamilyParameters
 from glmix_automl.schema import Schema
 
@@ -61,6 +62,22 @@ class Coordinate(abc.ABC):
             rows: in the coordinate's `form`.
         """
 
+    in_graph: ClassVar[bool] = False
+    """Whether TensorFlow computes its scores (`Differentiable.graph`)."""
+    is_linear: ClassVar[bool] = False
+    """Whether its scores are sums of what each feature adds, so that `terms` says it."""
+
+    def terms(self, block: Block) -> dict[str, np.ndarray]:
+        """What each feature adds to each row's score: feature -> float32 [rows], the intercept left out.
+
+        Args:
+            block: rows with their entities' codes, whatever the coordinate's form.
+
+        Raises:
+            NotImplementedError: of a coordinate that is not linear.
+        """
+        raise NotImplementedError(f"{self.family} is not linear")
+
     def prepare(self, rows: Any) -> Any:
         """Rows in the form that training takes; called once for many steps."""
         return rows
@@ -69,6 +86,14 @@ class Coordinate(abc.ABC):
     def entities(self) -> tuple[str, ...]:
         """Names of what it has models for, entities or categoricals; none where it is one for all."""
         return ()
+
+    def effects(self) -> pa.Table | None:
+        """What it knows of each entity: `entity`, `effect` (list of column and value); None where it is one for all."""
+        return None
+
+    def take_effects(self, effects: pa.Table) -> None:
+        """Knows some entities instead of all: rows of `effects`, each entity once."""
+        raise NotImplementedError(f"{self.family} has no entities")
 
     def listed(self) -> pa.Table | None:
         """Its weights as a table to be read by people and other programs, where that makes sense."""

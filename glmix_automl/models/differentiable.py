@@ -34,6 +34,8 @@ class Differentiable(Coordinate):
         tables: weights updated by the rows a batch touches.
     """
 
+    in_graph = True
+
     def __init__(self, family: str, schema: Schema, parameters: StepParameters) -> None:
         super().__init__(family, schema, parameters)
         self.dense: list[tf.Variable] = []
@@ -111,10 +113,11 @@ class Differentiable(Coordinate):
     def score(self, rows: Rows) -> np.ndarray:
         """See `Coordinate`."""
         if self._scoring is None:
-            self._scoring = tf.function(self._score, input_signature=[row_signature(self.schema)], autograph=False)
+            self._scoring = tf.function(self.graph, input_signature=[row_signature(self.schema)], autograph=False)
         return self._scoring(rows).numpy()
 
-    def _score(self, rows: Rows) -> tf.Tensor:
+    def graph(self, rows: Rows) -> tf.Tensor:
+        """The scores of rows as a tensor, float32 [rows], within a graph."""
         rows, count = self.prepare(rows), tf.shape(rows.label)[0]
         take = taker(rows)
         chunks = -(-count // SCORE_ROWS)

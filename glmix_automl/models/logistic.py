@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from glmix_automl.dataset.block import Block
 from glmix_automl.models.axes import AxisPart, Piece, numeric_pieces, side_by_side, vocabulary_piece
 from glmix_automl.models.differentiable import Differentiable, Gradient, Hyper, sum_slopes, variable, wide_table
 from glmix_automl.models.parameters import LogisticParameters
@@ -27,6 +28,8 @@ class Logistic(Differentiable):
 
     The gradient is written out: it is a matrix product and a segment sum, and half the nodes of a recorded one.
     """
+
+    is_linear = True
 
     def __init__(self, schema: Schema, parameters: LogisticParameters, seed: int) -> None:
         super().__init__("logistic", schema, parameters)
@@ -117,6 +120,20 @@ class Logistic(Differentiable):
         begin = self.knots[:, :-1]
         place = (numerics[:, :, None] - begin) / tf.maximum(self.knots[:, 1:] - begin, LEAST_PIECE)
         return tf.concat([numerics, tf.reshape(tf.clip_by_value(place, 0.0, 1.0), [-1, begin.shape[0] * self.bins])], 1)
+
+    def terms(self, block: Block) -> dict[str, np.ndarray]:
+        """See `Coordinate`."""
+        schema, linear, table, n = self.schema, self.linear.numpy(), self.table.numpy(), self._numerics
+        products = self._bent(tf.constant(block.numerics)).numpy() * linear[:-1]
+        straight, bends = products[:, :n], products[:, n:].reshape(len(block), n, self.bins).sum(axis=2)
+        found = {feature.name: straight[:, k] + bends[:, k] for k, feature in enumerate(schema.numerics)}
+        looked_up = table[block.categoricals + self._columns]
+        found |= {feature.name: looked_up[:, k] for k, feature in enumerate(schema.categoricals)}
+        for feature, bag, base in zip(schema.bags, block.bags, self._bags, strict=True):
+            weights = table[bag.ids + base] if bag.values is None else table[bag.ids + base] * bag.values
+            owners = np.repeat(np.arange(len(bag)), np.diff(bag.splits))
+            found[feature.name] = np.bincount(owners, weights, len(bag)).astype(np.float32)
+        return found
 
     def gradients(self, batch: Rows, scale: tf.Tensor, hyper: Hyper, noise: tf.Tensor) -> list[Gradient]:
         """See `Differentiable`; the derivative of the loss by the score is `weight * (p - label)`."""

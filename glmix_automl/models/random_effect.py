@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from glmix_automl.dataset.block import Block
 from glmix_automl.errors import DataError
 from glmix_automl.models.coordinate import Coordinate, Form
-from glmix_automl.models.design import Codes, Coefficients, Floats, scores
+from glmix_automl.models.design import Codes, Coefficients, Floats, scores, terms
 from glmix_automl.models.effect_columns import EffectColumns
 from glmix_automl.models.parameters import RandomEffectParameters
 from glmix_automl.schema import Schema
@@ -46,6 +46,7 @@ class RandomEffect(Coordinate):
     """
 
     form = Form.BLOCK
+    is_linear = True
 
     def __init__(self, schema: Schema, parameters: RandomEffectParameters, seed: int = 0) -> None:
         super().__init__("random_effect", schema, parameters)
@@ -117,6 +118,39 @@ class RandomEffect(Coordinate):
         codes, ids = self.effect.entities(rows)
         known = self.places(ids)[codes]  # the last place is that of code -1
         return scores(self.effect.design(rows), known, self.coefficients, self.mean)
+
+    def terms(self, block: Block) -> dict[str, np.ndarray]:
+        """See `Coordinate`."""
+        codes, ids = self.effect.entities(block)
+        found = terms(
+            self.effect.design(block), self.places(ids)[codes], self.coefficients, self.mean, self.effect.group
+        )
+        return {name: found[:, place] for place, name in enumerate(self.effect.terms) if place}
+
+    def effects(self) -> pa.Table:
+        """See `Coordinate`."""
+        starts = pa.array(self.coefficients.starts.astype(np.int32))
+        pairs = [pa.array(self.coefficients.columns), pa.array(self.mean)]
+        return pa.table(
+            {
+                "entity": self.ids,
+                "effect": pa.ListArray.from_arrays(starts, pa.StructArray.from_arrays(pairs, ["column", "value"])),
+            }
+        )
+
+    def take_effects(self, effects: pa.Table) -> None:
+        """See `Coordinate`; only what scoring needs."""
+        lists = effects["effect"].combine_chunks()
+        lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+        pairs, count = lists.flatten(), effects.num_rows
+        columns, mean = (pairs.field(place).to_numpy(zero_copy_only=False) for place in (0, 1))
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        coefficients = Coefficients(starts, columns.astype(np.int32))
+        rows, state = np.zeros(count, np.int64), np.zeros(count, np.int8)
+        mean = mean.astype(np.float32)
+        self.take(
+            effects["entity"].combine_chunks(), coefficients, mean, np.zeros_like(mean), rows, state, self.strength
+        )
 
     def listed(self) -> pa.Table:
         """Every coefficient as a row: `entity`, `term`, `mean`, `variance`, `rows`, `state`."""

@@ -25,7 +25,18 @@ from glmix_automl.prepare.known import Known
 from glmix_automl.prepare.past_columns import past_features
 from glmix_automl.prepare.progress import StepProgress
 from glmix_automl.prepare.recipe import RandomSplit
-from glmix_automl.prepare.stage import LABEL, TIME, UID, WEIGHT, Staging, Taken, by_source, take_in, take_in_side
+from glmix_automl.prepare.stage import (
+    LABEL,
+    STAGED_TYPES,
+    TIME,
+    UID,
+    WEIGHT,
+    Staging,
+    Taken,
+    by_source,
+    take_in,
+    take_in_side,
+)
 from glmix_automl.prepare.together.describe import FittedItems, answer_together, fit_models
 from glmix_automl.prepare.together.sample import draw, sampled_share
 from glmix_automl.schema import Entity
@@ -157,7 +168,20 @@ def answer(asked: Questions, part: int) -> pa.Table | None:
     ids = {member: rows["e0"], item: rows["e1"]}
     ids |= {time: rows[TIME].cast(pa.timestamp("us", "UTC"))} if time is not None else {}
     ids |= {uid: rows[UID]} if uid is not None else {}
-    return pa.table({**found, **ids})
+    schema = answer_schema(asked)
+    return pa.table({**found, **ids}).select(schema.names).cast(schema)
+
+
+def answer_schema(asked: Questions) -> pa.Schema:
+    """Names and types of the columns of `answer`."""
+    work = asked.work
+    types = by_source(work, {place.name: STAGED_TYPES[place.kind] for place in work.places.values()})
+    made = [f.source for f in past_features(work.history)] if work.history is not None else []
+    types |= dict.fromkeys(asked.lacking, pa.string()) | dict.fromkeys(made, pa.float64())
+    member, item, time, uid = asked.names
+    types |= {name: pa.string() for name in (member, item, uid) if name is not None}
+    types |= {time: pa.timestamp("us", "UTC")} if time is not None else {}
+    return pa.schema(list(types.items()))
 
 
 def history_columns(

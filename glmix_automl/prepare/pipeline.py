@@ -154,7 +154,7 @@ def finish(engine: Engine, recipe: Recipe, overwrite: bool = False) -> Manifest:
         with engine.progress.step("report", 1):
             write_report(storage, made.report, made.profile, made.schema)
             storage.write(SCHEMA, made.schema.model_dump_json(indent=1))
-            storage.write(RECIPE, recipe.model_dump_json(indent=1))
+            storage.write(RECIPE, _resolved(recipe))
             storage.write(MANIFEST, made.manifest.model_dump_json(indent=1))
             storage.remove(work.folder)
     return made.manifest
@@ -483,6 +483,12 @@ def _days(taken: Sequence[Taken]) -> Days:
             before = result.get(day, (0,) * len(numbers))
             result[day] = tuple(a + b for a, b in zip(before, numbers, strict=True))
     return result
+
+
+def _resolved(recipe: Recipe) -> str:
+    """The recipe as JSON that reads as the same recipe again: history that is not computed is not asked for."""
+    unused = {"history"} if isinstance(recipe, interactions.Interactions) and recipe.past is None else set()
+    return recipe.model_dump_json(indent=1, exclude=unused)
 
 
 def _fold(recipe: Recipe) -> str | None:

@@ -8,6 +8,7 @@ is written.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -141,7 +142,7 @@ def read_as(place: Staged, raw: pa.Array | pa.ChunkedArray) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(np.concatenate([[0], ends]).astype(np.int32)), pairs)
 
 
-def by_source(work: Staging, staged: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
+def by_source(work: Staging, staged: Mapping[str, Any]) -> dict[str, Any]:
     """Staged columns under the names of their raw ones, from which features are made as well.
 
     A column that is read in several ways is kept as text, from which numbers are read too.

@@ -1,37 +1,43 @@
 """Members, items and times are scored: the model's recipe says where what is known of them lies, and since when."""
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from glmix_automl import spark as application
 from glmix_automl.config import Config
 from glmix_automl.errors import ConfigError, DataError
+from glmix_automl.features import as_texts
 from glmix_automl.layout import RECIPE, Folder
 from glmix_automl.prepare import pipeline
-from glmix_automl.prepare.answers import Questions, answer
+from glmix_automl.prepare.answers import Questions, answer, answer_schema
 from glmix_automl.prepare.asking import ask
-from glmix_automl.prepare.engine import Engine, Local, OnSpark
+from glmix_automl.prepare.history import keys_of
 from glmix_automl.prepare.interactions import Interactions
 from glmix_automl.prepare.known import HISTORY, Known
 from glmix_automl.prepare.local_files import local_path
-from glmix_automl.prepare.local_tables import recipe_needs_spark, table_needs_spark
-from glmix_automl.prepare.progress import StepProgress
-from glmix_automl.prepare.recipe import Recipe
+from glmix_automl.prepare.local_tables import read_local, recipe_needs_spark, table_needs_spark
+from glmix_automl.prepare.recipe import Recipe, Table
 from glmix_automl.prepare.run_settings import run_settings
+from glmix_automl.prepare.tables import column, lack, read_table
+from glmix_automl.serving.frames import score_frame
 from glmix_automl.serving.model import Model
-from glmix_automl.serving.scored_rows import BATCH_ROWS, keep_best, model_files, score_rows, unpack_model
+from glmix_automl.serving.scored_rows import BATCH_ROWS, keep_best, score_rows
 from glmix_automl.serving.settings import ScoreSettings, wants_spark
 from glmix_automl.serving.source import ModelSource
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 _STAGE = "_stage"
 
@@ -43,16 +49,17 @@ def score_interactions(settings: ScoreSettings, source: ModelSource, to: Folder)
         ConfigError, DataError: what is wrong with the settings, the model or the tables.
     """
     recipe = recipe_of_today(source.folder, settings, Interactions)
-    why = table_needs_spark(settings.given, settings.root or ".") or recipe_needs_spark(recipe)
+    given = [table for table in (settings.rows, settings.members) if table is not None]
+    why = next((w for table in given if (w := table_needs_spark(table, settings.root or "."))), None)
+    why = why or recipe_needs_spark(recipe)
     stage = Folder(local_path(to.within(_STAGE).uri))
     stage.filesystem.create_dir(stage.path(), recursive=True)
     if not wants_spark(settings, why):
-        engine = Local(StepProgress(False), 1)  # TensorFlow and Arrow have threads of their own
-        found = _scored(None, engine, recipe, settings, source, to, stage)
+        found = _scored(None, recipe, settings, source, to, stage)
     else:
         spark = application.session("glmix-automl score")
-        with run_settings(spark), application.translate_errors(f"scoring of {settings.given.path}"):
-            found = _scored(spark, OnSpark(spark, StepProgress(False)), recipe, settings, source, to, stage)
+        with run_settings(spark), application.translate_errors("scoring"):
+            found = _scored(spark, recipe, settings, source, to, stage)
     stage.filesystem.delete_dir(stage.path())
     return found
 
@@ -86,7 +93,6 @@ def _at(part: Any, name: str, path: str) -> Any:
 
 def _scored(
     spark: "SparkSession | None",
-    engine: Engine,
     recipe: Interactions,
     settings: ScoreSettings,
     source: ModelSource,
@@ -95,14 +101,30 @@ def _scored(
 ) -> tuple[int, list[str]]:
     known = _known(spark is not None, recipe, settings, source, stage)
     newer = settings.history == "given" or "interactions" in settings.tables
-    root = settings.root or "."
-    asked = ask(spark, recipe, settings.given, root, stage.uri, known, newer, _micros(settings.at))
-    kept = [name for name in dict.fromkeys((asked.names[3], *asked.names[:3])) if name is not None]
-    if settings.top is not None and not kept:
-        raise DataError("top: the rows have no column of members")
-    files = model_files(source.folder)
-    write = partial(_score_part, asked, files, settings, source.version, kept, to.uri)
-    return sum(engine.each("scoring", write, list(range(asked.work.parts)))), list(asked.notes)
+    rows = settings.rows or _candidates(spark, recipe, settings, stage)
+    asked = ask(spark, recipe, rows, settings.root or ".", stage.uri, known, newer, _moment(settings.at, known))
+    kept = [name for name in dict.fromkeys(asked.names) if name is not None]
+    if spark is not None:
+        return score_frame(_in_tasks(spark, asked), settings, source, to, kept), list(asked.notes)
+    model = Model(source.folder)
+    write = partial(_score_part, asked, model, settings, source.version, kept, to)
+    return sum(map(write, range(asked.work.parts))), list(asked.notes)
+
+
+def _in_tasks(spark: "SparkSession", asked: Questions) -> "DataFrame":
+    """The rows, answered partition by partition."""
+    context, parts = spark.sparkContext, asked.work.parts
+    sent = context.broadcast(asked)
+
+    def rows_of(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for part in batch["part"].to_pylist():
+                rows = answer(sent.value, part)
+                if rows is not None:
+                    yield from rows.to_batches(max_chunksize=BATCH_ROWS)
+
+    dealt = spark.createDataFrame(context.parallelize([(part,) for part in range(parts)], parts), "part bigint")
+    return dealt.mapInArrow(rows_of, from_arrow_schema(answer_schema(asked)))
 
 
 def _known(
@@ -129,35 +151,72 @@ def _known(
 
 def _score_part(
     asked: Questions,
-    files: tuple[tuple[str, bytes], ...],
+    model: Model,
     settings: ScoreSettings,
     version: str,
     kept: Sequence[str],
-    to: str,
+    to: Folder,
     part: int,
 ) -> int:
     """Scores a partition into a file of its own: how many rows."""
     rows = answer(asked, part)
     if rows is None:
         return 0
-    model: Model = unpack_model(files)
     starts = range(0, rows.num_rows, BATCH_ROWS)
     scored = pa.concat_tables([score_rows(model, rows.slice(s, BATCH_ROWS), settings, version, kept) for s in starts])
     if settings.top is not None:  # a member's rows are in one partition
         scored = keep_best(scored, asked.names[0], settings.top)
-    place = Folder(to)
-    pq.write_table(scored, place.path(f"part-{part:05d}.parquet"), filesystem=place.filesystem)
+    pq.write_table(scored, to.path(f"part-{part:05d}.parquet"), filesystem=to.filesystem)
     return int(scored.num_rows)
 
 
-def _micros(at: str | float | None) -> int | None:
+def _candidates(spark: "SparkSession | None", recipe: Interactions, settings: ScoreSettings, stage: Folder) -> Table:
+    """A table of every wanted member with every item of the recipe's table."""
+    member, item = recipe.interactions.member, recipe.interactions.item
+    if recipe.items is None or (recipe.members is None and settings.members is None):
+        raise ConfigError("rows: candidates are members with items, and the recipe has no tables of both; give `rows`")
+    if settings.members is not None:
+        members = _ids(spark, settings.members, settings.root or ".", member)
+    else:
+        assert recipe.members is not None, "checked above"
+        members = _ids(spark, recipe.members.table, recipe.root, recipe.members.key)
+    items = _ids(spark, recipe.items.table, recipe.root, recipe.items.key)
+    if settings.sample is not None:
+        members = members.take(pa.array(np.argsort(keys_of(members), kind="stable")[: settings.sample]))
+    pairs = {
+        member: members.take(pa.array(np.repeat(np.arange(len(members)), len(items)))),
+        item: items.take(pa.array(np.tile(np.arange(len(items)), len(members)))),
+    }
+    place = stage.within("candidates.parquet")
+    pq.write_table(pa.table(pairs), place.path(), filesystem=place.filesystem)
+    return Table(path=place.path() if spark is None else place.uri)
+
+
+def _ids(spark: "SparkSession | None", table: Table, root: str, key: str) -> pa.Array:
+    """The ids of a table, each once."""
+    where = f"table {table.path}"
+    if spark is None:
+        found = read_local(table, root, "scored")
+    else:
+        frame = read_table(spark, table, root, "scored")
+        lack([key], frame.columns, where)
+        found = frame.select(column(key)).toArrow()
+    lack([key], found.column_names, where)
+    return pc.unique(as_texts(found.column(key), key).drop_null())
+
+
+def _moment(at: str | float | None, known: Known | None) -> int:
+    """Microseconds of the moment of rows that bring none."""
+    end = known.until + 1 if known is not None else 0
     if at is None:
-        return None
+        return max(time.time_ns() // 1000, end)
+    if at == "end":
+        return end
     if isinstance(at, int | float):
         return int(at * 10**6)
     try:
         moment = datetime.fromisoformat(at)
     except ValueError as error:
-        raise ConfigError(f"at: {at!r} is no moment; expected ISO text or seconds since the epoch") from error
+        raise ConfigError(f"at: {at!r} is no moment; expected ISO text, seconds since the epoch, or end") from error
     moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
     return int(moment.timestamp()) * 10**6 + moment.microsecond

@@ -9,6 +9,7 @@ from glmix_automl.schema import Bag, Categorical, Feature, Numeric, Schema, Voca
 
 WHOLE = ("tinyint", "smallint", "int", "bigint", "long")
 REAL = ("float", "double", "decimal")
+TIMES = ("timestamp", "date")
 DIGITS = 7  # a feature is float32; more would be made up
 
 
@@ -22,6 +23,12 @@ def undone(schema: Schema, feature: Feature, rows: pd.DataFrame) -> list[Any]:
         return [_to_raw_type(_term(vocabulary, int(number)), raw_type) for number in rows[feature.name]]
     values = rows[feature.values] if feature.weighted else [None] * len(rows)
     return [_bag(feature, vocabulary, ids, weights) for ids, weights in zip(rows[feature.name], values, strict=True)]
+
+
+def later_times(until: int, rows: int) -> list[str]:
+    """Times of the hours after a moment (microseconds), as people read them."""
+    first = np.datetime64(until, "us").astype("datetime64[s]")
+    return [f"{np.datetime_as_string(first + np.timedelta64(hour + 1, 'h'))}Z" for hour in range(rows)]
 
 
 def _numbers(feature: Numeric, encoded: np.ndarray) -> np.ndarray:
@@ -53,6 +60,8 @@ def _to_raw_type(value: Any, raw_type: str) -> Any:
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return None
     try:
+        if raw_type.startswith(TIMES):
+            return np.datetime_as_string(np.datetime64(round(float(value)), "s"))
         if raw_type in WHOLE:
             return round(float(value))
         if raw_type.startswith(REAL):

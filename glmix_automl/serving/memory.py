@@ -60,6 +60,11 @@ class Memory:
         """The raw columns that history is made of."""
         return (self.member, self.item, self.rule.column, *(a.column for a in self.wanted.attributes))
 
+    @property
+    def made(self) -> tuple[str, ...]:
+        """The columns of history."""
+        return tuple(feature.source for feature in past_features(self.wanted))
+
     def complete(self, rows: pa.Table) -> pa.Table:
         """The rows with those columns of history that they do not bring.
 
@@ -67,8 +72,7 @@ class Memory:
             DataError: ids, or an attribute that is followed, are missing; a time cannot be read, or lies before the end
                 of what is known.
         """
-        made = [feature.source for feature in past_features(self.wanted)]
-        lacking = [name for name in made if name not in rows.column_names]
+        lacking = [name for name in self.made if name not in rows.column_names]
         if not lacking:
             return rows
         for name in (self.member, self.item, *(a.column for a in self.wanted.attributes)):

@@ -19,6 +19,7 @@ from glmix_automl.errors import DataError
 from glmix_automl.features import as_texts, encode, entity_ids
 from glmix_automl.layout import DESCRIPTION, SCHEMA, Folder
 from glmix_automl.models.checkpoint import load_coordinate
+from glmix_automl.models.coordinate import Coordinate
 from glmix_automl.models.rows import in_form
 from glmix_automl.schema import Bag, Entity, Feature, Schema
 from glmix_automl.serving.export import ModelDescription
@@ -83,22 +84,52 @@ class Model:
         """Names of what random effects belong to."""
         return {name for coordinate in self._coordinates for name in coordinate.entities}
 
-    def shares(self, features: pa.Table) -> dict[str, NDArray[np.float32]]:
-        """Coordinate -> its weight times its scores of rows of `encode`, float32 [rows]; the bias is nobody's."""
+    def shares(self, features: pa.Table, only: Sequence[str] | None = None) -> dict[str, NDArray[np.float32]]:
+        """Coordinate -> its weight times its scores of rows of `encode`, float32 [rows]; the bias is nobody's.
+
+        Args:
+            features: the rows.
+            only: names of the coordinates that are wanted; all unless given.
+        """
+        return self.block_shares(self._block(features), only)
+
+    def _block(self, features: pa.Table) -> Block:
         count = features.num_rows
         for name, value in ((names.LABEL, 0), (names.WEIGHT, 1), (names.OFFSET, 0)):
             features = features.append_column(name, pa.array(np.full(count, value, np.float32)))
         builder = BlockBuilder(self.schema, count)
         builder.fill(0, features, "rows to score")
-        return self.block_shares(self._with_entities(builder.build(np.arange(count), {}), features))
+        return self._with_entities(builder.build(np.arange(count), {}), features)
 
-    def block_shares(self, block: Block) -> dict[str, NDArray[np.float32]]:
+    def block_shares(self, block: Block, only: Sequence[str] | None = None) -> dict[str, NDArray[np.float32]]:
         """As `shares`, of rows that are a block already; random effects need the entities' codes in it."""
+        wanted = self.coordinates if only is None else only
         if not len(block):
-            return {name: np.zeros(0, np.float32) for name in self.coordinates}
-        rows = {form: in_form(block, form) for form in {coordinate.form for coordinate in self._coordinates}}
-        found = zip(self.coordinates, self._ensemble.weights, self._coordinates, strict=True)
+            return {name: np.zeros(0, np.float32) for name in wanted}
+        found = [
+            each
+            for each in zip(self.coordinates, self._ensemble.weights, self._coordinates, strict=True)
+            if each[0] in wanted
+        ]
+        rows = {form: in_form(block, form) for form in {coordinate.form for _, _, coordinate in found}}
         return {name: np.float32(weight) * each.score(rows[each.form]) for name, weight, each in found}
+
+    @property
+    def linear(self) -> tuple[str, ...]:
+        """Names of the coordinates whose scores are sums of what each feature adds."""
+        pairs = zip(self.coordinates, self._coordinates, strict=True)
+        return tuple(name for name, coordinate in pairs if coordinate.is_linear)
+
+    def linear_terms(self, features: pa.Table) -> dict[tuple[str, str], NDArray[np.float32]]:
+        """(linear coordinate, feature) -> what the feature adds to the scores of rows of `encode`, float32 [rows]."""
+        block = self._block(features)
+        found = zip(self.coordinates, self._ensemble.weights, self._coordinates, strict=True)
+        return {
+            (name, feature): np.float32(weight) * term
+            for name, weight, each in found
+            if each.is_linear
+            for feature, term in each.terms(block).items()
+        }
 
     def score_block(self, block: Block) -> NDArray[np.float32]:
         """Log-odds of rows that are features already, float32 [rows], their offsets not included."""
@@ -124,6 +155,37 @@ class Model:
             entities={name: codes for name, (codes, _) in coded.items()},
             entity_ids={name: ids for name, (_, ids) in coded.items()},
         )
+
+    @property
+    def trained(self) -> tuple[Coordinate, ...]:
+        """The coordinates, in the order of their names."""
+        return tuple(self._coordinates)
+
+    @property
+    def joined(self) -> dict[str, tuple[str, Coordinate]]:
+        """Name of a coordinate that is of one entity of the schema -> the entity's raw column, and the coordinate:
+        what a cluster joins to rows instead of sending it everywhere.
+        """
+        sources = {entity.name: entity.source for entity in self.schema.entities}
+        return {
+            name: (sources[coordinate.entities[0]], coordinate)
+            for name, coordinate in zip(self.coordinates, self._coordinates, strict=True)
+            if len(coordinate.entities) == 1 and coordinate.entities[0] in sources
+        }
+
+    def take_effects(self, name: str, ids: pa.ChunkedArray, effects: pa.ChunkedArray) -> None:
+        """Knows of a joined coordinate the effects that come with rows, in place of all.
+
+        Args:
+            name: of the coordinate.
+            ids: of the rows' entities.
+            effects: of each row's, as `Coordinate.effects` has them; null where there is none.
+        """
+        texts, source = as_texts(ids), self.joined[name][1]
+        known = pa.table({"entity": texts, "effect": effects}).filter(effects.is_valid())
+        codes = known["entity"].combine_chunks().dictionary_encode().indices.to_numpy()
+        first = np.unique(codes, return_index=True)[1]
+        source.take_effects(known.take(pa.array(np.sort(first))))
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """`probability` and `log_odds` of each raw row, on the frame's index.

@@ -1,18 +1,15 @@
 """Raw rows become scored ones: scores, ranks and reasons beside their ids; wherever the rows come from."""
 
-import tempfile
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from glmix_automl.layout import Folder
-from glmix_automl.prepare.known import HISTORY
+from glmix_automl.errors import DataError
 from glmix_automl.schema import UID, Schema
-from glmix_automl.serving.contributions import largest
+from glmix_automl.serving.contributions import largest_shares
 from glmix_automl.serving.model import Model
 from glmix_automl.serving.settings import ScoreSettings
 
@@ -36,7 +33,7 @@ def score_rows(
     if settings.coordinates:
         columns |= {name: pa.array(share, pa.float32()) for name, share in shares.items()}
     if settings.explain:
-        columns[SHARES] = largest(model.schema, features, model.shares, settings.explain)
+        columns[SHARES] = largest_shares(model, features, settings.explain)
     columns[VERSION] = pa.array([version] * rows.num_rows, pa.string())
     return pa.table(columns)
 
@@ -58,26 +55,16 @@ def keep_best(scored: pa.Table, member: str, top: int) -> pa.Table:
     return best.append_column(RANK, pa.array(rank[kept].astype(np.int32)))
 
 
-def model_files(folder: Folder, within: str = "") -> tuple[tuple[str, bytes], ...]:
-    """A model's files by name, which go to the executors with the task: no shared disk is needed. History stays behind:
-    it is as large as the data's members and items, and asked for where they lie.
+def member_column(schema: Schema, there: Iterable[str], top: int) -> str:
+    """The raw column of members.
+
+    Raises:
+        DataError: the rows have none.
     """
-    names = folder.files(within.rstrip("/"))
-    found = [(f"{within}{name}", folder.read(f"{within}{name}")) for name in names]
-    for inner in folder.folders(within.rstrip("/")):
-        if f"{within}{inner}" != HISTORY:
-            found += model_files(folder, f"{within}{inner}/")
-    return tuple(sorted(found))
-
-
-@lru_cache(2)
-def unpack_model(files: tuple[tuple[str, bytes], ...]) -> Model:
-    """The model in this process; kept, so that a worker loads it once."""
-    with tempfile.TemporaryDirectory(prefix="glmix-model-") as place:
-        folder = Folder(place)
-        for name, content in files:
-            folder.write(name, content)
-        return Model(folder)
+    source = schema.entities[0].source if schema.entities else None
+    if source is None or source not in set(there):
+        raise DataError(f"top: {top} keeps each member's best, and the rows have no column {source!r} of members")
+    return source
 
 
 def kept_ids(schema: Schema, there: Iterable[str]) -> list[str]:

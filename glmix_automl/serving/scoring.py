@@ -7,36 +7,23 @@ all raw columns (here), or are made by the model's recipe (`answering`, `suggest
 
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from glmix_automl import spark as application
 from glmix_automl.errors import DataError
 from glmix_automl.layout import SUCCESS, Folder
-from glmix_automl.schema import UID, Schema
+from glmix_automl.prepare.local_tables import read_local, table_needs_spark
+from glmix_automl.prepare.tables import read_table
 from glmix_automl.serving.answering import score_interactions
+from glmix_automl.serving.frames import score_frame
 from glmix_automl.serving.model import Model
-from glmix_automl.serving.scored_rows import (
-    BATCH_ROWS,
-    PROBABILITY,
-    RANK,
-    SCORE,
-    SHARES,
-    VERSION,
-    keep_best,
-    kept_ids,
-    model_files,
-    score_rows,
-    unpack_model,
-)
+from glmix_automl.serving.scored_rows import BATCH_ROWS, keep_best, member_column, score_rows
 from glmix_automl.serving.settings import ScoreSettings, wants_spark
 from glmix_automl.serving.source import ModelSource, locate
 from glmix_automl.serving.suggesting import score_graph
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 
 def score(settings: ScoreSettings) -> dict[str, Any]:
@@ -68,27 +55,14 @@ def _run(settings: ScoreSettings, source: ModelSource, to: Folder) -> tuple[int,
         return score_interactions(settings, source, to)
     if settings.kind == "graph":
         return score_graph(settings, source, to)
-    from glmix_automl.prepare.local_tables import table_needs_spark
-
-    on_spark = wants_spark(settings, table_needs_spark(settings.given, settings.root or "."))
-    return (_on_spark if on_spark else _locally)(settings, source, to), []
-
-
-def _member(schema: Schema, there: Iterable[str], settings: ScoreSettings) -> str:
-    source = schema.entities[0].source if schema.entities else None
-    if source is None or source not in set(there):
-        raise DataError(
-            f"top: {settings.top} keeps each member's best, and the rows have no column {source!r} of members"
-        )
-    return source
-
-
-# --- on this machine
+    if not wants_spark(settings, table_needs_spark(settings.given, settings.root or ".")):
+        return _locally(settings, source, to), []
+    spark = application.session("glmix-automl score")
+    frame = read_table(spark, settings.given, settings.root or ".", "rows")
+    return score_frame(frame, settings, source, to), []
 
 
 def _locally(settings: ScoreSettings, source: ModelSource, to: Folder) -> int:
-    from glmix_automl.prepare.local_tables import read_local
-
     model = Model(source.folder)
     rows = read_local(settings.given, settings.root or ".", "rows")
     parts = [
@@ -97,58 +71,10 @@ def _locally(settings: ScoreSettings, source: ModelSource, to: Folder) -> int:
     ]
     scored = pa.concat_tables(parts)
     if settings.top is not None:
-        scored = keep_best(scored, _member(model.schema, rows.column_names, settings), settings.top)
+        scored = keep_best(scored, member_column(model.schema, rows.column_names, settings.top), settings.top)
     to.filesystem.create_dir(to.path(), recursive=True)
     pq.write_table(scored, to.path("part-0.parquet"), filesystem=to.filesystem)
     return int(scored.num_rows)
-
-
-# --- on Spark
-
-
-def _on_spark(settings: ScoreSettings, source: ModelSource, to: Folder) -> int:
-    from pyspark.sql import Window
-    from pyspark.sql import functions as F
-
-    from glmix_automl import spark as application
-    from glmix_automl.prepare.tables import column, read_table
-
-    spark = application.session("glmix-automl score")
-    frame = read_table(spark, settings.given, settings.root or ".", "rows")
-    schema = Schema.model_validate_json(source.folder.read("schema.json"))
-    work = _scorer(model_files(source.folder), settings, source.version)
-    scored = frame.mapInArrow(work, _columns(schema, frame, settings, source))
-    if settings.top is not None:
-        member = column(_member(schema, frame.columns, settings))
-        within = Window.partitionBy(member).orderBy(
-            F.col(SCORE).desc(), *([F.col(UID)] if UID in frame.columns else [])
-        )
-        scored = scored.withColumn(RANK, F.row_number().over(within)).where(F.col(RANK) <= settings.top)
-    scored.write.parquet(to.uri)
-    return int(spark.read.parquet(to.uri).count())
-
-
-def _scorer(
-    files: tuple[tuple[str, bytes], ...], settings: ScoreSettings, version: str
-) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        model = unpack_model(files)
-        for batch in batches:
-            yield from score_rows(model, pa.Table.from_batches([batch]), settings, version).to_batches()
-
-    return work
-
-
-def _columns(schema: Schema, frame: "DataFrame", settings: ScoreSettings, source: ModelSource) -> str:
-    """The scores' columns as Spark DDL."""
-    kinds = {field.name: field.dataType.simpleString() for field in frame.schema.fields}
-    columns = {name: kinds[name] for name in kept_ids(schema, frame.columns)} | {SCORE: "float", PROBABILITY: "double"}
-    if settings.coordinates:
-        columns |= dict.fromkeys(Model(source.folder).coordinates, "float")
-    if settings.explain:
-        columns[SHARES] = "array<struct<coordinate: string, feature: string, log_odds: float>>"
-    columns[VERSION] = "string"
-    return ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
 
 
 def _publish(unfinished: Folder, target: Folder) -> None:

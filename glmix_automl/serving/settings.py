@@ -23,8 +23,8 @@ class ScoreSettings(Config):
     registry: str | None = None
     """URI of the MLflow server or store, for registered models."""
     rows: Table | None = None
-    """What to score: rows with the model's raw columns; members, items and times; or pairs `left`, `right` (all
-    candidates of all members unless given)."""
+    """What to score: rows with the model's raw columns; members, items and times; or pairs `left`, `right`. Of the last
+    two kinds all candidates of all members, unless given."""
     root: str | None = None
     """What relative paths start from; of the recipe's tables the recipe's own unless given."""
     tables: dict[str, str] = {}
@@ -34,9 +34,13 @@ class ScoreSettings(Config):
     """`carried`: from what the model knows, and newer interactions; `given`: from the interactions alone, for rows of
     times that the model knows already."""
     at: str | float | None = None
-    """The moment of rows that bring no time (ISO text, or seconds since the epoch)."""
+    """The moment of rows that bring no time: ISO text, seconds since the epoch, or `end`, the end of what the model
+    knows; now unless given."""
     members: Table | None = None
-    """Whose candidates to score: a table with the column `left`; all unless given."""
+    """Whose candidates to score: a table with their ids under the recipe's name (`left` of a network); all unless
+    given. Candidates of members are all items of the recipe's table."""
+    sample: int | None = pydantic.Field(default=None, ge=1)
+    """Candidates of so many of the members, chosen by a hash of their ids."""
     output: str
     """Folder of the scores; what is there is replaced when the new ones are whole."""
     engine: Literal["auto", "local", "spark"] = "auto"
@@ -54,9 +58,11 @@ class ScoreSettings(Config):
         return moment.isoformat() if hasattr(moment, "isoformat") else moment  # YAML makes dates of ISO text
 
     @pydantic.model_validator(mode="after")
-    def _rows_where_needed(self) -> "ScoreSettings":
-        if self.rows is None and self.kind != "graph":
-            raise ValueError(f"kind {self.kind} needs `rows`: the table to score")
+    def _rows_or_candidates(self) -> "ScoreSettings":
+        if self.rows is None and self.kind == "table":
+            raise ValueError("kind table needs `rows`: the table to score")
+        if self.rows is not None and (self.members is not None or self.sample is not None):
+            raise ValueError("`members` and `sample` are of candidates: leave `rows` out")
         return self
 
     @property

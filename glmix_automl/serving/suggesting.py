@@ -1,18 +1,20 @@
 """Pairs of a network as it is now are scored: given ones, or what could be suggested to some members, or to all."""
 
-from functools import partial
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from glmix_automl import spark as application
-from glmix_automl.errors import ConfigError, DataError
+from glmix_automl.errors import DataError
 from glmix_automl.features import as_texts
 from glmix_automl.layout import Folder
-from glmix_automl.prepare.engine import OnSpark
+from glmix_automl.prepare.engine import Engine, Local, OnSpark
 from glmix_automl.prepare.graph import Graph, read_network
+from glmix_automl.prepare.local_tables import read_local, recipe_needs_spark, table_needs_spark
 from glmix_automl.prepare.pairs.candidates import Hands
 from glmix_automl.prepare.pairs.describe import Network
 from glmix_automl.prepare.pairs.suggestion_rows import SuggestionRows, numbered
@@ -20,14 +22,16 @@ from glmix_automl.prepare.progress import StepProgress
 from glmix_automl.prepare.recipe import Table
 from glmix_automl.prepare.remarks import Remarks
 from glmix_automl.prepare.run_settings import run_settings
-from glmix_automl.prepare.tables import read_table, require
+from glmix_automl.prepare.tables import lack, read_table
 from glmix_automl.serving.answering import recipe_of_today
-from glmix_automl.serving.scored_rows import keep_best, model_files, score_rows, unpack_model
-from glmix_automl.serving.settings import ScoreSettings
+from glmix_automl.serving.frames import score_frame
+from glmix_automl.serving.model import Model
+from glmix_automl.serving.scored_rows import BATCH_ROWS, keep_best, score_rows
+from glmix_automl.serving.settings import ScoreSettings, wants_spark
 from glmix_automl.serving.source import ModelSource
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 ENDS = ("left", "right")
 
@@ -38,57 +42,64 @@ def score_graph(settings: ScoreSettings, source: ModelSource, to: Folder) -> tup
     Raises:
         ConfigError, DataError: what is wrong with the settings, the model or the tables.
     """
-    if settings.engine == "local":
-        raise ConfigError("engine local: recipe graph is made by Spark; leave `engine` out, or set it to spark")
     recipe = recipe_of_today(source.folder, settings, Graph)
+    root = settings.root or "."
+    given = [table for table in (settings.rows, settings.members) if table is not None]
+    why = recipe_needs_spark(recipe) or next((w for t in given if (w := table_needs_spark(t, root))), None)
+    if not wants_spark(settings, why):
+        made, notes = suggestion_rows(None, recipe, settings, root)
+        return _locally(made, settings, source, to), notes
     spark = application.session("glmix-automl score")
-    engine = OnSpark(spark, StepProgress(False))
     with run_settings(spark), application.translate_errors("scoring the network"):
-        made, notes = suggestion_rows(spark, recipe, settings.rows, settings.members, settings.root or ".")
-        write = partial(_score_span, made, model_files(source.folder), settings, source.version, to.uri)
-        spans = made.spans(2 * spark.sparkContext.defaultParallelism)
-        to.filesystem.create_dir(to.path(), recursive=True)
-        return sum(engine.each("scoring", write, [(n, *span) for n, span in enumerate(spans)])), notes
+        made, notes = suggestion_rows(spark, recipe, settings, root)
+        return score_frame(_in_tasks(spark, made), settings, source, to), notes
 
 
 def suggestion_rows(
-    spark: "SparkSession", recipe: Graph, pairs: Table | None, members: Table | None, root: str
+    spark: "SparkSession | None", recipe: Graph, settings: ScoreSettings, root: str
 ) -> tuple[SuggestionRows, list[str]]:
     """What makes the rows, and notes.
 
     Args:
-        spark: reads the tables.
+        spark: reads the tables; None to read them by Arrow.
         recipe: with the paths of the tables of today.
-        pairs: with columns `left` and `right`; None for candidates.
-        members: whose candidates, column `left`; None for all.
-        root: what paths of `pairs` and `members` start from.
+        settings: which pairs, or whose candidates.
+        root: what paths of their tables start from.
 
     Raises:
         DataError: a table cannot be read, or has no node of the network.
     """
-    remarks = Remarks()
-    links, attributes = read_network(OnSpark(spark, StepProgress(False)), recipe, {}, remarks)
+    remarks, silent = Remarks(), StepProgress(False)
+    engine: Engine = Local(silent) if spark is None else OnSpark(spark, silent)
+    links, attributes = read_network(engine, recipe, {}, remarks)
     now, directed = links.adjacency(), recipe.edges.directed
     network = Network.of(now, links.keys, attributes, recipe.columns, directed, recipe.seed)
     notes = list(remarks.notes)
-    if pairs is not None:
-        ends = _ends(spark, pairs, root, ENDS, links.ids, notes)
+    if settings.rows is not None:
+        ends = _ends(spark, settings.rows, root, ENDS, links.ids, notes)
         order = np.argsort(ends[0], kind="stable")  # a member's pairs together
         return SuggestionRows(network, links.ids, ends[0][order], ends[1][order]), notes
     every = np.arange(len(links.ids), dtype=np.int32)
-    left = every if members is None else np.unique(_ends(spark, members, root, ENDS[:1], links.ids, notes)[0])
+    wanted = settings.members
+    left = every if wanted is None else np.unique(_ends(spark, wanted, root, ENDS[:1], links.ids, notes)[0])
+    if settings.sample is not None:
+        left = np.sort(left[np.argsort(links.keys[left], kind="stable")[: settings.sample]])
     hands = Hands.of(now, links.keys, recipe.candidates.fan_out, recipe.seed)
     return SuggestionRows(network, links.ids, left, hands=hands), notes
 
 
 def _ends(
-    spark: "SparkSession", table: Table, root: str, names: tuple[str, ...], ids: pa.Array, notes: list[str]
+    spark: "SparkSession | None", table: Table, root: str, names: tuple[str, ...], ids: pa.Array, notes: list[str]
 ) -> "list[np.ndarray[tuple[int], np.dtype[np.int32]]]":
     """Node numbers of a table's columns, rows of unknown nodes left out and noted."""
     where = f"table {table.path}"
-    found = (
-        require(read_table(spark, table, root, "rows to score", Remarks()), list(names), where).select(*names).toArrow()
-    )
+    if spark is None:
+        found = read_local(table, root, "rows to score")
+        lack(list(names), found.column_names, where)
+    else:
+        frame = read_table(spark, table, root, "rows to score")
+        lack(list(names), frame.columns, where)
+        found = frame.select(*names).toArrow()
     texts = [as_texts(found[name], name) for name in names]
     there = np.logical_and.reduce([numbered(ids, text)[1] for text in texts])
     if not there.any():
@@ -98,20 +109,29 @@ def _ends(
     return [numbered(ids, text.filter(pa.array(there)))[0] for text in texts]
 
 
-def _score_span(
-    made: SuggestionRows,
-    files: tuple[tuple[str, bytes], ...],
-    settings: ScoreSettings,
-    version: str,
-    to: str,
-    span: tuple[int, int, int],
-) -> int:
-    """Scores a span of whole members into a file of its own: how many rows."""
-    number, begin, end = span
-    rows = made.rows(begin, end)
-    scored = score_rows(unpack_model(files), rows, settings, version)
-    if settings.top is not None:
-        scored = keep_best(scored, ENDS[0], settings.top)
-    place = Folder(to)
-    pq.write_table(scored, place.path(f"part-{number:05d}.parquet"), filesystem=place.filesystem)
-    return int(scored.num_rows)
+def _locally(made: SuggestionRows, settings: ScoreSettings, source: ModelSource, to: Folder) -> int:
+    """Scores spans of whole members, a file each: how many rows."""
+    model, rows = Model(source.folder), 0
+    to.filesystem.create_dir(to.path(), recursive=True)
+    for number, span in enumerate(made.spans(1)):
+        scored = score_rows(model, made.rows(*span), settings, source.version)
+        if settings.top is not None:
+            scored = keep_best(scored, ENDS[0], settings.top)
+        pq.write_table(scored, to.path(f"part-{number:05d}.parquet"), filesystem=to.filesystem)
+        rows += scored.num_rows
+    return rows
+
+
+def _in_tasks(spark: "SparkSession", made: SuggestionRows) -> "DataFrame":
+    """The rows, made by tasks of which each has a copy of the network."""
+    context = spark.sparkContext
+    spans = made.spans(2 * context.defaultParallelism)
+    sent = context.broadcast(made)
+
+    def rows_of(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for begin, end in zip(batch["begin"].to_pylist(), batch["end"].to_pylist(), strict=True):
+                yield from sent.value.rows(begin, end).to_batches(max_chunksize=BATCH_ROWS)
+
+    dealt = spark.createDataFrame(context.parallelize(spans, len(spans)), "begin bigint, end bigint")
+    return dealt.mapInArrow(rows_of, from_arrow_schema(made.rows(0, 0).schema))

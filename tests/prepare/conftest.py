@@ -28,7 +28,10 @@ def write_csv(path: Path, head: list[str], rows: list[list[Any]]) -> None:
 @pytest.fixture(scope="session")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with interactions.csv, members.csv and items.csv."""
-    folder = tmp_path_factory.mktemp("raw tables")
+    return write_interactions(tmp_path_factory.mktemp("raw tables"))
+
+
+def write_interactions(folder: Path) -> Path:
     random = np.random.default_rng(0)
     members = [f"m{i}" for i in range(40)]
     write_csv(

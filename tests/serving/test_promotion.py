@@ -91,6 +91,16 @@ def test_only_a_better_model_becomes_champion(
     first = promote(studies["weak"].folder, NAME)
     assert (first["action"], first["version"], first["reason"]) == ("promoted", 1, "there was no champion")
 
+    # A better model that says twice as many will respond is kept out by the guard rail, whatever its AUC.
+    place = studies["good"].folder.path / "model" / "model.json"
+    exported = place.read_text()
+    place.write_text(json.dumps(json.loads(exported) | {"bias": json.loads(exported)["bias"] + 2.0}))
+    off = promote(studies["good"].folder, NAME)
+    assert (off["action"], off["version"]) == ("kept", 2)
+    assert "its calibration is" in off["reason"]
+    assert off["gain.low"] > 0
+    place.write_text(exported)
+
     better = promote(studies["good"].folder, NAME)
     assert (better["action"], better["version"], better["champion_before"]) == ("promoted", 2, 1), better["reason"]
     assert better["gain.low"] > 0

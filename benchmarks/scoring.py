@@ -1,0 +1,208 @@
+"""Rows per second of scoring: ours from encoded and from raw rows, beside Keras and LightGBM on the same rows.
+
+    python benchmarks/scoring.py [--rows 400000] [--turns 3]
+
+30 numerics and 8 categoricals. A subnetwork of 128-128 and its twin in Keras (`predict`, batches of 8,192) on encoded
+rows; 100 trees of 31 leaves and LightGBM's own `predict` of the same trees; a logistic regression; random effects of
+20,000 members. Raw rows are Arrow columns as tables bring them (doubles and text): encoding is in their time. Weights
+are as drawn: what a row costs does not depend on them. Figures are medians over turns, a ratio being that of two runs
+in one turn. The exponent is of seconds in rows, from a quarter of the rows to all, 1 being linear.
+"""
+
+import argparse
+import math
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np
+import pyarrow as pa
+
+from glmix_automl.dataset.block import Block
+from glmix_automl.dataset.builder import BlockBuilder
+from glmix_automl.features import encode
+from glmix_automl.layout import COORDINATE, DESCRIPTION, SCHEMA, WEIGHTS, Folder
+from glmix_automl.models import FAMILIES
+from glmix_automl.models.checkpoint import save_coordinate
+from glmix_automl.models.coordinate import Coordinate
+from glmix_automl.schema import Categorical, Entity, Numeric, Schema, Vocabulary
+from glmix_automl.seeds import generator
+from glmix_automl.serving.export import ModelDescription, Term
+from glmix_automl.serving.model import Model
+
+SIZES = (10_000, 2_000, 500, 300, 100, 50, 30, 20)
+NUMERICS, MEMBERS, TREES, LEAVES, WIDTH, EMBEDDING = 30, 20_000, 100, 31, 128, 16
+Scorer = Callable[[int], float]
+"""Seconds for so many rows."""
+
+
+def main() -> None:
+    """Prints the table."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--rows", type=int, default=400_000)
+    options.add_argument("--turns", type=int, default=3)
+    given = options.parse_args()
+    schema, raw = make(given.rows)
+    block = encoded(schema, raw)
+    print(f"{'':34}{'rows/s':>12}{'exponent':>10}   beside its twin")
+    for name, ours, twin in pairs(schema, raw, block):
+        report(name, ours, twin, given.rows, given.turns)
+
+
+def report(name: str, ours: dict[str, Scorer], twin: tuple[str, Scorer] | None, rows: int, turns: int) -> None:
+    """Runs what belongs together in turns, and prints a line for each."""
+    every = ours | ({twin[0]: twin[1]} if twin else {})
+    for scorer in every.values():
+        scorer(1000)  # graphs are traced and pages mapped
+    seconds: dict[str, list[tuple[float, float]]] = {label: [] for label in every}
+    for _ in range(turns):
+        for label, scorer in every.items():
+            seconds[label].append((scorer(rows // 4), scorer(rows)))
+    for label, found in seconds.items():
+        speed = statistics.median(rows / whole for _, whole in found)
+        exponent = statistics.median(math.log(whole / part) / math.log(4) for part, whole in found)
+        ratio = ""
+        if twin and label != twin[0]:
+            times = [theirs[1] / whole[1] for whole, theirs in zip(found, seconds[twin[0]], strict=True)]
+            ratio = f"{statistics.median(times):.2f} x {twin[0]}"
+        print(f"{name + ', ' + label:34}{speed:12,.0f}{exponent:10.2f}   {ratio}", flush=True)
+
+
+def make(rows: int) -> tuple[Schema, pa.Table]:
+    """A schema and raw rows of it."""
+    draw = generator(0, "scoring")
+    numerics = [Numeric(name=f"n{k}", source=f"n{k}", center=0.1, scale=1.1) for k in range(NUMERICS)]
+    categories = [Categorical(name=f"c{k}", source=f"c{k}", vocabulary=f"c{k}") for k in range(len(SIZES))]
+    schema = Schema(
+        name="scoring",
+        recipe="interactions",
+        features=(*numerics, *categories),
+        entities=(Entity(name="member", source="member", side="member"),),
+        vocabularies={
+            f"c{k}": Vocabulary(terms=tuple(f"term {i}" for i in range(1, size))) for k, size in enumerate(SIZES)
+        },
+    )
+    columns: dict[str, Any] = {f"n{k}": draw.normal(size=rows) for k in range(NUMERICS)}
+    for k, size in enumerate(SIZES):
+        ids = (size * draw.random(rows) ** 2).astype(int)
+        columns[f"c{k}"] = pa.array([f"term {i}" for i in range(size)]).take(pa.array(ids))
+    columns["member"] = pa.array([f"m{i}" for i in range(MEMBERS)]).take(pa.array(draw.integers(0, MEMBERS, rows)))
+    return schema, pa.table(columns)
+
+
+def encoded(schema: Schema, raw: pa.Table) -> Block:
+    """The rows as a dataset brings them to memory."""
+    features, count = encode(schema, raw), raw.num_rows
+    for name, value in (("label", 0), ("weight", 1), ("offset", 0)):
+        features = features.append_column(name, pa.array(np.full(count, value, np.float32)))
+    builder = BlockBuilder(schema, count)
+    builder.fill(0, features, "rows")
+    return builder.build(np.arange(count), {})
+
+
+def pairs(
+    schema: Schema, raw: pa.Table, block: Block
+) -> list[tuple[str, dict[str, Scorer], tuple[str, Scorer] | None]]:
+    """What is measured: a name, ours from encoded and raw rows, and what it is compared with."""
+    network = FAMILIES["subnetwork"].build(schema, {"depth": 2, "width": WIDTH, "embedding_width": EMBEDDING}, 0)
+    trees, booster = grown(schema, block)
+    effects = FAMILIES["random_effect"].build(schema, {"features": "n0 n1 n2 n3"}, 0)
+    effects.take_effects(drawn_effects())
+    return [
+        ("subnetwork", ours(schema, network, raw, block), ("Keras predict", keras_twin(block))),
+        ("trees", ours(schema, trees, raw, block), ("LightGBM predict", lightgbm_twin(booster, block))),
+        ("logistic", ours(schema, FAMILIES["logistic"].build(schema, {}, 0), raw, block), None),
+        ("random effects", ours(schema, effects, raw, None), None),
+    ]
+
+
+def ours(schema: Schema, coordinate: Coordinate, raw: pa.Table, block: Block | None) -> dict[str, Scorer]:
+    """An exported model of one coordinate, from encoded and from raw rows."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Folder(place)
+        save_coordinate(folder.within("coordinates/0"), coordinate)
+        assert {COORDINATE, WEIGHTS} <= set(folder.files("coordinates/0"))
+        folder.write(SCHEMA, schema.model_dump_json())
+        term = Term(folder="coordinates/0", weight=1.0)
+        folder.write(DESCRIPTION, ModelDescription(bias=0.0, terms=(term,)).model_dump_json())
+        model = Model(folder)
+
+    def of_encoded(rows: int) -> float:
+        assert block is not None
+        return timed(lambda: model.score_block(block.slice(0, rows)))
+
+    def of_raw(rows: int) -> float:
+        return timed(lambda: model.score(raw.slice(0, rows)))
+
+    return {"encoded": of_encoded, "raw": of_raw} if block is not None else {"raw": of_raw}
+
+
+def keras_twin(block: Block) -> Scorer:
+    """A Keras model of the same layers."""
+    import keras
+
+    numerics = keras.Input((NUMERICS,))
+    ids = [keras.Input((), dtype="int32") for _ in SIZES]
+    embedded = [keras.layers.Embedding(size, EMBEDDING)(x) for size, x in zip(SIZES, ids, strict=True)]
+    hidden = keras.layers.Concatenate()([numerics, *embedded])
+    for _ in range(2):
+        hidden = keras.layers.Dense(WIDTH, activation="relu")(hidden)
+    model = keras.Model([numerics, *ids], keras.layers.Dense(1)(hidden))
+    columns = [block.numerics, *(np.ascontiguousarray(block.categoricals[:, k]) for k in range(len(SIZES)))]
+    return lambda rows: timed(lambda: model.predict([c[:rows] for c in columns], batch_size=8192, verbose=0))
+
+
+def grown(schema: Schema, block: Block) -> tuple[Coordinate, Any]:
+    """The same trees as our coordinate and as LightGBM's booster, grown on noise."""
+    import lightgbm
+
+    from glmix_automl.training import boosting
+
+    rows = min(len(block), 50_000)
+    noise = generator(0, "labels").integers(0, 2, rows)
+    options = {"objective": "binary", "num_leaves": LEAVES, "verbosity": -1, "use_missing": False}
+    booster = lightgbm.train(options, lightgbm.Dataset(matrix(block, rows), noise), TREES)
+    trees: Any = FAMILIES["trees"].build(schema, {}, 0)
+    columns = np.arange(NUMERICS + len(SIZES))
+    trees.plant(boosting._arrays(booster.model_to_string(), TREES, columns, 0.0))
+    return trees, booster
+
+
+def matrix(block: Block, rows: int) -> np.ndarray:
+    """Columns as LightGBM takes them, float32 [rows, columns]."""
+    return np.hstack([block.numerics[:rows], block.categoricals[:rows].astype(np.float32)])
+
+
+def lightgbm_twin(booster: Any, block: Block) -> Scorer:
+    """LightGBM's own prediction."""
+    whole = matrix(block, len(block))
+    return lambda rows: timed(lambda: booster.predict(whole[:rows], raw_score=True))
+
+
+def drawn_effects() -> pa.Table:
+    """An intercept and four weights of every member."""
+    draw = generator(0, "effects")
+    columns = pa.array(np.tile(np.arange(5, dtype=np.int32), MEMBERS))
+    values = pa.array(draw.normal(size=5 * MEMBERS).astype(np.float32))
+    starts = pa.array(np.arange(0, 5 * MEMBERS + 1, 5, dtype=np.int32))
+    lists = pa.ListArray.from_arrays(starts, pa.StructArray.from_arrays([columns, values], ["column", "value"]))
+    return pa.table({"entity": [f"m{i}" for i in range(MEMBERS)], "effect": lists})
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Wall-clock seconds."""
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+if __name__ == "__main__":
+    main()
