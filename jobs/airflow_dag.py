@@ -11,7 +11,9 @@ Environment of the workers:
     GLMIX_SPARK_SUBMIT default the one beside that Python; the Spark provider brings neither it nor Java
     GLMIX_SPARK_CONF   more settings as JSON: {"spark.executor.memory": "4g"}
     GLMIX_ARCHIVES     archive of `make spark-environment` with `#environment`, for executors without the package
-    GLMIX_SCHEDULE, GLMIX_RETRY_SECONDS, GLMIX_APPROVAL    cron (default 3 at night), first back-off, 1 to ask a person
+    GLMIX_SCHEDULE     cron, default 3 at night
+    GLMIX_RETRY_SECONDS    first pause before a retry, default 60
+    GLMIX_APPROVAL     1 asks a person before promotion
 """
 
 from __future__ import annotations
@@ -26,12 +28,13 @@ from airflow.exceptions import AirflowException
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 
 try:
-    from airflow.sdk import DAG, Asset, ObjectStoragePath, Param
+    from airflow.sdk import DAG, Asset, ObjectStoragePath, Param, chain
     from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 except ImportError:  # Airflow 2
     from airflow.datasets import Dataset as Asset  # type: ignore[no-redef]
     from airflow.exceptions import AirflowFailException, AirflowSkipException  # type: ignore[no-redef]
     from airflow.io.path import ObjectStoragePath  # type: ignore[no-redef]
+    from airflow.models.baseoperator import chain  # type: ignore[no-redef]
     from airflow.models.dag import DAG  # type: ignore[no-redef]
     from airflow.models.param import Param  # type: ignore[no-redef]
 try:
@@ -150,6 +153,19 @@ def _retries(step: str) -> dict[str, Any]:
     }
 
 
+def _approval() -> Any:
+    """Asks a person in Airflow's UI (3.1 and later) before the alias may move; no answer, or no, skips what follows."""
+    from airflow.providers.standard.operators.hitl import ApprovalOperator
+
+    return ApprovalOperator(
+        task_id="approve",
+        subject="May tonight's model become the champion, if it is better?",
+        body="{{ ti.xcom_pull(task_ids='search') }}",
+        defaults="Reject",
+        response_timeout=timedelta(hours=12),
+    )
+
+
 with DAG(
     dag_id="glmix_nightly",
     description="Prepares today's data, finds a better model, promotes it only if it is better, scores every member",
@@ -167,9 +183,7 @@ with DAG(
     tags=["glmix-automl"],
     doc_md=__doc__,
 ) as dag:
-    before: NightStep | None = None
-    for name in STEPS:
-        now = NightStep(step=name, outlets=[CHAMPION] if name == "promote" else [], **_retries(name))
-        if before is not None:
-            before >> now
-        before = now
+    tasks = [NightStep(step=name, outlets=[CHAMPION] if name == "promote" else [], **_retries(name)) for name in STEPS]
+    if os.environ.get("GLMIX_APPROVAL") == "1":
+        tasks.insert(STEPS.index("promote"), _approval())
+    chain(*tasks)
