@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,28 +30,44 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def standalone(folder: Path) -> Iterator[str]:
-    """The address of a master with two workers of one core; nothing of them is left afterwards."""
+def growing(folder: Path) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The address of a master without workers, and what adds one of one core; nothing of them is left afterwards."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     master = f"spark://127.0.0.1:{port}"
     started = []
+
+    def add() -> None:
+        number = len(started)
+        options = ["--cores", "1", "--memory", "1g", "-d", str(folder / f"work-{number}"), master]
+        started.append(_daemon(folder / f"worker-{number}.log", "worker.Worker", *options))
+        _until_registered(folder, number)
+
     try:
         started.append(_daemon(folder / "master.log", "master.Master", "--port", str(port)))
-        for number in range(2):
-            options = ["--cores", "1", "--memory", "1g", "-d", str(folder / f"work-{number}"), master]
-            started.append(_daemon(folder / f"worker-{number}.log", "worker.Worker", *options))
-        end = time.monotonic() + LONG
-        while (folder / "master.log").read_text().count("Registering worker") < 2:
-            assert time.monotonic() < end, (folder / "master.log").read_text()[-2000:]
-            time.sleep(0.2)
-        yield master
+        yield master, add
     finally:
         family = [child for process in started for child in psutil.Process(process.pid).children(recursive=True)]
         for process in [*family, *started]:
             process.kill()
         for process in started:
             process.wait()
+
+
+@contextmanager
+def standalone(folder: Path) -> Iterator[str]:
+    """The address of a master with two workers of one core; nothing of them is left afterwards."""
+    with growing(folder) as (master, add):
+        add()
+        add()
+        yield master
+
+
+def _until_registered(folder: Path, workers: int) -> None:
+    end = time.monotonic() + LONG
+    while (folder / "master.log").read_text().count("Registering worker") < workers:
+        assert time.monotonic() < end, (folder / "master.log").read_text()[-2000:]
+        time.sleep(0.2)
 
 
 def _daemon(log: Path, name: str, *options: str) -> "subprocess.Popen[bytes]":
