@@ -5,6 +5,7 @@ import errno
 import os
 import re
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -101,26 +102,35 @@ class Folder:
         Raises:
             DataError: nobody can say: the name is too long, the store cannot be reached.
         """
+        return self._kind(name) != fs.FileType.NotFound
+
+    def _kind(self, name: str) -> fs.FileType:
+        with self._asked(name):
+            return self.filesystem.get_file_info(self.path(name)).type
+
+    def _inside(self, name: str) -> list[fs.FileInfo]:
+        with self._asked(name):
+            return list(self.filesystem.get_file_info(fs.FileSelector(self.path(name), allow_not_found=True)))
+
+    @contextlib.contextmanager
+    def _asked(self, name: str) -> Iterator[None]:
         try:
-            return self.filesystem.get_file_info(self.path(name)).type != fs.FileType.NotFound
+            yield
         except (OSError, pa.ArrowInvalid) as error:
             reason = getattr(error, "strerror", None) or error
             raise DataError(f"{self.path(name)}: cannot be looked for: {reason}") from error
 
     def files(self, name: str = "", suffix: str = "") -> list[str]:
         """Names of the files in a folder inside this one, sorted; empty if there is no such folder."""
-        selector = fs.FileSelector(self.path(name), allow_not_found=True)
         return sorted(
             info.base_name
-            for info in self.filesystem.get_file_info(selector)
+            for info in self._inside(name)
             if info.is_file and info.base_name.endswith(suffix) and not info.base_name.startswith((".", "_"))
         )
 
     def folders(self, name: str = "") -> list[str]:
         """Names of the folders in a folder inside this one, sorted; empty if there is no such folder."""
-        selector = fs.FileSelector(self.path(name), allow_not_found=True)
-        found = self.filesystem.get_file_info(selector)
-        return sorted(info.base_name for info in found if info.type == fs.FileType.Directory)
+        return sorted(info.base_name for info in self._inside(name) if info.type == fs.FileType.Directory)
 
     def read(self, name: str) -> bytes:
         """The content of a file.
@@ -170,7 +180,7 @@ class Folder:
 
     def remove(self, name: str) -> None:
         """Removes a file, or a folder and all it holds, inside this one, if it is there."""
-        kind = self.filesystem.get_file_info(self.path(name)).type
+        kind = self._kind(name)
         if kind == fs.FileType.File:
             self.filesystem.delete_file(self.path(name))
         elif kind == fs.FileType.Directory:
@@ -182,7 +192,7 @@ class Folder:
         Raises:
             DataError: it is not there, or cannot be read.
         """
-        if self.filesystem.get_file_info(self.path(name)).type != fs.FileType.Directory:
+        if self._kind(name) != fs.FileType.Directory:
             to.parent.mkdir(parents=True, exist_ok=True)
             to.write_bytes(self.read(name))
             return

@@ -51,7 +51,7 @@ KEY = (
     "{{ params.key or (dag_run.partition_key if dag_run.partition_key is defined and dag_run.partition_key else "
     "(data_interval_start | ds if data_interval_start else run_id | replace(':', '-') | replace('+', '-'))) }}"
 )
-SMALL = ("digest", "way", "reason", "validation_auc", "test_auc", "action", "name", "version", "rows", "run")
+SMALL = ("digest", "way", "reason", "validation_auc", "test_auc", "action", "name", "version", "rows", "run", "run_url")
 CHAMPION = Asset(name="glmix_champion", uri="glmix://champion/suggestions")
 
 

@@ -109,12 +109,12 @@ class StudyFolder:
             StudyError: as `record`.
         """
         found = self._written()
-        other = StudyFolder(found.settings.study)
-        if other.uri == self.uri or not other.begun or (other.segments is None and other.path.samefile(self.path)):
-            return False
         try:
+            other = StudyFolder(found.settings.study)
+            if other.uri == self.uri or not other.begun or (other.segments is None and other.path.samefile(self.path)):
+                return False
             return other._written().id == found.id
-        except StudyError:
+        except (DataError, StudyError):  # it cannot be asked
             return False
 
     def _written(self) -> StudyRecord:
