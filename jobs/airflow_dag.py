@@ -88,7 +88,7 @@ class NightStep(SparkSubmitOperator):
         if self.budget:
             words += ["--set", f"overrides.search.limits.seconds={self.budget}"]
         if self.place == "spark":
-            words += ["--set", "overrides.search.workers.place=spark"]
+            words += ["--set", "overrides.search.workers.place=spark", "--set", "overrides.score.engine=spark"]
         return words
 
     def execute(self, context: Any) -> dict[str, Any]:
