@@ -62,11 +62,12 @@ def _with_arms(entry: EntrySettings, dataset: Dataset, begun: EntrySettings | No
     if entry.strategy != "adanet" or "generator" in entry.options:
         return entry
     if begun is not None:
-        known = {"generator": begun.options["generator"]} if "generator" in begun.options else {}
-        return entry.model_copy(update=known)
+        known = {key: begun.options[key] for key in ("generator", "weighting") if key in begun.options}
+        return entry.model_copy(update={**known, **entry.options})
     limit = entry.budget.worker_seconds
     seconds = None if limit is None else limit / CANDIDATES
-    return entry.model_copy(update={"generator": make_default_arms(dataset.schema, dataset.rows("train"), seconds)})
+    arms = make_default_arms(dataset.schema, dataset.rows("train"), seconds)
+    return entry.model_copy(update={"weighting": "positive", **entry.options, "generator": arms})
 
 
 def make_default_race(settings: SearchSettings, schema: Schema | None, rows: int) -> RacePlan:
@@ -90,7 +91,9 @@ def make_default_race(settings: SearchSettings, schema: Schema | None, rows: int
         "logistic regression": _entry("fixed", family="logistic", parameters=LINEAR),
         "trees": _entry("fixed", family="trees", parameters=trees.parameters, fraction=trees.fraction),
         "bayes": _entry("bayes", TUNING_SHARE * worker_seconds, **_tuning(schema, fraction)),
-        "adanet": _entry("adanet", growth, generator=make_default_arms(schema, rows, growth / CANDIDATES)),
+        "adanet": _entry(
+            "adanet", growth, weighting="positive", generator=make_default_arms(schema, rows, growth / CANDIDATES)
+        ),
         "all": _entry("all"),
     }
     if settings.workers.ranks > 1 or settings.workers.memory_mb is not None:

@@ -1,8 +1,9 @@
 """Which arms growth has where nobody says: a rule that follows from the schema and the number of rows.
 
-A linear model with every term first, then trees, which bend numerics and find what few columns are worth together, both
-awaited, as they are cheap and most of what can be had. Then whatever errs otherwise: networks of the frequent terms and
-of numerics, effects of members and items on what is left, products of terms, trees of another kind.
+A linear model with every term first, which is awaited, and effects of members and items on what it leaves; trees have
+learned training rows by heart and leave nothing for them. Then trees, awaited too, which bend numerics and find what few
+columns are worth together. Then whatever errs otherwise: networks of the frequent terms, on the labels and on what is
+left, and of numerics, and trees of another kind.
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any
 
 from glmix_automl.schema import Schema
 from glmix_automl.search.growth.arms import Arm, Arms, Turn
+from glmix_automl.search.growth.state import Training
 from glmix_automl.trial import Value
 
 LINEAR: dict[str, Value] = {"solver": "lbfgs", "l2": "auto", "tolerance": 1e-5}
@@ -27,6 +29,7 @@ TREE_ROWS = 3_000_000  # that trees see at most
 GROWN_ROWS = 600_000_000  # rows times trees: with more rows fewer trees are grown, faster ones
 FEWEST_TREES = 200
 FIRST_ROWS = 2_000_000  # that the first network trains on, in all its epochs: what it takes plans the others
+TRAININGS: tuple[Training, ...] = ("labels", "residual")  # of networks, in turns: neither is better everywhere
 EPOCHS = 6.0
 FEWEST_EPOCHS = 0.2
 
@@ -42,19 +45,19 @@ def make_default_arms(schema: Schema | None, rows: int = 0, seconds: float | Non
     numerics = 2 if schema is None else len(schema.numerics)
     terms = 2 if schema is None else len(schema.categoricals) + len(schema.bags)
     epochs = EPOCHS if not rows else max(min(EPOCHS, round(FIRST_ROWS / rows, 2)), FEWEST_EPOCHS)
-    arms = [
-        _arm("linear", Turn(family="logistic", parameters=LINEAR, training="labels"), most=1, alone=True),
-        _arm("trees", size_trees(rows), most=1, alone=True),
-    ]
+    arms = [_arm("linear", Turn(family="logistic", parameters=LINEAR, training="labels"), most=1, alone=True)]
+    for entity in () if schema is None else schema.entities:
+        effect = Turn(family="random_effect", parameters={"entity": entity.name}, training="residual")
+        arms.append(_arm(f"{entity.name} effects", effect, most=1))
+    arms.append(_arm("trees", size_trees(rows), most=1, alone=True))
     if terms:
-        arms.append(_arm("network", *(_network(epochs, each) for each in _views(schema))))
+        views = _views(schema)
+        turns = [_network(epochs, view, training) for view in views for training in TRAININGS]
+        arms.append(_arm("network", *turns, most=6))
     if numerics > 1 and terms:
         arms.append(_arm("numerics", _network(epochs, {"inputs": "numerics", "depth": 3, "width": 64}), most=2))
     if not terms:
         arms.append(_arm("network", _network(epochs, {}), _network(epochs, {"depth": 3, "width": 64})))
-    for entity in () if schema is None else schema.entities:
-        effect = Turn(family="random_effect", parameters={"entity": entity.name}, training="residual")
-        arms.append(_arm(f"{entity.name} effects", effect, most=1))
     arms.append(_arm("other trees", size_trees(rows, OTHER_BOOSTED), most=2))
     return Arms(arms=tuple(arms), seconds=seconds).model_dump(mode="json", exclude_defaults=True) | {"kind": "arms"}
 
@@ -72,8 +75,8 @@ def size_trees(rows: int, parameters: Mapping[str, Value] | None = None) -> Turn
     return Turn(family="trees", parameters=chosen, epochs=1, training="labels", fraction=fraction)
 
 
-def _network(epochs: float, parameters: dict[str, Value]) -> Turn:
-    return Turn(family="subnetwork", parameters=NETWORK | parameters, epochs=epochs, training="labels")
+def _network(epochs: float, parameters: dict[str, Value], training: Training = "labels") -> Turn:
+    return Turn(family="subnetwork", parameters=NETWORK | parameters, epochs=epochs, training=training)
 
 
 def _views(schema: Schema | None) -> list[dict[str, Value]]:

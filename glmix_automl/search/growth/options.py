@@ -82,6 +82,8 @@ class AdaNetOptions(Config):
         pool: list[Any] = list(generator.candidates) if isinstance(generator, Pool) else []
         pool += [turn for arm in generator.arms for turn in arm.turns] if isinstance(generator, Arms) else []
         are_mixed = any(c.training not in (None, self.training) for c in pool)
-        if are_mixed and (self.weighting != "learned" or self.ensemble == "solo"):
-            raise ConfigError("candidates trained in both ways need weighting: learned, and not ensemble: solo")
+        if are_mixed and (self.weighting not in ("learned", "positive") or self.ensemble == "solo"):
+            raise ConfigError(
+                "candidates trained in both ways need weighting: learned or positive, and not ensemble: solo"
+            )
         return generator
