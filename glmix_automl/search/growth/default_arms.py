@@ -1,9 +1,9 @@
 """Which arms growth has where nobody says: a rule that follows from the schema and the number of rows.
 
 A linear model with every term first, which is awaited, and effects of members and items on what it leaves; trees have
-learned training rows by heart and leave nothing for them. Then trees, awaited too, which bend numerics and find what few
-columns are worth together. Then whatever errs otherwise: networks of the frequent terms, on the labels and on what is
-left, and of numerics, and trees of another kind.
+learned training rows by heart and leave nothing for them. Then trees, awaited too, which bend numerics and find what
+few columns are worth together. Then whatever errs otherwise: networks of the frequent terms, on the labels and on what
+is left, and of numerics, and trees of another kind.
 """
 
 from collections.abc import Mapping
