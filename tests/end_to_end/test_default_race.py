@@ -32,5 +32,4 @@ def test_a_dataset_alone_gets_to_a_model(tmp_path: Path) -> None:
     families = {study.history.trials[member].family for member in weighed.members}
     assert {"logistic", "trees", "subnetwork", "random_effect"} <= families
     assert isinstance(study.champion(), Model)
-    assert command(*words, "--set", "limits.seconds=90", "--resume").returncode == 0, "there is nothing left to do"
-    assert len(Study.open(tmp_path / "study").history.trials) == len(study.history.trials)
+    assert command(*words, "--set", "limits.seconds=90", "--resume").returncode == 0, "it is the race that it began as"
