@@ -17,11 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from glmix_automl.errors import DataError
+from glmix_automl.prepare.dialect import HEAD, comment_sign
 from glmix_automl.prepare.local_files import Files
 
 Format = Literal["csv", "parquet", "json"]
-HEAD = 1 << 16
-"""Bytes at the beginning of a file that are looked at."""
 _FOOTERS = 64  # Parquet files whose schema is looked at; each costs two reads
 _AT_ONCE = 16
 _OTHERS = {
@@ -29,7 +28,6 @@ _OTHERS = {
     b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ": "xz", b"SQLite": "an SQLite database", b"\x89HDF": "HDF5",
 }  # fmt: skip
 _SEPARATORS = "\t;|,"
-_COMMENTS = ("#", "%")
 _Item = TypeVar("_Item")
 _Got = TypeVar("_Got")
 
@@ -220,7 +218,7 @@ def _spans_lines(text: str) -> bool:
 def _csv(table: TableFormat, part: Part, text: str, where: str) -> Part:
     lines = [line for line in text.splitlines() if line.strip()]
     header = table.header if table.header is not None else table.columns is None
-    comment = table.comment if table.comment is not None else _comment(lines, header)
+    comment = table.comment if table.comment is not None else comment_sign(lines, header)
     lines = [line for line in lines if not comment or not line.startswith(comment)]
     if not lines:
         names = table.columns or ()
@@ -243,16 +241,6 @@ def _fields(line: str, table: TableFormat) -> list[str]:
     if not table.quote:
         return next(csv.reader([line], delimiter=mark, quoting=csv.QUOTE_NONE), [])
     return next(csv.reader([line], delimiter=mark, quotechar=table.quote), [])
-
-
-def _comment(lines: list[str], header: bool) -> str:
-    """What comment lines begin with, where the first line looks like one: `#` or `%` as edge lists have it, and not all
-    lines do. A header may begin so (`#id,name`), so of files with one, only `# ` is taken.
-    """
-    sign = lines[0][:1] if lines else ""
-    if sign not in _COMMENTS or (header and lines[0][1:2] != " ") or all(line.startswith(sign) for line in lines):
-        return ""
-    return sign
 
 
 def _with_types(parts: list[Part], files: Files, where: str) -> list[Part]:

@@ -1,9 +1,7 @@
 """What raw tables look like to somebody who has never seen them: how they are written, and what each column holds."""
 
-import csv
 import gzip
 import json
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +12,7 @@ import pyarrow.compute as pc
 
 from glmix_automl.errors import DataError
 from glmix_automl.features import as_numbers, as_texts
-from glmix_automl.prepare.files import HEAD
+from glmix_automl.prepare.dialect import HEAD, guess_dialect
 from glmix_automl.prepare.local_files import LocalFiles
 from glmix_automl.prepare.local_tables import read_local
 from glmix_automl.prepare.recipe import Table
@@ -22,8 +20,6 @@ from glmix_automl.prepare.times import UNITS, counts_of
 
 LARGEST_SURVEY = 1 << 30
 """Bytes of a table above which a part of it is asked for: all of it is held in memory."""
-_LINES = 100
-_SEPARATORS = "\t|;,"
 _LISTS = "|;,"
 _MOSTLY = 0.95
 _YEARS = (3.15e8, 4.2e9)  # seconds of 1980 and of 2103
@@ -135,7 +131,7 @@ def survey(path: str) -> Surveyed:
         head = stream.read(HEAD)
     if (objects := _objects(path, found[0], head)) is not None:
         return objects
-    table, guessed = _written(path, head)
+    table, guessed = guess_dialect(path, head)
     try:
         frame = read_local(Table(**table), "", "surveyed")
     except DataError as error:
@@ -166,73 +162,6 @@ def _objects(path: str, file: str, head: bytes) -> Surveyed | None:
         Column("attributes", "list", len(content), sum(bool(v) for v in content.values()), terms),
     )
     return Surveyed(path, {"path": path}, columns, lists=True, guessed=("JSON objects from id to a list of terms",))
-
-
-def _written(path: str, head: bytes) -> tuple[dict[str, Any], list[str]]:
-    """Keys of a recipe's table that say how the file is written, and what was guessed."""
-    table: dict[str, Any] = {"path": path}
-    if head[:4] == b"PAR1" or head.lstrip()[:1] in (b"{", b"["):
-        return table, []
-    guessed = []
-    try:
-        text = head.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        if error.start < len(head) - 4:  # not a character cut at the end
-            table["encoding"] = "latin-1"
-            guessed.append("not UTF-8, so taken for latin-1")
-        text = head.decode("latin-1")
-    lines = [line for line in text.splitlines()[: _LINES + 1] if line.strip()]
-    if len(text) >= HEAD - 4:
-        lines = lines[:-1] or lines
-    comment = next(
-        (s for s in "#%" if lines and lines[0].startswith(s) and not all(x.startswith(s) for x in lines)), ""
-    )
-    if comment:
-        table["comment"] = comment
-        lines = [line for line in lines if not line.startswith(comment)]
-    separator, quoted = _separator(lines)
-    if separator != ",":
-        table["separator"] = separator
-    if not quoted and any('"' in line for line in lines):
-        table["quote"] = ""
-    rows = list(csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE))
-    if comment or not _has_header(rows):
-        table["columns"] = [f"c{place + 1}" for place in range(len(rows[0]))]
-        guessed.append("no header: columns are named c1, c2, ... by their place")
-    return table, guessed
-
-
-def _separator(lines: list[str]) -> tuple[str, bool]:
-    """What separates the fields, and whether quotes quote: the mark that cuts most lines into equally many fields."""
-    best, quoted, most = ",", True, (0.0, 0)
-    for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
-        for mark in _SEPARATORS:
-            fields = Counter(len(row) for row in csv.reader(lines, delimiter=mark, quoting=quoting))
-            width, count = max(fields.items(), key=lambda pair: pair[1], default=(1, 0))
-            score = (count / max(len(lines), 1), width) if width > 1 else (0.0, 0)
-            if score[0] > most[0] + 1e-9 or (score[0] == most[0] and score[1] > most[1]):
-                best, quoted, most = mark, quoting == csv.QUOTE_MINIMAL, score
-    return best, quoted
-
-
-def _has_header(rows: list[list[str]]) -> bool:
-    """Whether the first line names the columns: different words, none of them a number or empty, unlike those below."""
-    first, rest = rows[0], rows[1:]
-    if len(set(first)) < len(first) or any(not name.strip() or _is_number(name) for name in first):
-        return False
-    numeric = [all(_is_number(r[i]) for r in rest if len(r) > i and r[i]) for i in range(len(first))] if rest else []
-    if any(numeric) or not rest:
-        return True
-    # All text: a name hardly comes again as a value.
-    return not any(name in {r[i] for r in rest if len(r) > i} for i, name in enumerate(first))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _column(name: str, raw: pa.ChunkedArray) -> Column:
