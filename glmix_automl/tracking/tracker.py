@@ -69,6 +69,7 @@ class Tracker:
         self._thread = threading.Thread(target=self._work, name="glmix-tracking", daemon=True)
         self._trials: dict[int, Trial] = {}
         self._answered: float | None = None  # when the server did last; None while MLflow is being loaded
+        self._asked: float | None = None  # since when an answer is waited for; None where nothing is asked
         self.problem: str | None = None
         """Why nothing can be logged at the moment."""
 
@@ -86,12 +87,17 @@ class Tracker:
         self._closing.set()
         while self._thread.is_alive() and time.monotonic() - began < seconds:
             self._thread.join(0.1)
-            if self._is_remote and self._answered is not None:
-                silent = time.monotonic() - max(began, self._answered)
-                if silent > SILENT_SECONDS:
-                    self.problem = self.problem or f"{self.uri} has not answered for {silent:.0f} s"
-                    break
+            silent = self._silent_since(began)
+            if self._is_remote and silent > SILENT_SECONDS:
+                self.problem = self.problem or f"{self.uri} has not answered for {silent:.0f} s"
+                break
         return self._caught_up.is_set()
+
+    def _silent_since(self, began: float) -> float:
+        """Seconds that the server owes an answer; one that failed before has its chance from `began` on."""
+        if self.problem is not None:
+            return time.monotonic() - max(began, self._answered or began)
+        return 0.0 if self._asked is None else time.monotonic() - self._asked
 
     @property
     def caught_up(self) -> bool:
@@ -122,6 +128,7 @@ class Tracker:
             try:
                 if view is None:
                     view = self._connect()
+                self._asked = time.monotonic()
                 self._log_new(view)
                 self.problem, pause = None, READ_SECONDS
                 if closing:
@@ -136,6 +143,7 @@ class Tracker:
                 if closing and not self._is_remote:
                     return  # nobody brings a file back within seconds
                 pause = min(2 * pause, 1.0 if closing else LONGEST_PAUSE_SECONDS)
+            self._asked = None
             self._closing.wait(pause) if not closing else threading.Event().wait(pause)
 
     def _explain(self, error: Exception) -> str:
@@ -151,12 +159,13 @@ class Tracker:
     def _connect(self) -> "View":
         from glmix_automl.tracking.view import View
 
-        self._answered = self._answered or time.monotonic()
+        self._asked = time.monotonic()
+        self._answered = self._answered or self._asked
         record = self._folder.record
         if self.uri == default_uri(self._folder):
             settle(self._folder)
         view = View(self.uri, self._experiment, record, self._began())
-        self._answered = time.monotonic()
+        self._answered = self._asked = time.monotonic()
         size = self._folder.journal.stat().st_size if self._folder.journal.is_file() else 0
         # Another store lies there now; or the end of the journal was lost with the machine that it was on.
         if self._cursor.parent not in (None, view.parent) or self._cursor.offset > size:
@@ -192,7 +201,7 @@ class Tracker:
         offset, out, count = self._cursor.offset, dict(self._cursor.out), 0
         for event, length in journal.lines(self._folder.journal, offset):
             self._log(view, event, out)
-            self._answered = time.monotonic()
+            self._answered = self._asked = time.monotonic()
             offset, count = offset + length, count + 1
             if count % CURSOR_EVENTS == 0:
                 view.flush()
@@ -273,6 +282,7 @@ def modest() -> None:
     """
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it tells of every retry
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines for every trial that ends
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")

@@ -189,7 +189,9 @@ def server(folder: Path, port: int) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_with_the_server_away_in_the_middle_nothing_is_lost_and_nothing_waits(tmp_path: Path) -> None:
+def test_with_the_server_away_in_the_middle_nothing_is_lost_and_nothing_waits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from mlflow.tracking import MlflowClient  # noqa: F401  imported before the clock runs
 
     with socket.socket() as probe:
@@ -221,6 +223,7 @@ def test_with_the_server_away_in_the_middle_nothing_is_lost_and_nothing_waits(tm
             assert tracker.close(120), tracker.problem
             found = runs(uri, tracker.parent)
         executor.shutdown()
+    assert capsys.readouterr().out == "", "the terminal is the study's"
     assert sorted(found) == list(range(60))
     assert {run.info.status for run in found.values()} == {"FINISHED"}
     for number, run in found.items():
@@ -294,7 +297,7 @@ def test_a_server_that_hangs_costs_seconds_at_the_end_once(
     assert study.problem is not None
     assert uri in study.problem
     (waited,) = waits  # not again to publish
-    assert SILENT_SECONDS - 1 < waited < 10
+    assert waited < SILENT_SECONDS + 5, "from when it was asked, not from the end"
     assert not [record for record in caplog.records if record.levelname == "WARNING"], "the one line is `problem`"
 
 
