@@ -25,11 +25,19 @@ def factors(sample: Sample, effect: str) -> tuple[str, tuple[float, ...]]:
     """Writes the vectors of all items as of all fits: their file, and the size of effects as of each."""
     x = sample.effect(effect)
     scales = _scales(x, sample.block, sample.models)
-    vectors = np.zeros((sample.models, len(sample.keys), RANK), np.float32)
-    begin = _begin(sample.keys)
-    member = np.repeat(np.arange(len(sample.starts) - 1), np.diff(sample.starts))
-    _fit(sample.starts, sample.item, sample.block, x, sample.by_item, sample.item_starts, member, scales, begin, RIDGE,
-         SWEEPS, vectors)  # fmt: skip
+    vectors = np.empty((sample.models, len(sample.keys), RANK), np.float32)
+    of_items, of_members = _begin(sample.keys), np.zeros((len(sample.starts) - 1, RANK))
+    # Arrays of one kind (read-only ones are another), so that the loop is compiled once.
+    item, by_item = sample.item.copy(), sample.by_item.copy()
+    member = np.repeat(np.arange(len(of_members), dtype=np.int32), np.diff(sample.starts))
+    by_member = np.arange(len(member), dtype=np.int32)
+    for model in range(sample.models):
+        scaled = x / scales[model]
+        for _ in range(SWEEPS):
+            solve_side(sample.starts, by_member, item, sample.block, scaled, model, of_items, RIDGE, of_members)
+            solve_side(sample.item_starts, by_item, member, sample.block, scaled, model, of_members, RIDGE,
+                       of_items)  # fmt: skip
+        vectors[model] = of_items
     path = write_batches(sample.folder, [pa.table({"vectors": vectors.reshape(-1)})])
     return path, tuple(scales.tolist())
 
@@ -52,8 +60,10 @@ def _begin(keys: Ints) -> npt.NDArray[np.float64]:
 
 
 @compile_loop
-def solved(matrix, right, ridge, result):  # type: ignore[no-untyped-def]
-    """Fills result [rank] with the solution of (matrix + ridge I) result = right, by Cholesky; `matrix` is spoilt."""
+def solve(matrix, right, ridge, result, row):  # type: ignore[no-untyped-def]
+    """Fills a row of result [rows, rank] with the solution of (matrix + ridge I) r = right, by Cholesky; `matrix`, of
+    which the lower half counts, is spoilt.
+    """
     rank = len(right)
     for a in range(rank):
         matrix[a, a] += ridge
@@ -65,53 +75,44 @@ def solved(matrix, right, ridge, result):  # type: ignore[no-untyped-def]
     for a in range(rank):
         total = right[a]
         for c in range(a):
-            total -= matrix[a, c] * result[c]
-        result[a] = total / matrix[a, a]
+            total -= matrix[a, c] * result[row, c]
+        result[row, a] = total / matrix[a, a]
     for a in range(rank - 1, -1, -1):
-        total = result[a]
+        total = result[row, a]
         for c in range(a + 1, rank):
-            total -= matrix[c, a] * result[c]
-        result[a] = total / matrix[a, a]
+            total -= matrix[c, a] * result[row, c]
+        result[row, a] = total / matrix[a, a]
 
 
 @compile_loop
-def _fit(  # type: ignore[no-untyped-def]
-    starts, item, block, x, by_item, item_starts, member, scales, begin, ridge, sweeps, vectors
-):
-    """Fills vectors [models, items, rank]."""
-    models, items, rank = vectors.shape
-    of_items = begin.copy()
-    of_members = np.zeros((len(starts) - 1, rank))
+def solve_side(starts, order, other, block, x, model, given, ridge, result):  # type: ignore[no-untyped-def]
+    """Fills result [ids, rank] with ridge regressions of each id's rows on the vectors of their other ends.
+
+    Args:
+        starts: [ids + 1], where each id's rows begin in `order`, those of earlier blocks first.
+        order: [rows].
+        other: [rows], number of the other end.
+        block: [rows].
+        x: [rows].
+        model: rows of later blocks are left out.
+        given: [others, rank].
+        ridge: strength.
+        result: 0 of ids without rows.
+    """
+    rank = given.shape[1]
     matrix, right = np.zeros((rank, rank)), np.zeros(rank)
-    for sweep in range(models * sweeps):
-        model = sweep // sweeps
-        for m in range(len(starts) - 1):
-            matrix[:] = 0.0
-            right[:] = 0.0
-            p = starts[m]
-            while p < starts[m + 1] and block[p] <= model:
-                vector, value = of_items[item[p]], x[p] / scales[model]
-                for a in range(rank):
-                    right[a] += vector[a] * value
-                    for b in range(a + 1):
-                        matrix[a, b] += vector[a] * vector[b]
-                p += 1
-            if p > starts[m]:
-                solved(matrix, right, ridge, of_members[m])
-        for j in range(items):
-            matrix[:] = 0.0
-            right[:] = 0.0
-            at = item_starts[j]
-            while at < item_starts[j + 1] and block[by_item[at]] <= model:
-                row = by_item[at]
-                vector, value = of_members[member[row]], x[row] / scales[model]
-                for a in range(rank):
-                    right[a] += vector[a] * value
-                    for b in range(a + 1):
-                        matrix[a, b] += vector[a] * vector[b]
-                at += 1
-            if at > item_starts[j]:
-                solved(matrix, right, ridge, of_items[j])
-            else:
-                of_items[j] = 0.0
-            vectors[model, j] = of_items[j]
+    for one in range(len(starts) - 1):
+        for a in range(rank):
+            right[a] = 0.0
+            for b in range(a + 1):
+                matrix[a, b] = 0.0
+        for at in range(starts[one], starts[one + 1]):
+            row = order[at]
+            if block[row] > model:
+                break
+            k = other[row]
+            for a in range(rank):
+                right[a] += given[k, a] * x[row]
+                for b in range(a + 1):
+                    matrix[a, b] += given[k, a] * given[k, b]
+        solve(matrix, right, ridge, result, one)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from glmix_automl.prepare.exchange import Ints
 from glmix_automl.prepare.pairs.adjacency import Numbers, compile_loop
 from glmix_automl.prepare.past_columns import FIXED_ONE
-from glmix_automl.prepare.together.factors import RIDGE, solved
+from glmix_automl.prepare.together.factors import RIDGE, solve
 from glmix_automl.prepare.together.similar import NearestItems
 
 LAST_SEEN = 100
@@ -176,7 +176,7 @@ def _products(  # type: ignore[no-untyped-def]
 ):
     """Fills products [rows]."""
     rank = vectors.shape[2]
-    matrix, right, mine = np.zeros((rank, rank)), np.zeros(rank), np.zeros(rank)
+    matrix, right, mine = np.zeros((rank, rank)), np.zeros(rank), np.zeros((1, rank))
     seen = np.empty(last, np.int64)
     for member in range(len(starts) - 1):
         count, begin = 0, starts[member]
@@ -186,22 +186,24 @@ def _products(  # type: ignore[no-untyped-def]
                 end += 1
             now = model[begin] - 1
             if count and now >= 0:
-                matrix[:] = 0.0
-                right[:] = 0.0
+                for a in range(rank):
+                    right[a] = 0.0
+                    for b in range(a + 1):
+                        matrix[a, b] = 0.0
                 for at in range(max(0, count - last), count):
                     p = seen[at % last]
-                    if item[p] >= 0:
-                        vector, value = vectors[now, item[p]], x[p] / scales[now]
+                    k = item[p]
+                    if k >= 0:
                         for a in range(rank):
-                            right[a] += vector[a] * value
+                            right[a] += vectors[now, k, a] * x[p] / scales[now]
                             for b in range(a + 1):
-                                matrix[a, b] += vector[a] * vector[b]
-                solved(matrix, right, ridge, mine)
+                                matrix[a, b] += vectors[now, k, a] * vectors[now, k, b]
+                solve(matrix, right, ridge, mine, 0)
                 for p in range(begin, end):
                     if item[p] >= 0:
                         product = 0.0
                         for a in range(rank):
-                            product += mine[a] * vectors[now, item[p], a]
+                            product += mine[0, a] * vectors[now, item[p], a]
                         products[p] = product * scales[now]
             for p in range(begin, end):
                 if counts[p]:

@@ -62,10 +62,15 @@ def similar(sample: Sample, effect: str) -> tuple[str, str]:
     rows = np.bincount(place, minlength=len(sample.keys) * (models + 1)).reshape(-1, models + 1)
     squares = np.bincount(place, weights=x * x, minlength=rows.size).reshape(rows.shape)
     counts, norms = np.cumsum(rows, axis=1).astype(np.float64), np.cumsum(squares, axis=1)
-    found = _lists(item, block, x, by_item, starts, first, after, counts, norms, WINDOW, NEAREST, SHRINKAGE)
-    of_item, model, end, other, similarity, together = found
-    lists = pa.table({"item": of_item, "model": model, "end": end})
-    entries = pa.table({"other": other, "similarity": similarity, "together": together})
+    of_item, of_block = np.nonzero(rows[:, 1:])
+    ends = np.zeros(len(of_item), np.int64)
+    room = NEAREST * len(ends)  # only what is written takes memory
+    other, similarity, together = np.empty(room, np.int32), np.empty(room, np.float32), np.empty(room, np.float32)
+    _nearest_of_all(item, block, x, by_item, starts, first, after, counts, norms, WINDOW, SHRINKAGE, ends, other,
+                    similarity, together)  # fmt: skip
+    lists = pa.table({"item": of_item.astype(np.int32), "model": (of_block + 1).astype(np.int16), "end": ends})
+    size = ends[-1]
+    entries = pa.table({"other": other[:size], "similarity": similarity[:size], "together": together[:size]})
     return write_batches(sample.folder, [lists]), write_batches(sample.folder, [entries])
 
 
@@ -76,44 +81,26 @@ def opened(folder: str, paths: tuple[str, str], items: int) -> NearestItems:
 
 
 @compile_loop
-def _lists(  # type: ignore[no-untyped-def]
-    item, block, x, by_item, starts, first, after, counts, norms, window, nearest, shrinkage
+def _nearest_of_all(  # type: ignore[no-untyped-def]
+    item, block, x, by_item, starts, first, after, counts, norms, window, shrinkage, ends, other, similarity, together
 ):
-    """The lists in order of item and model: item, model, end; and their entries: other, similarity, together."""
-    items = len(starts) - 1
-    both = np.zeros(items)  # rows in common with the item at hand
-    product = np.zeros(items)
-    touched = np.empty(items, np.int32)
-    size, capacity = 0, 1024
-    other, similarity, together = (
-        np.empty(capacity, np.int32),
-        np.empty(capacity, np.float32),
-        np.empty(capacity, np.float32),
-    )
-    lists, room = 0, 1024
-    of_item, of_model, ends = np.empty(room, np.int32), np.empty(room, np.int16), np.empty(room, np.int64)
-    best, best_size, best_value = np.empty(nearest, np.int32), np.empty(nearest), np.empty(nearest)
+    """Fills ends [lists], in order of item and model, and the entries up to the last of them."""
+    both = np.zeros(len(starts) - 1)  # rows in common with the item at hand
+    product = np.zeros(len(both))
+    touched = np.empty(len(both), np.int32)
     later = np.empty(len(item), np.int64)  # by place in `by_item`: the next later row to be counted
-    for j in range(items):
-        begin, count, done = starts[j], 0, starts[j]
+    size, number = 0, 0
+    for j in range(len(both)):
+        count, done = 0, starts[j]
         while done < starts[j + 1]:
-            here = block[by_item[done]]
-            while done < starts[j + 1] and block[by_item[done]] == here:
-                p = by_item[done]
-                for q in range(max(first[p], p - window), p):
-                    k = item[q]
-                    if k != j:
-                        if both[k] == 0.0:
-                            touched[count] = k
-                            count += 1
-                        both[k] += 1.0
-                        product[k] += x[p] * x[q]
-                later[done] = p + 1
+            model = block[by_item[done]] + 1
+            while done < starts[j + 1] and block[by_item[done]] < model:
+                later[done] = max(first[by_item[done]], by_item[done] - window)
                 done += 1
-            for at in range(begin, done):
+            for at in range(starts[j], done):
                 p, q = by_item[at], later[at]
                 limit = min(after[p], p + window + 1)
-                while q < limit and block[q] <= here:
+                while q < limit and block[q] < model:
                     k = item[q]
                     if k != j:
                         if both[k] == 0.0:
@@ -123,56 +110,27 @@ def _lists(  # type: ignore[no-untyped-def]
                         product[k] += x[p] * x[q]
                     q += 1
                 later[at] = q
-            model = here + 1
-            kept = 0
+            begin = size
             for at in range(count):
                 k = touched[at]
-                n = both[k]
-                value = product[k] / np.sqrt(norms[j, model] * norms[k, model] + 1e-12) * n / (n + shrinkage)
-                height = abs(value)
-                if kept == nearest and height <= best_size[kept - 1]:
-                    continue
-                place = kept if kept < nearest else kept - 1
-                kept = min(kept + 1, nearest)
-                while place > 0 and best_size[place - 1] < height:
-                    best[place], best_size[place], best_value[place] = (
-                        best[place - 1],
-                        best_size[place - 1],
-                        best_value[place - 1],
-                    )
+                value = (
+                    product[k] / np.sqrt(norms[j, model] * norms[k, model] + 1e-12) * both[k] / (both[k] + shrinkage)
+                )
+                place = size
+                if size - begin == NEAREST:
                     place -= 1
-                best[place], best_size[place], best_value[place] = k, height, value
-            if kept == 0:
-                continue
-            if size + kept > capacity:
-                capacity = 2 * capacity + kept
-                other, similarity, together = (
-                    _grown(other, size, capacity),
-                    _grown(similarity, size, capacity),
-                    _grown(together, size, capacity),
-                )
-            if lists == room:
-                room = 2 * room
-                of_item, of_model, ends = (
-                    _grown(of_item, lists, room),
-                    _grown(of_model, lists, room),
-                    _grown(ends, lists, room),
-                )
-            for at in range(kept):
-                k = best[at]
-                other[size], similarity[size] = k, best_value[at]
-                together[size] = both[k] / np.sqrt(counts[j, model] * counts[k, model])
-                size += 1
-            of_item[lists], of_model[lists], ends[lists] = j, model, size
-            lists += 1
+                    if abs(value) <= abs(similarity[place]):
+                        continue
+                else:
+                    size += 1
+                while place > begin and abs(similarity[place - 1]) < abs(value):
+                    other[place], similarity[place] = other[place - 1], similarity[place - 1]
+                    place -= 1
+                other[place], similarity[place] = k, value
+            for at in range(begin, size):
+                together[at] = both[other[at]] / np.sqrt(counts[j, model] * counts[other[at], model])
+            ends[number] = size
+            number += 1
         for at in range(count):
             both[touched[at]] = 0.0
             product[touched[at]] = 0.0
-    return of_item[:lists], of_model[:lists], ends[:lists], other[:size], similarity[:size], together[:size]
-
-
-@compile_loop
-def _grown(array, used, capacity):  # type: ignore[no-untyped-def]
-    grown = np.empty(capacity, array.dtype)
-    grown[:used] = array[:used]
-    return grown
