@@ -7,7 +7,7 @@ from typing import Any
 HEAD = 1 << 16
 """Bytes at the beginning of a file that are looked at."""
 _LINES = 100
-_SEPARATORS = "\t|;,"
+SEPARATORS = "\t|;,"
 _SIGNS = ("#", "%")
 
 
@@ -46,7 +46,7 @@ def _separator(lines: list[str]) -> tuple[str, bool]:
     """What separates the fields, and whether quotes quote: the mark that cuts most lines into equally many fields."""
     best, quoted, most = ",", True, (0.0, 0)
     for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
-        for mark in _SEPARATORS:
+        for mark in SEPARATORS:
             fields = Counter(len(row) for row in csv.reader(lines, delimiter=mark, quoting=quoting))
             width, count = max(fields.items(), key=lambda pair: pair[1], default=(1, 0))
             score = (count / max(len(lines), 1), width) if width > 1 else (0.0, 0)

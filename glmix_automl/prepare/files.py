@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from glmix_automl.errors import DataError
-from glmix_automl.prepare.dialect import HEAD, comment_sign
+from glmix_automl.prepare.dialect import HEAD, SEPARATORS, comment_sign
 from glmix_automl.prepare.local_files import Files
 
 Format = Literal["csv", "parquet", "json"]
@@ -27,7 +27,6 @@ _OTHERS = {
     b"Obj\x01": "Avro", b"ORC": "ORC", b"PK\x03\x04": "a zip archive or an Excel workbook", b"BZh": "bzip2",
     b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ": "xz", b"SQLite": "an SQLite database", b"\x89HDF": "HDF5",
 }  # fmt: skip
-_SEPARATORS = "\t;|,"
 _Item = TypeVar("_Item")
 _Got = TypeVar("_Got")
 
@@ -226,7 +225,7 @@ def _csv(table: TableFormat, part: Part, text: str, where: str) -> Part:
     first = _fields(lines[0], table)
     names = table.columns or tuple(name or f"_c{place}" for place, name in enumerate(first))
     if len(first) == 1 and (len(names) > 1 or header):
-        others = [mark for mark in _SEPARATORS if mark != table.separator and mark in first[0]]
+        others = [mark for mark in SEPARATORS if mark != table.separator and mark in first[0]]
         if len(names) > 1 or others:
             remedy = f"set `separator: {json.dumps(others[0])}`" if others else "is `separator` right?"
             raise DataError(f"{where}: one field only with separator {table.separator!r}: {first[0][:80]!r}; {remedy}")

@@ -72,15 +72,17 @@ def read_links(engine: Engine, links: LinksTable, root: str, remarks: Remarks) -
     """
     where = f"edge table {links.table.path}"
     wanted = [links.source, links.target, *([links.timestamp.column] if links.timestamp else [])]
-    by = _links_here if engine.spark is None else _links_by_spark
-    found = by(engine.spark, links, wanted, root, where, remarks)
+    if engine.spark is None:
+        found = _links_here(links, wanted, root, where, remarks)
+    else:
+        found = _links_by_spark(engine.spark, links, wanted, root, where, remarks)
     if links.timestamp is not None:
         span = pc.min_max(found["time"]).as_py()
         report_span(span["min"], span["max"], where, remarks)
     return found
 
 
-def _links_here(_: None, links: LinksTable, wanted: list[str], root: str, where: str, remarks: Remarks) -> pa.Table:
+def _links_here(links: LinksTable, wanted: list[str], root: str, where: str, remarks: Remarks) -> pa.Table:
     raw = read_local(links.table, root, "edge", remarks)
     lack(wanted, raw.column_names, where)
     ends = {end: as_texts(raw[name], name) for end, name in zip(("source", "target"), wanted, strict=False)}
@@ -116,8 +118,10 @@ def read_nodes(engine: Engine, tables: tuple[NodesTable, ...], root: str, remark
 
 def _nodes(engine: Engine, table: NodesTable, root: str, remarks: Remarks) -> pa.Table:
     where = f"node table {table.table.path}"
-    by = _nodes_here if engine.spark is None else _nodes_by_spark
-    found = by(engine.spark, table, root, where, remarks)
+    if engine.spark is None:
+        found = _nodes_here(table, root, where, remarks)
+    else:
+        found = _nodes_by_spark(engine.spark, table, root, where, remarks)
     if table.lists and found[ID].null_count:
         raise DataError(f"{where}: expected a JSON object from node id to list of terms")
     found = found.filter(pc.is_valid(found[ID]))
@@ -131,7 +135,7 @@ def _nodes(engine: Engine, table: NodesTable, root: str, remarks: Remarks) -> pa
     return found
 
 
-def _nodes_here(_: None, table: NodesTable, root: str, where: str, remarks: Remarks) -> pa.Table:
+def _nodes_here(table: NodesTable, root: str, where: str, remarks: Remarks) -> pa.Table:
     raw = _objects_here(table, root) if table.lists else read_local(table.table, root, "node", remarks)
     lack([table.key, *(f.source for f in table.features)], raw.column_names, where)
     return pa.table({ID: as_texts(raw[table.key], table.key), **{f.source: raw[f.source] for f in table.features}})
