@@ -1,62 +1,30 @@
-"""Preparation from beginning to end: a recipe's raw rows are taken in, described, split, fitted on, encoded, written.
+"""Preparation from beginning to end: which recipe, by which engine, and its publication as a dataset."""
 
-Each step is one function applied to every block, partition or shard by an engine; what is between the steps lies in
-files, so a step holds one block of rows at a time. Nothing but vocabularies, bounded samples and counts reaches the
-driver.
-"""
-
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyarrow as pa
 import pydantic
 
 from glmix_automl import config
 from glmix_automl.config import Config
-from glmix_automl.errors import ConfigError, DataError
-from glmix_automl.features import encode
+from glmix_automl.errors import ConfigError
 from glmix_automl.layout import MANIFEST, RECIPE, SCHEMA
-from glmix_automl.manifest import Manifest, Shard, Split
-from glmix_automl.prepare import graph, history, interactions, partition, sides
-from glmix_automl.prepare.checks import Report, check_dataset, find_warnings
+from glmix_automl.manifest import Manifest
+from glmix_automl.prepare import graph, interactions
 from glmix_automl.prepare.engine import Engine, Local, OnSpark
-from glmix_automl.prepare.exchange import Spread, read_part
-from glmix_automl.prepare.fit import fit_schema, limits, vocabulary_terms
-from glmix_automl.prepare.history import HistoryFeatures, Priors
 from glmix_automl.prepare.intake import partitions
-from glmix_automl.prepare.known import Days, write_end
 from glmix_automl.prepare.local_files import local_path
 from glmix_automl.prepare.local_tables import recipe_needs_spark, table_bytes
-from glmix_automl.prepare.partition import Laid, PartitionInputs
-from glmix_automl.prepare.profile import (
-    Edges,
-    Profile,
-    as_histograms,
-    base_rate,
-    edges_of,
-    entity_profiles,
-    histograms,
-)
 from glmix_automl.prepare.progress import StepProgress
 from glmix_automl.prepare.publish import publishing
-from glmix_automl.prepare.recipe import ColumnSplit, Recipe
-from glmix_automl.prepare.remarks import Found, report_join
+from glmix_automl.prepare.recipe import Recipe
 from glmix_automl.prepare.report import write_report
 from glmix_automl.prepare.rows import RawRows
 from glmix_automl.prepare.run_settings import run_settings
-from glmix_automl.prepare.shards import Features, WrittenShard, name_shards, plan_shards, write_shard
-from glmix_automl.prepare.sides import Encoded, IdCounts, SidePart, Weighed
-from glmix_automl.prepare.split import borders, entity_column
-from glmix_automl.prepare.stage import Staging, Taken, refuse_repeats, repeated_uids
-from glmix_automl.prepare.tally import Tally, add_tallies, common_terms
-from glmix_automl.prepare.together.describe import fit_models, write_models
-from glmix_automl.prepare.together.sample import sampled_share
-from glmix_automl.schema import SPLITS, Schema
+from glmix_automl.prepare.split import entity_column
+from glmix_automl.prepare.stage import Staging
+from glmix_automl.prepare.steps import Preparation
 from glmix_automl.spark import translate_errors
 
 if TYPE_CHECKING:
@@ -150,7 +118,7 @@ def finish(engine: Engine, recipe: Recipe, overwrite: bool = False) -> Manifest:
     with publishing(engine.spark, recipe.output, overwrite) as storage:
         storage.make(f"{storage.uri}/{_STAGE}")
         work = _work(rows, recipe, storage.uri)
-        made = _Preparation(engine, work, rows, recipe).run()
+        made = Preparation(engine, work, rows, recipe).run()
         with engine.progress.step("report", 1):
             write_report(storage, made.report, made.profile, made.schema)
             storage.write(SCHEMA, made.schema.model_dump_json(indent=1))
@@ -158,276 +126,6 @@ def finish(engine: Engine, recipe: Recipe, overwrite: bool = False) -> Manifest:
             storage.write(MANIFEST, made.manifest.model_dump_json(indent=1))
             storage.remove(work.folder)
     return made.manifest
-
-
-@dataclass(frozen=True)
-class Preparation:
-    """What a preparation has to say of its dataset."""
-
-    schema: Schema
-    manifest: Manifest
-    report: Report
-    profile: Profile
-
-
-class _Preparation:
-    """The steps, in order."""
-
-    def __init__(self, engine: Engine, work: Staging, rows: RawRows, recipe: Recipe) -> None:
-        self.engine = engine
-        self.work = work
-        self.rows = rows
-        self.recipe = recipe
-        self.parts = range(work.parts)
-        self.counts = dict(rows.counts)
-
-    def run(self) -> Preparation:
-        """All of them."""
-        taken, side_files = self._read()
-        laid = self._laid(taken, side_files)
-        labels = np.sum([each.labels for each in laid], axis=0)
-        _refuse_empty(labels)
-        if left_out := sum(each.left_out for each in laid):
-            self.counts["rows in no split"] = left_out
-        parts = self._side_parts(side_files, laid)
-        weighed = self.engine.each("statistics", partial(sides.weigh_side, self.work), parts)
-        ids = self._checked_sides(parts, weighed)
-        tally = add_tallies([*(each.tally for each in laid), *(w.tally for w in weighed)])
-        tally.rows = labels.sum(axis=1)
-        schema, warnings = self._fitted(tally, laid, parts)
-        features = self._features(schema)
-        step = "encoding members and items"
-        with_sides = [p for p in parts if p.entity in features.sides]
-        encoded = self.engine.each(step, partial(sides.encode_side, self.work, features.sides), with_sides)
-        there = [e for e in encoded if e is not None]
-        edges = self._edges(features, there, laid)
-        written = self._written(features, there, parts, edges, laid)
-        profile = self._profile(features, there, edges, written, ids)
-        return self._made(schema, profile, written, tally, warnings)
-
-    def _read(self) -> tuple[list[Taken], dict[int, list[Spread]]]:
-        tables = self.rows.tables(_fold(self.recipe))
-        with translate_errors("reading the raw rows"):
-            taken = tables.take_in(self.work)
-            files = {side: tables.take_in_side(self.work, side) for side in range(len(self.work.entities))}
-        for cached in self.rows.cached:
-            cached.unpersist()
-        if self.rows.read is not None:
-            self.counts |= self.rows.read()
-        if not taken:
-            raise DataError("no rows are left to split")
-        return taken, files
-
-    def _laid(self, taken: list[Taken], side_files: Mapping[int, list[Spread]]) -> list[Laid]:
-        work, rows = self.work, tuple(t.rows for t in taken)
-        dropped = self._repeats(taken)
-        first, last = min(t.first for t in taken), max(t.last for t in taken)
-        found, train_rows = borders(self.engine, work.folder, rows, work.split, first, last)
-        items, attributes = self._history(taken, side_files)
-        days = _days(taken)
-        if work.history is not None:
-            write_end(work.out, last, work.parts, days)
-        inputs = PartitionInputs(rows, items, attributes, Priors.of(days), found, train_rows, dropped)
-        if work.history is not None:
-            inputs = self._described(inputs, work.history)
-        laid = self.engine.each("members", partial(partition.lay, work, inputs), list(self.parts))
-        return [each for each in laid if each is not None]
-
-    def _described(self, inputs: PartitionInputs, wanted: HistoryFeatures) -> PartitionInputs:
-        """With the past of all rows, and models of items where columns are made of them."""
-        share = sampled_share(sum(sum(f.rows) for f in inputs.rows))
-        made = self.engine.each("history", partial(partition.describe, self.work, inputs, share), list(self.parts))
-        described = {part: each for part, each in zip(self.parts, made, strict=True) if each is not None}
-        fitted = None
-        if wanted.fits_items:
-            drawn = [each.drawn for each in described.values() if each.drawn is not None]
-            fitted = fit_models(self.engine, self.work.folder, wanted, drawn)
-            if fitted is not None:
-                self.engine.each("items' models", partial(write_models, self.work.out), [fitted])
-        return replace(inputs, described=described, fitted=fitted)
-
-    def _history(
-        self, taken: list[Taken], side_files: Mapping[int, list[Spread]]
-    ) -> tuple[tuple[Spread, ...], tuple[Spread, ...]]:
-        """Answers about items, and about attribute values."""
-        asked = tuple(t.asked for t in taken if t.asked is not None)
-        work = self.work
-        if not asked or work.history is None:
-            return (), ()
-        ask = partial(
-            history.items_step, work.folder, work.parts, work.history, asked, tuple(side_files.get(1, ())), work.out
-        )
-        items = self.engine.each("items", ask, list(self.parts))
-        questions = tuple(q for i in items for q in i.questions)
-        values = tuple(v for i in items for v in i.values)
-        ask = partial(history.attributes_step, work.folder, work.parts, work.history, questions, values, work.out)
-        attributes = self.engine.each("attributes", ask, list(self.parts)) if questions else []
-        return tuple(a for i in items for a in i.answers), tuple(a for i in attributes for a in i.answers)
-
-    def _repeats(self, taken: list[Taken]) -> tuple[tuple[int, int, int], ...]:
-        """Rows to drop because their uid repeats; raises where they are refused."""
-        uids = [t.uids for t in taken if t.uids is not None]
-        if not uids:
-            return ()
-        function = partial(_repeated, self.work, tuple(uids))
-        found = [t for t in self.engine.each("split", function, list(self.parts)) if t is not None]
-        if not found:
-            return ()
-        every = pa.concat_tables(found)
-        if not self.work.repeats:
-            refuse_repeats(every, self.rows.uid_column, self.rows.where)
-        order = every.sort_by([("uid", "ascending"), ("everything", "ascending")])
-        uid = order["uid"].combine_chunks().dictionary_encode().indices.to_numpy()
-        again = np.concatenate([[False], uid[1:] == uid[:-1]])
-        gone = order.filter(pa.array(again))
-        self.counts["rows dropped that repeat a uid"] = gone.num_rows
-        return tuple(zip(*(gone[c].to_pylist() for c in ("file", "origin", "place")), strict=True))
-
-    def _side_parts(self, files: Mapping[int, list[Spread]], laid: Sequence[Laid]) -> list[SidePart]:
-        return [
-            SidePart(entity, part, tuple(files.get(entity, ())), tuple(each.ids[entity] for each in laid))
-            for entity in range(len(self.work.entities))
-            for part in self.parts
-        ]
-
-    def _checked_sides(self, parts: Sequence[SidePart], weighed: Sequence[Weighed]) -> list[IdCounts]:
-        """Who is in the dataset, by entity.
-
-        Raises:
-            DataError: ids of a side that have several rows.
-        """
-        result = []
-        for entity in range(len(self.work.entities)):
-            here = [w for p, w in zip(parts, weighed, strict=True) if p.entity == entity]
-            result.append(sum((w.ids for w in here), IdCounts()))
-            if (table := self.rows.side_tables.get(entity)) is not None:
-                sides.refuse_repeated(here, table.key, table.where)
-                unknown, known = sum(w.unknown for w in here), sum(w.known for w in here)
-                lost, idle = ([e for w in here if (e := getattr(w, n)) is not None] for n in ("lost", "idle"))
-                met = Found(known + unknown, unknown, min(lost, default=None), min(idle, default=None))
-                report_join(table.where, table.key, self.work.entities[entity].source, met, self.rows.remarks)
-                if unknown:
-                    self.counts[f"{table.name} of interactions without a row in their table"] = unknown
-        return result
-
-    def _fitted(self, tally: Tally, laid: Sequence[Laid], parts: Sequence[SidePart]) -> tuple[Schema, list[str]]:
-        work = self.work
-        keys, least, most = limits(work.features)
-        by_rows = partial(partition.sum_partition, work, tally.ranges)
-        totals = self.engine.each("statistics", by_rows, [each.path for each in laid])
-        with_rows = [p for p in parts if p.rows]
-        totals += self.engine.each("statistics", partial(sides.sum_side, work, tally.ranges), with_rows)
-        sums = {key: tuple(sum(t[key][i] for t in totals if key in t) for i in (0, 1)) for key in tally.ranges}
-        terms: list[pa.Table | None] = []
-        if tally.terms:
-            function = partial(common_terms, work.folder, tuple(tally.terms), least, most)
-            terms = self.engine.each("vocabularies", function, list(self.parts))
-        return fit_schema(
-            self.recipe.name,
-            self.rows.recipe,
-            work.features,
-            work.places,
-            work.entities,
-            self.rows.types(),
-            tally,
-            sums,  # type: ignore[arg-type]
-            vocabulary_terms(keys, most, terms),
-            self.recipe.checks,
-        )
-
-    def _features(self, schema: Schema) -> Features:
-        """The schema, and its parts with staged columns for sources: raw and staged rows are encoded alike."""
-        places = {(p.source, p.kind, p.separator): p.name for p in self.work.places.values()}
-
-        def part(side: int | None) -> Schema:
-            here = (f for f in schema.features if self.work.side_of(f.source) == side)
-            staged = tuple(
-                f.model_copy(update={"source": places[f.source, f.kind, getattr(f, "separator", None)]}) for f in here
-            )
-            return schema.model_copy(update={"features": staged})
-
-        by_side = {s: part(s) for s in self.work.sides if part(s).features}
-        return Features(schema, part(None), by_side)
-
-    def _edges(self, features: Features, encoded: Sequence[Encoded], laid: Sequence[Laid]) -> Edges:
-        samples: dict[str, Any] = {}
-        drawn = [each.edges for each in laid if each.edges is not None]
-        if features.own.numerics:
-            own = features.own.model_copy(update={"features": features.own.numerics})
-            made = encode(own, pa.concat_tables(drawn))
-            samples |= {f.name: made[f.name].to_numpy() for f in own.features}
-        for side, schema in features.sides.items():
-            here = [e.edges for e in encoded if e.side.entity == side]
-            samples |= {f.name: np.concatenate([e[f.name] for e in here]) for f in schema.numerics if here}
-        return edges_of(samples)
-
-    def _written(
-        self,
-        features: Features,
-        encoded: Sequence[Encoded],
-        parts: Sequence[SidePart],
-        edges: Edges,
-        laid: Sequence[Laid],
-    ) -> list[WrittenShard]:
-        by_side = {s: tuple(e for e in encoded if e.side.entity == s) for s in features.sides}
-        raw = {s: tuple(p for p in parts if p.entity == s) for s in features.sides}
-        function = partial(write_shard, self.work, features, by_side, raw, edges)
-        return self.engine.each("shards", function, plan_shards(laid, self.recipe.shard_rows))
-
-    def _profile(
-        self,
-        features: Features,
-        encoded: Sequence[Encoded],
-        edges: Edges,
-        written: Sequence[WrittenShard],
-        ids: Sequence[IdCounts],
-    ) -> Profile:
-        of_sides = self.engine.each("report", partial(_side_histograms, self.work, features, edges), encoded)
-        tables: dict[str, Any] = {}
-        for found in of_sides:
-            for name, table in found.items():
-                tables[name] = tables.get(name, 0) + table.reshape(len(SPLITS), 2, -1)
-        for shard in written:
-            for name, table in shard.histograms.items():
-                into = tables.setdefault(name, np.zeros((len(SPLITS), *table.shape), np.int64))
-                into[shard.planned.split] += table
-        by_split = {s: [w for w in written if w.planned.split == i] for i, s in enumerate(SPLITS)}
-        labels = {s: np.sum([w.labels for w in each], axis=0) for s, each in by_split.items()}
-        weights = {s: np.sum([w.weights for w in each], axis=0) for s, each in by_split.items()}
-        return Profile(
-            rows={s: (int(n[0]), int(n[1])) for s, n in labels.items()},
-            base_rates={s: base_rate(w) for s, w in weights.items()},
-            histograms={f.name: as_histograms(tables[f.name]) for f in features.whole.features},
-            entities=entity_profiles(self.work.entities, ids),
-            edges={name: tuple(bounds) for name, bounds in edges.items()},
-        )
-
-    def _made(
-        self, schema: Schema, profile: Profile, written: Sequence[WrittenShard], tally: Tally, warnings: list[str]
-    ) -> Preparation:
-        shards = name_shards(self.work, written)
-        digests = {
-            s: f"{sum(w.digest for w in written if w.planned.split == i) % 2**64:016x}" for i, s in enumerate(SPLITS)
-        }
-        manifest = _manifest(schema, digests, shards, profile)
-        checks = check_dataset(schema, profile, tally, self.work.places)
-        report = Report(
-            name=self.recipe.name,
-            digest=manifest.digest,
-            rows=profile.rows,
-            base_rates=profile.base_rates,
-            counts=self.counts,
-            duplicate_uids=0,
-            features=checks,
-            entities=profile.entities,
-            notes=tuple(self.rows.remarks.notes),
-            warnings=(
-                *self.rows.remarks.warnings,
-                *warnings,
-                *find_warnings(checks, profile.entities, self.recipe.checks),
-            ),
-        )
-        return Preparation(schema, manifest, report, profile)
 
 
 def _work(rows: RawRows, recipe: Recipe, uri: str) -> Staging:
@@ -449,66 +147,7 @@ def _work(rows: RawRows, recipe: Recipe, uri: str) -> Staging:
     )
 
 
-def _repeated(work: Staging, files: tuple[Spread, ...], part: int) -> pa.Table | None:
-    table, file = read_part(work.folder, list(files), part)
-    found = list(repeated_uids(work, [(table, file)])) if table is not None else []
-    return pa.concat_tables(found) if found else None
-
-
-def _side_histograms(work: Staging, features: Features, edges: Edges, encoded: Encoded) -> dict[str, Any]:
-    batch, counts = sides.count_ids(work, encoded)
-    return histograms(features.sides[encoded.side.entity], batch, edges, counts)
-
-
-def _refuse_empty(labels: Any) -> None:
-    """Raises where a split has no rows, or one class only.
-
-    Args:
-        labels: [splits, 2] rows.
-    """
-    by_split = dict(zip(SPLITS, labels.tolist(), strict=True))
-    if empty := [s for s, n in by_split.items() if not sum(n)]:
-        seen = ", ".join(f"{s}: {sum(n)} rows" for s, n in by_split.items())
-        raise DataError(f"the split leaves {' and '.join(empty)} empty ({seen}); change `split`")
-    for split, (negatives, positives) in by_split.items():
-        if not negatives or not positives:
-            one = "positive" if positives else "negative"
-            raise DataError(f"all {negatives + positives} rows of {split} are {one}; both classes are needed")
-
-
-def _days(taken: Sequence[Taken]) -> Days:
-    result: Days = {}
-    for each in taken:
-        for day, numbers in each.days.items():
-            before = result.get(day, (0,) * len(numbers))
-            result[day] = tuple(a + b for a, b in zip(before, numbers, strict=True))
-    return result
-
-
 def _resolved(recipe: Recipe) -> str:
     """The recipe as JSON that reads as the same recipe again: history that is not computed is not asked for."""
     unused = {"history"} if isinstance(recipe, interactions.Interactions) and recipe.past is None else set()
     return recipe.model_dump_json(indent=1, exclude=unused)
-
-
-def _fold(recipe: Recipe) -> str | None:
-    return recipe.split.column if isinstance(recipe.split, ColumnSplit) else None
-
-
-def _manifest(
-    schema: Schema, digests: Mapping[str, str], shards: Mapping[str, tuple[Shard, ...]], found: Profile
-) -> Manifest:
-    splits = {}
-    for name in SPLITS:
-        rows = sum(s.rows for s in shards[name])
-        assert rows == sum(found.rows[name]), f"{name} has {rows} rows, not those of its shards"
-        splits[name] = Split(
-            rows=rows,
-            base_rate=found.base_rates[name],
-            entities={e: c.ids[name] for e, c in found.entities.items()},
-            digest=digests[name],
-            shards=shards[name],
-        )
-    text = schema.model_dump_json() + "".join(splits[s].digest for s in SPLITS)
-    identity = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-    return Manifest(name=schema.name, digest=identity, splits=splits)  # type: ignore[arg-type]

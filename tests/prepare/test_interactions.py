@@ -36,12 +36,13 @@ def laid_rows(settings: dict[str, Any], folder: Path) -> pd.DataFrame:
     from glmix_automl.prepare.exchange import read_batch
     from glmix_automl.prepare.interactions import Interactions, arrow_rows
     from glmix_automl.prepare.progress import StepProgress
+    from glmix_automl.prepare.steps import Preparation
 
     recipe, engine = parse(settings, Interactions, "test"), Local(StepProgress())
     rows = arrow_rows(engine, recipe)
     (folder / "_stage").mkdir(parents=True)
     work = pipeline._work(rows, recipe, str(folder))
-    steps = pipeline._Preparation(engine, work, rows, recipe)
+    steps = Preparation(engine, work, rows, recipe)
     laid = steps._laid(*steps._read())
     tables = [pa.Table.from_batches([read_batch(work.folder, each.path, i)]) for each in laid for i in range(3)]
     table = pa.concat_tables(tables)
