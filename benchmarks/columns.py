@@ -2,13 +2,16 @@
 
     python benchmarks/columns.py conf/prepare/github-social.yaml --set root=PATH
     python benchmarks/columns.py conf/prepare/generated-pymk.yaml --set root=PATH
+    python benchmarks/columns.py conf/prepare/ml-100k.yaml --set root=PATH
+    python benchmarks/columns.py conf/prepare/generated-jymbii.yaml --set root=PATH
     python benchmarks/columns.py --growth 100000 1000000
 
 Models are scikit-learn's logistic regression and LightGBM, fitted on the training rows and judged on the test rows;
 differences are to the rows above (`none` for a group alone, `all` for one left out), with DeLong's paired 95 %
 intervals, members kept together. Per-member AUC is the mean over members with both classes. Seconds are of this process
-(a thread): a group's preparation and columns, alone, less those of no group. `--growth` generates networks of so many
-links instead, and prints what making the rows of each costs with all groups, and the exponent in links.
+(a thread): a group's preparation and columns, alone, less those of no group; of interactions of a whole preparation.
+`--growth` generates networks of so many links instead, and prints what making the rows of each costs with all groups,
+and the exponent in links.
 """
 
 import argparse
@@ -17,24 +20,32 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from lightgbm import LGBMClassifier
 from sklearn.linear_model import LogisticRegression
 
 from glmix_automl.metrics import auc, delong_test, member_auc
 from glmix_automl.prepare import graph, pipeline
 from glmix_automl.prepare.engine import Local
+from glmix_automl.prepare.history import HistoryFeatures
+from glmix_automl.prepare.interactions import Interactions
 from glmix_automl.prepare.pairs.describe import Columns, Network, declared, pair_columns
 from glmix_automl.prepare.pairs.example_rows import LABEL, SPLIT, ExampleRows
+from glmix_automl.prepare.past_columns import past_features
 from glmix_automl.prepare.progress import StepProgress
 from glmix_automl.prepare.recipe import NumericFeature
 from glmix_automl.prepare.remarks import Remarks
+from glmix_automl.schema import Schema
+from glmix_automl.spark import session
 
 GROUPS = ("walks", "projection", "neighbours", "affinity", "topology")
+HISTORY_GROUPS = ("effects", "recent", "tastes", "similar", "factors", "signals")
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -54,8 +65,7 @@ def main() -> None:
 def examples(conf: str, overrides: list[str]) -> tuple[graph.Graph, ExampleRows, dict[str, int], float]:
     """A recipe's example rows, and processor seconds of all but reading."""
     recipe: Any = pipeline.load_recipe(conf, overrides)
-    if not isinstance(recipe, graph.Graph):
-        sys.exit(f"{conf}: groups of columns of recipe {recipe.recipe!r} are not measured here")
+    assert isinstance(recipe, graph.Graph)
     counts: dict[str, int] = {}
     links, attributes = graph.read_network(Local(StepProgress()), recipe, counts, Remarks())
     begun = time.process_time()
@@ -64,43 +74,92 @@ def examples(conf: str, overrides: list[str]) -> tuple[graph.Graph, ExampleRows,
 
 
 def compare(conf: str, overrides: list[str]) -> None:
+    recipe: Any = pipeline.load_recipe(conf, overrides)
+    compare_history(recipe) if isinstance(recipe, Interactions) else compare_pairs(conf, overrides)
+
+
+def compare_pairs(conf: str, overrides: list[str]) -> None:
     recipe, made, counts, _ = examples(conf, overrides)
     for name, count in counts.items():
         print(f"{name}: {count:,}")
     rows = pa.concat_tables(made.rows(*span) for span in made.spans(4))
-    labels = rows[LABEL].to_numpy()
     members = rows["left"].combine_chunks().dictionary_encode().indices.to_numpy()
     folds = rows[SPLIT].to_numpy(zero_copy_only=False)
     train, test = (np.flatnonzero(folds == fold) for fold in ("train", "test"))
-    print(f"{len(rows):,} rows, {len(train):,} of train, {len(test):,} of test")
     seconds = {group: spent(made, rows, {group}) for group in ("", *GROUPS)}
-    none, every = frozenset[str](), frozenset(GROUPS)
-    wanted = [none, *(frozenset({g}) for g in GROUPS), every, *(every - {g} for g in GROUPS)]
+    judge(GROUPS, lambda g: numerics(recipe, rows, g, train), rows[LABEL].to_numpy(), members, train, test, seconds)
+
+
+def compare_history(recipe: Interactions) -> None:
+    """Groups of history: all are prepared once, and each alone for its seconds (the first time compiles)."""
+    history = recipe.history
+    assert history is not None, "there is a time, and so history"
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = {}
+        for groups in (frozenset(HISTORY_GROUPS), frozenset[str](), *(frozenset({g}) for g in HISTORY_GROUPS)):
+            of_groups = recipe.model_copy(update={"history": followed(history, groups), "output": f"{folder}/some"})
+            begun = time.process_time()
+            pipeline.prepare_dataset(session("columns") if pipeline.wants_spark(recipe) else None, of_groups, True)
+            seconds["".join(groups) if len(groups) < 2 else "all"] = time.process_time() - begun
+            if len(groups) == len(HISTORY_GROUPS):
+                tables = [pq.read_table(f"{folder}/some/{split}") for split in ("train", "test")]
+                schema = Schema.model_validate_json(Path(f"{folder}/some/schema.json").read_text())
+    rows = pa.concat_tables(tables)
+    train, test = np.arange(len(tables[0])), len(tables[0]) + np.arange(len(tables[1]))
+    members = rows[recipe.interactions.member].combine_chunks().dictionary_encode().indices.to_numpy()
+    past = {f.source for f in past_features(followed(history, frozenset(HISTORY_GROUPS)))}
+
+    def of(groups: frozenset[str]) -> np.ndarray:
+        wanted = {f.source for f in past_features(followed(history, groups))}
+        there = [f.name for f in schema.numerics if f.source not in past or f.source in wanted]
+        return np.stack([rows[name].to_numpy() for name in there], axis=1)
+
+    judge(HISTORY_GROUPS, of, rows["label"].to_numpy(), members, train, test, seconds)
+
+
+def followed(history: HistoryFeatures, groups: frozenset[str]) -> HistoryFeatures:
+    switches: dict[str, Any] = {g: g in groups for g in HISTORY_GROUPS if g != "signals"}
+    return history.model_copy(update=switches | {"signals": history.signals if "signals" in groups else ()})
+
+
+def judge(
+    every_group: tuple[str, ...],
+    numerics_of: Callable[[frozenset[str]], np.ndarray],
+    labels: np.ndarray,
+    members: np.ndarray,
+    train: np.ndarray,
+    test: np.ndarray,
+    seconds: dict[str, float],
+) -> None:
+    """Prints the table: none, each group alone, all, and each left out."""
+    print(f"{len(labels):,} rows, {len(train):,} of train, {len(test):,} of test")
+    none, every = frozenset[str](), frozenset(every_group)
+    wanted = [none, *(frozenset({g}) for g in every_group), every, *(every - {g} for g in every_group)]
     found: dict[frozenset[str], tuple[np.ndarray, ...]] = {}
     print(f"{'groups':>16} | {'logistic':>8} {'difference':>24} {'members':>7} | {'LightGBM':>8} {'difference':>24}"
           f" {'members':>7} | seconds")  # fmt: skip
     for groups in wanted:
-        X = numerics(recipe, rows, groups, train)
+        X = numerics_of(groups)
         found[groups] = tuple(m.fit(X[train], labels[train]).predict_proba(X[test])[:, 1] for m in models())
-        against = every if len(groups) == len(GROUPS) - 1 else none
+        left_out = len(groups) == len(every) - 1
+        against = every if left_out else none
         cells = []
         for scores, other in zip(found[groups], found.get(against, ()), strict=False):
             test_of = delong_test(labels[test], other, scores, clusters=members[test])
             gap = f"{test_of.difference:+.4f} [{test_of.low:+.4f}, {test_of.high:+.4f}]" if groups != against else ""
             inside = member_auc(labels[test], scores, members[test])
             cells.append(f"{auc(labels[test], scores):8.4f} {gap:>24} {inside:7.4f}")
-        print(f"{named(groups):>16} | {' | '.join(cells)} | {cost(groups, seconds)}", flush=True)
+        name = (
+            f"no {next(iter(every - groups))}" if left_out else "all" if groups == every else "".join(groups) or "none"
+        )
+        print(f"{name:>16} | {' | '.join(cells)} | {cost(groups, every, seconds)}", flush=True)
 
 
-def named(groups: frozenset[str]) -> str:
-    if len(groups) == len(GROUPS) - 1:
-        return f"no {next(g for g in GROUPS if g not in groups)}"
-    return "all" if len(groups) == len(GROUPS) else "".join(groups) or "none"
-
-
-def cost(groups: frozenset[str], seconds: dict[str, float]) -> str:
+def cost(groups: frozenset[str], every: frozenset[str], seconds: dict[str, float]) -> str:
     if len(groups) == 1:
         return f"{seconds[next(iter(groups))] - seconds['']:7.2f}"
+    if groups == every and "all" in seconds:
+        return f"{seconds['all'] - seconds['']:7.2f}"
     return f"{seconds['']:7.2f}" if not groups else ""
 
 
