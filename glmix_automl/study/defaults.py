@@ -62,7 +62,7 @@ def _with_arms(entry: EntrySettings, dataset: Dataset, begun: EntrySettings | No
     if entry.strategy != "adanet" or "generator" in entry.options:
         return entry
     if begun is not None:
-        known = {key: begun.options[key] for key in ("generator", "weighting") if key in begun.options}
+        known: dict[str, Any] = {key: begun.options[key] for key in ("generator", "weighting") if key in begun.options}
         return entry.model_copy(update={**known, **entry.options})
     limit = entry.budget.worker_seconds
     seconds = None if limit is None else limit / CANDIDATES
