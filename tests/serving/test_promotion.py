@@ -21,6 +21,7 @@ from glmix_automl.layout import RAW
 from glmix_automl.serving.champion import Decision, PromotionRule, decide
 from glmix_automl.serving.holdout import Holdout, Measures
 from glmix_automl.serving.promotion import promote, registered_name
+from glmix_automl.study.folder import StudyFolder
 from glmix_automl.tracking.registry import Registry
 from tests.dataset_maker import make_dataset, write_raw
 
@@ -134,19 +135,22 @@ def test_only_a_better_model_becomes_champion(
 @pytest.mark.slow
 def test_a_server_that_is_away_leaves_nothing_half_done(studies: dict[str, Study], tmp_path: Path) -> None:
     folder = studies["good"].folder
-    cursor = folder.path / "tracking.json"
-    saved = cursor.read_text()
+    files = [folder.path / name for name in ("tracking.json", "study.json")]
+    saved = [file.read_text() for file in files]
+    uri = json.loads(saved[0])["uri"]
     before = (folder.path / "promotion.json").read_text() if (folder.path / "promotion.json").exists() else ""
     try:
-        cursor.write_text(json.dumps(json.loads(saved) | {"uri": "http://127.0.0.1:9"}))
+        for file, text in zip(files, saved, strict=True):
+            file.write_text(text.replace(uri, "http://127.0.0.1:9"))
         with pytest.raises(StudyError, match="try again"):
-            promote(folder, NAME)
+            promote(StudyFolder(str(folder.path)), NAME)
         after = (folder.path / "promotion.json").read_text() if (folder.path / "promotion.json").exists() else ""
         assert after == before
     finally:
-        cursor.write_text(saved)
+        for file, text in zip(files, saved, strict=True):
+            file.write_text(text)
     with pytest.raises(StudyError, match="no champion that could be rolled back"):
-        Registry(json.loads(saved)["uri"], "nobody").roll_back()
+        Registry(uri, "nobody").roll_back()
 
 
 def test_hold_out_rows_that_are_not_the_splits_are_refused(tmp_path: Path) -> None:
