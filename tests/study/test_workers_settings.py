@@ -1,5 +1,6 @@
 """What `workers` of a search file accepts, and that it reaches the workers."""
 
+import itertools
 import os
 import time
 from pathlib import Path
@@ -42,6 +43,18 @@ def test_a_full_disk_is_waited_out_in_process_too(tmp_path: Path, monkeypatch: p
         full.unlink()
         assert future.result(10).state is State.FINISHED
         assert future.result().attempts > 1
+
+
+def test_a_clock_that_jumps_by_a_year_costs_no_trial_a_year(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    true, calls = time.time, itertools.count()
+    monkeypatch.setattr(time, "time", lambda: true() + (365 * 86_400 if next(calls) % 2 else -86_400))
+    workers = parse({"place": "in_process", "trial_seconds": 60}, Workers, "workers")
+    with executor(workers, LIGHT, tmp_path, lambda progress: None) as pool:
+        before = pool.now()
+        results = [pool.submit(Trial(n, "t", "f")).result(10) for n in range(5)]
+        assert 0 <= pool.now() - before < 60
+    assert all(0 <= r.costs.worker_seconds < 60 and (r.ended or 0) >= (r.started or 0) for r in results)
+    assert {r.state for r in results} == {State.FINISHED}
 
 
 @pytest.mark.parametrize("told", [{"slots": 2}, {"ranks": 2}, {"memory_limit_mb": 100}])
