@@ -12,6 +12,7 @@ from glmix_automl.models.axes import AxisPart
 from glmix_automl.models.coordinate import Coordinate
 from glmix_automl.models.parameters import StepParameters
 from glmix_automl.models.rows import Rows, bases, row_signature, taker
+from glmix_automl.models.selection import Selection
 from glmix_automl.schema import Schema
 
 Gradient: TypeAlias = "tf.Tensor | tf.IndexedSlices"
@@ -30,6 +31,7 @@ class Differentiable(Coordinate):
     the rows of the batch times the mean weight of the training rows.
 
     Attributes:
+        selection: which features of the dataset it sees; its `schema` has no others.
         dense: weights updated whole at each step.
         tables: weights updated by the rows a batch touches.
     """
@@ -37,7 +39,9 @@ class Differentiable(Coordinate):
     in_graph = True
 
     def __init__(self, family: str, schema: Schema, parameters: StepParameters) -> None:
-        super().__init__(family, schema, parameters)
+        self.selection = Selection.of(schema, parameters.features, family)
+        super().__init__(family, self.selection.schema, parameters)
+        self._given = row_signature(schema)
         self.dense: list[tf.Variable] = []
         self.tables: list[tf.Variable] = []
         self._scoring: Any = None
@@ -70,6 +74,10 @@ class Differentiable(Coordinate):
     def signature(self) -> Rows:
         """The shapes and types of prepared rows."""
         return row_signature(self.schema)
+
+    def prepare(self, rows: Rows) -> Rows:
+        """See `Coordinate`; here, the features that it sees."""
+        return self.selection.rows(rows)
 
     def hyper(self, total_weight: float) -> dict[str, float]:
         """Numbers that the graph takes as inputs; `total_weight` is the sum of the training rows' weights."""
@@ -113,7 +121,7 @@ class Differentiable(Coordinate):
     def score(self, rows: Rows) -> np.ndarray:
         """See `Coordinate`."""
         if self._scoring is None:
-            self._scoring = tf.function(self.graph, input_signature=[row_signature(self.schema)], autograph=False)
+            self._scoring = tf.function(self.graph, input_signature=[self._given], autograph=False)
         return self._scoring(rows).numpy()
 
     def graph(self, rows: Rows) -> tf.Tensor:

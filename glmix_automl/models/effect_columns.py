@@ -1,7 +1,6 @@
 """What the columns of a random effect stand for: its entity, and the features whose weights are each entity's own."""
 
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +10,7 @@ import pyarrow.compute as pc
 from glmix_automl.dataset.block import Block
 from glmix_automl.errors import TrialError
 from glmix_automl.models.design import Codes, Design
+from glmix_automl.models.selection import chosen
 from glmix_automl.schema import Feature, Numeric, Schema
 
 Lists = tuple[np.ndarray, np.ndarray, np.ndarray | None]
@@ -43,8 +43,8 @@ class EffectColumns:
         Args:
             schema: of the dataset.
             entity: an entity, a categorical, or two of them with ` x ` between; the first entity if empty.
-            features: names or patterns (`*`, `?`) with spaces between; a pattern leaves out what describes the entity
-                itself, as that is the same in all its rows.
+            features: as `selection.chosen`; a pattern does not stand for what describes the entity itself, as that is
+                the same in all its rows. None if empty.
             intercept: whether every entity has one.
 
         Raises:
@@ -52,15 +52,11 @@ class EffectColumns:
         """
         parts = tuple(entity.split(PAIR)) if entity else tuple(e.name for e in schema.entities[:1])
         own = _sides(schema, parts)
-        wanted = set()
-        for pattern in features.split():
-            found = {f.name for f in schema.features if fnmatchcase(f.name, pattern)}
-            if not found:
-                raise TrialError(f"family random_effect: features: the dataset has none named {pattern!r}")
-            exact = pattern in found
-            wanted |= {f.name for f in schema.features if f.name in found and (exact or f.side not in own)}
-        chosen: tuple[Feature, ...] = (*schema.numerics, *schema.categoricals, *schema.bags)
-        kept = tuple(f for f in chosen if f.name in wanted and f.name not in parts)
+        wanted: set[str] = set()
+        if features.strip():
+            wanted = chosen(schema, features, "random_effect", lambda feature: feature.side not in own)
+        ordered: tuple[Feature, ...] = (*schema.numerics, *schema.categoricals, *schema.bags)
+        kept = tuple(f for f in ordered if f.name in wanted and f.name not in parts)
         if not kept and not intercept:
             raise TrialError("family random_effect: has neither an intercept nor features")
         return cls(schema, parts, intercept, kept)

@@ -27,6 +27,7 @@ class Factorisation(NetworkCoordinate):
     def __init__(self, schema: Schema, parameters: FactorisationParameters, seed: int) -> None:
         self._factors = parameters.embedding_width
         super().__init__("factorisation", schema, parameters, bag_width=self._factors)
+        schema = self.schema
         sides = [f.side for f in (*schema.numerics, *self._embedding.order)]
         self._first = [place for place, side in enumerate(sides) if side in FIRST]
         self._second = [place for place, side in enumerate(sides) if side in SECOND]

@@ -33,6 +33,7 @@ class Logistic(Differentiable):
 
     def __init__(self, schema: Schema, parameters: LogisticParameters, seed: int) -> None:
         super().__init__("logistic", schema, parameters)
+        schema = self.schema
         self._columns, self._bags, self._ids = wide_table(schema)
         self._numerics = len(schema.numerics)
         self.bins = parameters.bins if self._numerics else 0
@@ -46,8 +47,9 @@ class Logistic(Differentiable):
 
     @property
     def structure(self) -> tuple[Any, ...]:
-        """Two logistic regressions on one dataset differ in numbers only, but for whether they are penalised."""
-        return ("logistic", bool(self.parameters.l2), bool(self.parameters.l1), self.bins)
+        """Two logistic regressions on the same features differ in numbers only, but for whether they are penalised."""
+        given = self.parameters
+        return ("logistic", given.features, bool(given.l2), bool(given.l1), self.bins)
 
     @property
     def weights(self) -> dict[str, tf.Variable]:
@@ -92,6 +94,7 @@ class Logistic(Differentiable):
 
     def prepare(self, rows: Rows) -> Rows:
         """Ids become rows of the one table, once and not at every step."""
+        rows = super().prepare(rows)
         bags = zip(rows.bags, self._bags, strict=True)
         return rows._replace(
             categoricals=rows.categoricals + self._columns,

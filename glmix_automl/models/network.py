@@ -44,6 +44,7 @@ class NetworkCoordinate(Differentiable):
     def __init__(self, family: str, schema: Schema, parameters: TermParameters, bag_width: int | None = None) -> None:
         """Without weights of its own yet; `bag_width` where it is no parameter of the family."""
         super().__init__(family, schema, parameters)
+        schema = self.schema
         seen = self._chosen("inputs", "all")
         widths = parameters.embedding_width, self._chosen("bag_width", bag_width)
         pooling = self._chosen("pooling", "mean")
@@ -61,7 +62,7 @@ class NetworkCoordinate(Differentiable):
     @property
     def structure(self) -> tuple[Any, ...]:
         """Every parameter but those that are numbers to the graph."""
-        numbers = {*StepParameters.model_fields, *NUMBERS, "accumulator"}
+        numbers = {*StepParameters.model_fields, *NUMBERS, "accumulator"} - {"features"}
         fixed = tuple(sorted((name, value) for name, value in self.parameters if name not in numbers))
         return (self.family, fixed, *(bool(self._chosen(name, 0.0)) for name in NUMBERS))
 
@@ -90,7 +91,7 @@ class NetworkCoordinate(Differentiable):
 
     def prepare(self, rows: Rows) -> Rows:
         """See `Coordinate`; ids become places in the tables, once and not at every step."""
-        return self._embedding.prepare(rows)
+        return self._embedding.prepare(super().prepare(rows))
 
     @property
     def signature(self) -> Rows:

@@ -10,7 +10,14 @@ from glmix_automl.models.family import FamilyParameters, ModelFamily, later
 NetworkInputs = Literal["all", "numerics", "terms"]
 
 
-class StepParameters(FamilyParameters):
+class FeatureParameters(FamilyParameters):
+    """Of families that take the features of a dataset."""
+
+    features: str = Field(default="*", min_length=1)
+    """Those it sees: names or patterns with spaces between, after a `-` what is left out, as in `-past_*`."""
+
+
+class StepParameters(FeatureParameters):
     """Of the training loop, which every family trained by gradient steps takes."""
 
     batch_size: int = Field(default=512, ge=1, le=1 << 24)
@@ -131,7 +138,7 @@ class FactorisationParameters(TermParameters):
     """Products of all pairs, or across the two sides."""
 
 
-class TreesParameters(FamilyParameters):
+class TreesParameters(FeatureParameters):
     """Of gradient-boosted trees by LightGBM (Ke et al. 2017), for the logistic loss."""
 
     trees: int = Field(default=300, ge=1, le=100_000)
@@ -165,8 +172,8 @@ class RandomEffectParameters(FamilyParameters):
     """Whose they are: an entity of the dataset, a categorical, or a pair of them as in `member x industry`; the first
     entity if empty."""
     features: str = ""
-    """Whose weights are each entity's own: names or patterns with spaces between; a pattern leaves out the entity's own
-    features. None if empty."""
+    """Whose weights are each entity's own: names or patterns with spaces between, after a `-` what is left out; a
+    pattern does not stand for the entity's own features. None if empty."""
     intercept: bool = True
     """Whether each entity has one."""
     l2: float | Literal["auto"] = "auto"

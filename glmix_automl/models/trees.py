@@ -9,6 +9,7 @@ from scipy import sparse
 from glmix_automl.errors import DataError, TrialError
 from glmix_automl.models.coordinate import Coordinate
 from glmix_automl.models.parameters import TreesParameters
+from glmix_automl.models.selection import Selection
 from glmix_automl.schema import Schema
 
 if TYPE_CHECKING:
@@ -38,13 +39,16 @@ class Trees(Coordinate):
     `bias` [1]. A dataset has no missing numbers, so a split needs no default direction.
 
     Attributes:
+        selection: which features of the dataset have columns; its `schema` has no others.
         columns: how many there are.
         seen: those that trees may split, by `inputs`.
     """
 
     def __init__(self, schema: Schema, parameters: TreesParameters, seed: int = 0) -> None:
         """A coordinate without trees; there is nothing to draw before training."""
-        super().__init__("trees", schema, parameters)
+        self.selection = Selection.of(schema, parameters.features, "trees")
+        super().__init__("trees", self.selection.schema, parameters)
+        schema = self.schema
         numerics, terms = len(schema.numerics), len(schema.categoricals) + sum(map(schema.size, schema.bags))
         self.columns, seen = numerics + terms, parameters.inputs
         self.seen = range(numerics if seen == "terms" else 0, numerics if seen == "numerics" else self.columns)
@@ -70,6 +74,7 @@ class Trees(Coordinate):
 
     def matrix(self, rows: "Rows") -> sparse.csr_matrix:
         """All columns of rows, float32 [rows, columns], entries of 0 left out."""
+        rows = self.selection.rows(rows)
         parts = [sparse.csr_matrix(part.numpy().astype(np.float32)) for part in (rows.numerics, rows.categoricals)]
         for bag, feature in zip(rows.bags, self.schema.bags, strict=True):
             shape = len(bag.splits) - 1, self.schema.size(feature)

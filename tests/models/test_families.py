@@ -42,6 +42,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("factorisation", {"embedding_width": 4}),
     ("factorisation", {"embedding_width": 4, "pairs": "sides"}),
     *((family, {"inputs": "numerics"}) for family in ("subnetwork", "cross")),
+    ("logistic", {"features": "n* c0 -n1"}),
+    ("subnetwork", {"depth": 1, "width": 4, "activation": "tanh", "features": "-c1 -b0"}),
     ("trees", {"leaves": 4}),
     ("stump", {"smoothing": 2.0}),
 ]
