@@ -87,6 +87,9 @@ class Evaluator:
         fit = trainer.train(coordinate, source, budget, self._watcher(trial, report, curve, started))
         scoring = time.perf_counter()
         scores = {split: self._splits.score(coordinate, split) for split in self._splits.names}
+        if fit.left_out is not None:
+            places, own = fit.left_out
+            scores["train"][places] = own
         metrics = fit.metrics | self._measure(trial, scores, fit.held_out)
         if coordinate.arrays:
             known = {"parameters": float(coordinate.size), "complexity": family.complexity(parameters)}

@@ -146,7 +146,7 @@ def _solve(  # type: ignore[no-untyped-def]
 
 
 @compile_fast
-def _gather(intercept, numerics, splits, ids, values, rows, local, matrix):  # type: ignore[no-untyped-def]
+def gather(intercept, numerics, splits, ids, values, rows, local, matrix):  # type: ignore[no-untyped-def]
     """Values of rows in the entity's columns: fills `matrix` [columns, rows]."""
     matrix[:] = 0
     for place in range(len(rows)):
@@ -182,7 +182,7 @@ def _newton(  # type: ignore[no-untyped-def]
             some = rows[tile : tile + TILE]
             matrix = space[: size * len(some)].reshape(size, len(some))
             if k == 0 or count > TILE:
-                _gather(intercept, numerics, splits, ids, values, some, local, matrix)
+                gather(intercept, numerics, splits, ids, values, some, local, matrix)
             own = score[tile : tile + TILE]
             if k == 0:
                 for place in range(len(some)):
@@ -199,7 +199,7 @@ def _newton(  # type: ignore[no-untyped-def]
             for place in range(count):
                 score[place] -= share * move[place]
             continue
-        _factorise(hessian)
+        factorise(hessian)
         decrement = _step(hessian, gradient, step)
         if decrement < DECREMENT:
             made = k + 1
@@ -211,7 +211,7 @@ def _newton(  # type: ignore[no-untyped-def]
             some = rows[tile : tile + TILE]
             matrix = space[: size * len(some)].reshape(size, len(some))
             if count > TILE:
-                _gather(intercept, numerics, splits, ids, values, some, local, matrix)
+                gather(intercept, numerics, splits, ids, values, some, local, matrix)
             _multiply(matrix, step, move[tile : tile + TILE])
         share = _reach(score, move)
         for i in range(size):
@@ -267,7 +267,7 @@ def _add(matrix, rows, label, weight, score, gradient, hessian, spare):  # type:
 
 
 @compile_fast
-def _factorise(matrix):  # type: ignore[no-untyped-def]
+def factorise(matrix):  # type: ignore[no-untyped-def]
     """Its Cholesky factor, in place of the lower half."""
     for i in range(len(matrix)):
         for j in range(i + 1):

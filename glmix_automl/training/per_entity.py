@@ -17,6 +17,7 @@ from glmix_automl.models.checkpoint import load_coordinate, load_earlier
 from glmix_automl.models.design import Codes, Coefficients, Design, Floats, Grouping
 from glmix_automl.models.random_effect import STATES, RandomEffect
 from glmix_automl.seeds import generator
+from glmix_automl.training.held_out import leave_one_out
 from glmix_automl.training.newton import NEWTON_STEPS, RowTargets, Solution, solve, split_evenly
 from glmix_automl.training.prior import Knowledge, join, recall
 from glmix_automl.training.source import Source
@@ -62,10 +63,12 @@ class PerEntity(Trainer[RandomEffect]):
             )
         rows = source.whole()
         problem = self._problem(coordinate, rows, source.seed)
-        strength, found = self._solve(coordinate, problem, source.seed)
+        strength, precision, found = self._solve(coordinate, problem, source.seed)
         _take(coordinate, problem, found, strength)
         fit = Fit(steps=int(found.steps.sum()), rows=int(found.steps @ problem.grouping.rows), epochs=1.0)
         fit.metrics = _measures(coordinate, problem, found, strength, source.rows)
+        seen = problem.grouping.order
+        fit.left_out = rows.rows[seen], self._without_each(problem, precision, found)[seen]
         fit.train_seconds = time.perf_counter() - started
         fit.best = source.validate(coordinate)
         fit.eval_seconds = time.perf_counter() - started - fit.train_seconds
@@ -89,8 +92,8 @@ class PerEntity(Trainer[RandomEffect]):
         grouping = Grouping(grouping.order, np.append(grouping.starts, idle))
         return _Problem(codes, ids, grouping, design, targets, *join(active, known))
 
-    def _solve(self, coordinate: RandomEffect, problem: "_Problem", seed: int) -> tuple[np.ndarray, Solution]:
-        """The strengths of all groups, and every entity's solution."""
+    def _solve(self, coordinate: RandomEffect, problem: "_Problem", seed: int) -> tuple[np.ndarray, Floats, Solution]:
+        """The strengths of all groups, the precision of every coefficient, and every entity's solution."""
         chosen, effect, known = coordinate.parameters, coordinate.effect, problem.known
         given = np.array([chosen.intercept_l2, *[chosen.l2] * len(effect.features)], object)
         given = np.where(given == "auto", math.nan, given).astype(np.float64).clip(1e-6)
@@ -114,7 +117,16 @@ class PerEntity(Trainer[RandomEffect]):
             precision, prior = known.prior(precision, chosen.forgetting)
         elif len(sample.places) < len(precision):
             begin = None  # else what the last pass found is near
-        return strength, self._run(problem, problem.grouping, problem.coefficients, precision, prior, begin)
+        found = self._run(problem, problem.grouping, problem.coefficients, precision, prior, begin)
+        return strength, precision, found
+
+    def _without_each(self, problem: "_Problem", precision: Floats, found: Solution) -> Floats:
+        """What each row scores by its entity's model without it, float32 [rows]."""
+        first, last = self._share(problem.grouping, problem.coefficients)
+        args = problem.design, problem.grouping, problem.targets, problem.coefficients, precision, found.mean
+        own = leave_one_out(*args, self._threads, first, last)
+        collective = self.setting.collective
+        return own if collective.size == 1 else collective.allreduce(own).astype(np.float32)
 
     def _run(
         self,
@@ -127,17 +139,25 @@ class PerEntity(Trainer[RandomEffect]):
     ) -> Solution:
         """Solves this rank's entities, and gathers those of all."""
         collective = self.setting.collective
-        threads = self.setting.threads or len(os.sched_getaffinity(0))
-        edges = split_evenly(grouping.rows, np.diff(coefficients.starts), collective.size)
-        edges += [len(grouping)] * (collective.size + 1 - len(edges))
-        first, last = edges[collective.rank : collective.rank + 2]
-        args = problem.design, grouping, problem.targets, coefficients, precision, prior, begin, threads
+        first, last = self._share(grouping, coefficients)
+        args = problem.design, grouping, problem.targets, coefficients, precision, prior, begin, self._threads
         found = solve(*args, first=first, last=last)
         if collective.size == 1:
             return found
         own = slice(coefficients.starts[first], coefficients.starts[last])
         parts = found.mean[own], found.variance[own], found.steps[first:last]
         return Solution(*(collective.allgather(np.ascontiguousarray(part)) for part in parts))
+
+    @property
+    def _threads(self) -> int:
+        return self.setting.threads or len(os.sched_getaffinity(0))
+
+    def _share(self, grouping: Grouping, coefficients: Coefficients) -> tuple[int, int]:
+        """The entities of this rank, from the first to before the last."""
+        collective = self.setting.collective
+        edges = split_evenly(grouping.rows, np.diff(coefficients.starts), collective.size)
+        edges += [len(grouping)] * (collective.size + 1 - len(edges))
+        return edges[collective.rank], edges[collective.rank + 1]
 
     def _keep(self, key: tuple[Any, ...], rows: Block, make: Callable[[], T]) -> T:
         """What was made of the same rows before, or is made now; offsets may differ."""

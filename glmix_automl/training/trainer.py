@@ -60,6 +60,8 @@ class Fit:
         metrics: further ones of the result, by name.
         ensemble: of a mixture, what it found.
         held_out: scores of the validation rows to be judged by, float32 [rows], where the weights have seen labels.
+        left_out: places in train, int64 [rows], and what these rows score as if training had not seen each; they are
+            kept in place of what the coordinate scores there. None where training knows no better.
     """
 
     state: State = State.FINISHED
@@ -73,6 +75,7 @@ class Fit:
     metrics: dict[str, float] = field(default_factory=dict)
     ensemble: Ensemble | None = None
     held_out: np.ndarray | None = None
+    left_out: tuple[np.ndarray, np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
