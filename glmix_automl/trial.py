@@ -89,6 +89,7 @@ class Trial:
         tags: what the strategy wants shown beside it (`round`, `rung`, `generator`, ...).
         checkpoint: folder of a coordinate of an earlier study or exported model that training begins from, or None:
             `<study>/trials/<number>` or `<model>/coordinates/<number>`. Trees are grown anew all the same.
+        locked: whether the coordinate of `checkpoint` is taken as it is, and only scored.
     """
 
     number: int
@@ -104,6 +105,7 @@ class Trial:
     fit: MixtureFit | None = None
     teacher: Ensemble | None = None
     checkpoint: str | None = None
+    locked: bool = False
 
     def __post_init__(self) -> None:
         if not LEAST_EPOCHS <= self.epochs < math.inf:
@@ -112,6 +114,8 @@ class Trial:
             )
         if not 0 < self.fraction <= 1:
             raise TrialError(f"trial {self.number}: expected a fraction above 0, at most 1, got {self.fraction:g}")
+        if self.locked and self.checkpoint is None:
+            raise TrialError(f"trial {self.number}: locked needs the checkpoint of what is taken as it is")
 
     @property
     def model(self) -> Ensemble:

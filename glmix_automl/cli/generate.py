@@ -19,6 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         kind.add_argument("--format", choices=("parquet", "csv"), default="parquet")
         kind.add_argument("--overwrite", action="store_true", help="replace tables written before")
     jymbii.add_argument("--items", type=int, default=0, help="by the rows unless given")
+    jymbii.add_argument("--effects", type=float, help="how large random effects are; 0 plants none, 1 unless given")
     ceiling = kinds.add_parser("ceiling", help="the AUC of the true probabilities on a prepared dataset")
     ceiling.add_argument("--truth", required=True, metavar="URI", help="folder that generate wrote")
     ceiling.add_argument("--dataset", required=True, metavar="URI", help="dataset prepared from it")
@@ -49,7 +50,7 @@ def run(options: argparse.Namespace) -> Outcome:
         return Outcome({"ceilings": found})
     given = {
         name: getattr(options, name)
-        for name in ("rows", "seed", "members", "items", "days")
+        for name in ("rows", "seed", "members", "items", "days", "effects")
         if getattr(options, name, None) is not None
     }
     settings = config.parse(given, DATA_SETS[options.kind].settings, f"generate {options.kind}")

@@ -35,6 +35,8 @@ class Jymbii(Config):
     items: int = pydantic.Field(default=0, ge=0)
     """Items, rounded up to a multiple of the 20 industries; 0: one per 100 rows, at least 200."""
     days: int = pydantic.Field(default=60, ge=1)
+    effects: float = pydantic.Field(default=1.0, ge=0, le=10)
+    """How large random effects are, as a multiple of what they are by default; 0 plants none."""
 
     @property
     def draws(self) -> Draws:
@@ -169,12 +171,17 @@ def _fixed_effects(m: Members, i: Items, share: Array, device: Array, position: 
 
 def _random_effects(settings: Jymbii, member: Array, item: Array) -> Array:
     """Effects of the member, of the member's taste for the item's industry, and of the item; all of mean 0."""
-    draws = settings.draws
+    draws, (of_member, of_taste, of_item) = settings.draws, deviations(settings)
     return (
-        0.8 * draws.normal("effect/member", member)
-        + 0.7 * draws.normal("effect/taste", member, item % len(INDUSTRIES))
-        + 0.6 * draws.normal("effect/item", item)
+        of_member * draws.normal("effect/member", member)
+        + of_taste * draws.normal("effect/taste", member, item % len(INDUSTRIES))
+        + of_item * draws.normal("effect/item", item)
     )
+
+
+def deviations(settings: Jymbii) -> tuple[float, float, float]:
+    """Standard deviations of the effects of members, of members and industries, and of items."""
+    return 0.8 * settings.effects, 0.7 * settings.effects, 0.6 * settings.effects
 
 
 def _visitor(settings: Jymbii, row: Array) -> Array:

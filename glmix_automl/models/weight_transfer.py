@@ -1,9 +1,11 @@
-"""A coordinate begins from one that was trained on an earlier dataset: weights follow features and terms by name."""
+"""A coordinate takes on what one of an earlier dataset has learned: weights follow features and terms by name."""
 
 import numpy as np
 
+from glmix_automl.errors import TrialError
 from glmix_automl.models.differentiable import Differentiable
-from glmix_automl.schema import Schema
+from glmix_automl.models.trees import Trees
+from glmix_automl.schema import Categorical, Schema
 
 
 def transfer(coordinate: Differentiable, earlier: Differentiable) -> None:
@@ -46,3 +48,38 @@ def _units(old: Schema, new: Schema) -> tuple[np.ndarray, np.ndarray]:
     scale = [after.scale / before.scale for before, after in pairs]
     shift = [(after.center - before.center) / before.scale for before, after in pairs]
     return np.array(scale, np.float32), np.array(shift, np.float32)
+
+
+def transfer_trees(coordinate: Trees, earlier: Trees) -> None:
+    """Takes on earlier trees, their thresholds expressed in this dataset's means and deviations.
+
+    Raises:
+        TrialError: they split a feature that is gone or transformed otherwise, or ids of a vocabulary that has other
+            terms now: a split of ids is by how frequent terms are, which names do not tell.
+    """
+    old, new, arrays = earlier.schema, coordinate.schema, earlier.arrays
+    scale, shift = (values.astype(np.float64) for values in _units(old, new))
+    place, now = _tree_columns(old), {key: column for column, key in enumerate(_tree_columns(new))}
+    column, threshold = arrays["column"].copy(), arrays["threshold"].astype(np.float64)
+    for split, number in enumerate(arrays["column"]):
+        key = place[number]
+        if key not in now:
+            raise TrialError(f"family trees: cannot be locked: {key[0]} is not what it was when they were grown")
+        column[split] = now[key]
+        if number < len(scale):
+            threshold[split] = (threshold[split] - shift[number]) / scale[number]
+    coordinate.plant(arrays | {"column": column, "threshold": threshold.astype(np.float32)})
+
+
+def _tree_columns(schema: Schema) -> list[tuple[object, ...]]:
+    """What each column of trees stands for; equal where a split of it means the same."""
+    keys: list[tuple[object, ...]] = [(f.name, f.transform) for f in schema.numerics]
+    features = (*schema.categoricals, *schema.bags)
+    for feature in features:
+        vocabulary = schema.vocabularies[feature.vocabulary]
+        if isinstance(feature, Categorical):
+            keys.append((feature.name, vocabulary.terms or vocabulary.size))
+        else:
+            named = vocabulary.terms or tuple(map(str, range(1, vocabulary.size)))
+            keys += [(feature.name, "term", term) for term in ("", *named)]
+    return keys

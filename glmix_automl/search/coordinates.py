@@ -25,8 +25,11 @@ class CoordinateOptions(Config):
     """Budget of a fit in passes over the training rows."""
     name: str = ""
     """What it is called; the family, if empty."""
+    checkpoint: str | None = None
+    """Folder of a coordinate that it begins from: `trials/<number>` of an earlier study, or `coordinates/<number>` of
+    an exported model."""
     locked: bool = False
-    """Whether it stays as the first sweep fitted it."""
+    """Whether it stays as the first sweep fitted it; or as its checkpoint has it, if there is one."""
 
 
 class CoordinatesOptions(Config):
@@ -113,13 +116,16 @@ class Coordinates:
     def _fit(self, number: int) -> Trial:
         chosen = self._options.coordinates[self._place]
         others = [trial for place, trial in sorted(self._latest.items()) if place != self._place]
+        last = self._latest.get(self._place)
         return Trial(
             number=number,
             strategy="",
             family=chosen.family,
             parameters=chosen.parameters,
             epochs=chosen.epochs,
-            parent=self._latest.get(self._place),
+            parent=last,
+            checkpoint=chosen.checkpoint if last is None else None,
+            locked=chosen.locked and chosen.checkpoint is not None,
             offset=_sum_of(others) if others else None,
             seed=derive(self._seed, "coordinate", self._place),
             tags={"sweep": str(self._sweep), "coordinate": chosen.name or chosen.family},

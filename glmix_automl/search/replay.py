@@ -25,8 +25,11 @@ class ReplayOptions(Config):
     warm_start: bool = False
     """Members begin from their weights in the plan's `origin`, which follow features and terms to the new dataset; else
     each is trained anew."""
+    locked: tuple[str, ...] = ()
+    """Families whose members stay as they were, with their weights in the plan's `origin`: a night that only refreshes
+    random effects locks all others. Needs `warm_start`."""
     epochs: Epochs | None = None
-    """Budget of every member; none: what it had."""
+    """Budget of every other member; none: what it had."""
 
     def load(self) -> Plan:
         """The plan.
@@ -44,6 +47,8 @@ class ReplayOptions(Config):
         for place, member in enumerate(found.members):
             if any(not 0 <= earlier < place for earlier in _before(member)):
                 raise ConfigError(f"replay: member {place} ({member.name}) builds on one that does not come before it")
+        if self.locked and not self.warm_start:
+            raise ConfigError("replay: locked needs warm_start: true, as what is locked keeps its earlier weights")
         if self.warm_start and found.origin is None:
             raise ConfigError(
                 "replay: warm_start: the plan has no `origin`, the folder of the study or model with its weights; "
@@ -58,6 +63,7 @@ class Replay:
     def __init__(self, options: ReplayOptions, seed: int) -> None:
         self._plan, self._epochs, self._seed = options.load(), options.epochs, seed
         self._origin = self._plan.origin if options.warm_start else None
+        self._locked = set(options.locked)
         self._number: dict[int, int] = {}  # place in the plan -> trial
         self._scored: dict[int, bool] = {}  # place -> whether it can be built on
         self._asked, self._mixed = 0, False
@@ -113,6 +119,7 @@ class Replay:
             seed=derive(self._seed, "member", place),
             tags={"generator": member.name or member.family, "role": "member", "round": str(place)},
             checkpoint=checkpoint,
+            locked=checkpoint is not None and member.family in self._locked,
         )
 
     def _translated(self, weights: dict[int, float] | None, bias: float) -> Ensemble | None:

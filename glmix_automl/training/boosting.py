@@ -10,10 +10,12 @@ from scipy.special import expit
 from glmix_automl.errors import TrialError
 from glmix_automl.models.rows import Rows
 from glmix_automl.models.trees import Trees
+from glmix_automl.models.weight_transfer import transfer_trees
 from glmix_automl.seeds import derive
 from glmix_automl.training.measure import Point
 from glmix_automl.training.source import Source
-from glmix_automl.training.trainer import Budget, Fit, Moment, Trainer, Watch
+from glmix_automl.training.trainer import Budget, Fit, Moment, Start, Trainer, Watch
+from glmix_automl.training.warm_start import load_checkpoint
 from glmix_automl.trial import State
 
 CURVE_POINTS = 10  # validations that are reported of a training; there is one after every tree
@@ -26,6 +28,11 @@ class Boosting(Trainer[Trees]):
     the logistic one and takes labels between 0 and 1, a teacher's. A step of the costs is a tree. A promotion grows its
     trees anew, so it is the trial it would have been.
     """
+
+    def adopt(self, coordinate: Trees, start: Start) -> Trees:
+        """See `Trainer`."""
+        transfer_trees(coordinate, load_checkpoint(start.trial))
+        return coordinate
 
     def train(self, coordinate: Trees, source: Source, budget: Budget, watch: Watch) -> Fit:
         """See `Trainer`; is told of every tree.

@@ -80,11 +80,16 @@ class Evaluator:
         family, schema = family_of(trial.family), self._splits.dataset.schema
         trainer = self._trainer(family.trainer(parameters))
         start = Start(trial, self._study, self._splits.smallest_block(self._splits.size(trial.fraction)[0]))
-        coordinate, done = trainer.begin(family.make(schema, parameters, trial.seed), start)
-        source = self._splits.source(trial, coordinate)
+        coordinate, done = family.make(schema, parameters, trial.seed), 0.0
+        if trial.locked:
+            coordinate = trainer.adopt(coordinate, start)
+        else:
+            coordinate, done = trainer.begin(coordinate, start)
         curve: list[Progress] = []
-        budget = Budget(trial.epochs, done, self._seconds)
-        fit = trainer.train(coordinate, source, budget, self._watcher(trial, report, curve, started))
+        fit = Fit()
+        if not trial.locked:
+            source, budget = self._splits.source(trial, coordinate), Budget(trial.epochs, done, self._seconds)
+            fit = trainer.train(coordinate, source, budget, self._watcher(trial, report, curve, started))
         scoring = time.perf_counter()
         scores = {split: self._splits.score(coordinate, split) for split in self._splits.names}
         if fit.left_out is not None:

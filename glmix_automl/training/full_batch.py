@@ -51,6 +51,10 @@ class FullBatch(Trainer[Logistic]):
         warm_start(kept, start)
         return kept, 0.0
 
+    def adopt(self, coordinate: Logistic, start: Start) -> Logistic:
+        """See `Trainer` and `warm_start`."""
+        return self.begin(coordinate, start)[0]
+
     def train(self, coordinate: Logistic, source: Source, budget: Budget, watch: Watch) -> Fit:
         """See `Trainer`.
 

@@ -31,6 +31,10 @@ class GradientSteps(Trainer[Differentiable]):
             loop.optimiser.restore(load_arrays(start.parent, MOMENTS))
         return loop.coordinate, done
 
+    def adopt(self, coordinate: Differentiable, start: Start) -> Differentiable:
+        """See `Trainer` and `warm_start`."""
+        return self.begin(coordinate, start)[0]
+
     def train(self, coordinate: Differentiable, source: Source, budget: Budget, watch: Watch) -> Fit:
         """See `Trainer`."""
         loop = next(loop for loop in self._loops.values() if loop.coordinate is coordinate)

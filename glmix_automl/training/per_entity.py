@@ -13,16 +13,17 @@ import pyarrow as pa
 
 from glmix_automl.dataset.block import Block
 from glmix_automl.errors import TrialError
-from glmix_automl.models.checkpoint import load_coordinate, load_earlier
+from glmix_automl.models.checkpoint import load_coordinate
 from glmix_automl.models.design import Codes, Coefficients, Design, Floats, Grouping
 from glmix_automl.models.random_effect import STATES, RandomEffect
 from glmix_automl.seeds import generator
 from glmix_automl.training.held_out import leave_one_out
 from glmix_automl.training.newton import NEWTON_STEPS, RowTargets, Solution, solve, split_evenly
-from glmix_automl.training.prior import Knowledge, join, recall
+from glmix_automl.training.prior import Knowledge, carry_over, join, recall
 from glmix_automl.training.source import Source
 from glmix_automl.training.strength import estimate_precision
 from glmix_automl.training.trainer import Budget, Fit, Moment, Setting, Start, Trainer, Watch
+from glmix_automl.training.warm_start import load_checkpoint
 
 GROUPINGS_KEPT = 6  # groupings, and designs, of the last effects: a sweep over coordinates comes back to them
 SAMPLED = 20_000  # entities that strengths are estimated on, at most
@@ -45,14 +46,20 @@ class PerEntity(Trainer[RandomEffect]):
         trial = start.trial
         earlier: Any = None
         if trial.checkpoint is not None:
-            earlier = load_earlier(trial.checkpoint)
-            if earlier.family != coordinate.family:
-                raise TrialError(f"{trial.checkpoint}: holds no random effect: the plan is not of this study or model")
+            earlier = load_checkpoint(trial)
         elif trial.parent is not None:
             earlier = load_coordinate(start.parent, coordinate.schema)
         if earlier is not None and (earlier.family, earlier.entities) == (coordinate.family, coordinate.entities):
             coordinate.earlier = earlier
         return coordinate, 0.0
+
+    def adopt(self, coordinate: RandomEffect, start: Start) -> RandomEffect:
+        """See `Trainer`; every entity is carried over."""
+        self.begin(coordinate, start)
+        if coordinate.earlier is None:
+            raise TrialError(f"{start.trial.checkpoint}: holds effects of {load_checkpoint(start.trial).entities}")
+        carry_over(coordinate, coordinate.earlier)
+        return coordinate
 
     def train(self, coordinate: RandomEffect, source: Source, budget: Budget, watch: Watch) -> Fit:
         """See `Trainer`; goes to the optimum whatever the budget."""

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from glmix_automl.models.design import Coefficients, Floats
 from glmix_automl.models.effect_columns import EffectColumns
-from glmix_automl.models.random_effect import RandomEffect
+from glmix_automl.models.random_effect import STATES, RandomEffect
 from glmix_automl.schema import Numeric
 
 
@@ -75,6 +75,17 @@ def recall(coordinate: RandomEffect, earlier: RandomEffect, ids: pa.Array) -> tu
     starts = np.concatenate([[0], np.cumsum(np.bincount(entity[order], minlength=len(united)))]).astype(np.int64)
     values = (array[order].astype(np.float32) for array in (mean, variance, strength))
     return united, Knowledge(Coefficients(starts, now[order].astype(np.int32)), *values)
+
+
+def carry_over(coordinate: RandomEffect, earlier: RandomEffect) -> None:
+    """Gives a coordinate everything that an earlier effect of the same entities knows in its columns, and no more."""
+    ids, known = recall(coordinate, earlier, pa.array([], pa.string()))
+    group = coordinate.effect.group[known.coefficients.columns]
+    count = np.bincount(group, minlength=len(coordinate.strength))
+    mean = np.bincount(group, known.strength, len(coordinate.strength)) / np.maximum(count, 1)
+    strength = np.where(count > 0, mean, 1.0).astype(np.float32)
+    state = np.full(len(ids), STATES.index("carried over"), np.int8)
+    coordinate.take(ids, known.coefficients, known.mean, known.variance, earlier.rows, state, strength)
 
 
 def join(active: Coefficients, known: Knowledge) -> tuple[Coefficients, Knowledge]:

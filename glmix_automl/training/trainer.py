@@ -142,6 +142,15 @@ class Trainer(abc.ABC, Generic[C]):
         """
         return coordinate, 0.0
 
+    def adopt(self, coordinate: C, start: Start) -> C:
+        """The coordinate with the very weights of `start.trial.checkpoint`, in this dataset's columns, not to be trained.
+
+        Raises:
+            DataError: they cannot be read.
+            TrialError: they are of another family, or mean nothing in this dataset's columns.
+        """
+        raise TrialError(f"family {coordinate.family}: cannot be locked: its trainer takes over no earlier weights")
+
     @abc.abstractmethod
     def train(self, coordinate: C, source: Source, budget: Budget, watch: Watch) -> Fit:
         """Trains within the budget and leaves the best weights in the coordinate.

@@ -1,4 +1,4 @@
-"""What a coordinate of plain variables begins from: a parent of its study, or a checkpoint of an earlier one."""
+"""What a coordinate begins from: a parent of its study, or a checkpoint of an earlier one."""
 
 from typing import Any
 
@@ -7,6 +7,23 @@ from glmix_automl.models.checkpoint import load_arrays, load_earlier, read_descr
 from glmix_automl.models.differentiable import Differentiable
 from glmix_automl.models.weight_transfer import transfer
 from glmix_automl.training.trainer import Start
+from glmix_automl.trial import Trial
+
+
+def load_checkpoint(trial: Trial) -> Any:
+    """The coordinate that a trial's checkpoint holds, on the dataset it was trained on.
+
+    Raises:
+        DataError: it cannot be read.
+        TrialError: it is of another family.
+    """
+    earlier = load_earlier(trial.checkpoint or "")
+    if earlier.family != trial.family:
+        raise TrialError(
+            f"{trial.checkpoint}: holds weights of family {earlier.family}, the trial is of family "
+            f"{trial.family}: the plan is not of this study or model"
+        )
+    return earlier
 
 
 def warm_start(coordinate: Differentiable, start: Start) -> float:
@@ -21,13 +38,7 @@ def warm_start(coordinate: Differentiable, start: Start) -> float:
     """
     trial = start.trial
     if trial.checkpoint is not None:
-        earlier: Any = load_earlier(trial.checkpoint)
-        if earlier.family != trial.family:
-            raise TrialError(
-                f"{trial.checkpoint}: holds weights of family {earlier.family}, the trial is of family "
-                f"{trial.family}: the plan is not of this study or model"
-            )
-        transfer(coordinate, earlier)
+        transfer(coordinate, load_checkpoint(trial))
         return 0.0
     if trial.parent is None:
         return 0.0

@@ -3,8 +3,11 @@
 from functools import cache
 
 import numpy as np
+import pytest
+from scipy.optimize import minimize
 from sklearn.metrics import roc_auc_score
 
+from glmix_automl.generate.attainable import attainable, crossed_effects
 from glmix_automl.generate.jymbii import Jymbii, Suggestions, interactions, items
 
 SETTINGS = Jymbii(rows=50_000, seed=5)
@@ -49,3 +52,33 @@ def test_a_tenth_of_the_members_makes_a_third_of_the_visits() -> None:
 
 def test_rows_are_in_order_of_time() -> None:
     assert (np.diff(shown().share) > 0).all()
+
+
+def test_what_can_be_learned_lies_between_no_effects_and_all_of_them() -> None:
+    rows = shown()
+    late = rows.share >= 0.9
+    whole, without = (roc_auc_score(rows.response[late], p[late]) for p in (rows.probability, rows.fixed_probability))
+    learned = attainable(SETTINGS, 0.9)
+    assert learned is not None
+    assert without + 0.02 < learned < whole - 0.02
+    plain = Jymbii(rows=20_000, seed=5, effects=0)
+    drawn = interactions(plain, np.arange(plain.rows))
+    np.testing.assert_array_equal(drawn.probability, drawn.fixed_probability)
+    last = drawn.share >= 0.9
+    assert attainable(plain, 0.9) == pytest.approx(roc_auc_score(drawn.response[last], drawn.probability[last]), 1e-6)
+
+
+def test_learned_effects_are_the_most_likely_ones() -> None:
+    """Two crossed kinds of effects, against one penalised regression over both by SciPy."""
+    draw = np.random.default_rng(0)
+    keys, deviations = [draw.integers(0, 12, 900), draw.integers(0, 7, 900)], [0.8, 0.5]
+    offset, label = draw.normal(size=900), draw.random(900) < 0.4
+    found = crossed_effects(keys, deviations, label, offset, np.arange(900) < 800)
+    design = np.hstack([np.eye(n)[key] * own for key, own, n in zip(keys, deviations, (12, 7), strict=True)])[:800]
+
+    def objective(theta: np.ndarray) -> float:
+        score = offset[:800] + design @ theta
+        return float((np.logaddexp(0, score) - label[:800] * score).sum() + theta @ theta / 2)
+
+    best = minimize(objective, np.zeros(19)).x * np.repeat(deviations, (12, 7))
+    np.testing.assert_allclose(np.concatenate(found), best, atol=5e-3)
