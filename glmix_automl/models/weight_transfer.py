@@ -5,7 +5,7 @@ import numpy as np
 from glmix_automl.errors import TrialError
 from glmix_automl.models.differentiable import Differentiable
 from glmix_automl.models.trees import Trees
-from glmix_automl.schema import Categorical, Schema
+from glmix_automl.schema import Bag, Categorical, Schema
 
 
 def transfer(coordinate: Differentiable, earlier: Differentiable) -> None:
@@ -74,7 +74,7 @@ def transfer_trees(coordinate: Trees, earlier: Trees) -> None:
 def _tree_columns(schema: Schema) -> list[tuple[object, ...]]:
     """What each column of trees stands for; equal where a split of it means the same."""
     keys: list[tuple[object, ...]] = [(f.name, f.transform) for f in schema.numerics]
-    features = (*schema.categoricals, *schema.bags)
+    features: tuple[Categorical | Bag, ...] = (*schema.categoricals, *schema.bags)
     for feature in features:
         vocabulary = schema.vocabularies[feature.vocabulary]
         if isinstance(feature, Categorical):

@@ -15,6 +15,7 @@ from glmix_automl.dataset.block import Block
 from glmix_automl.errors import TrialError
 from glmix_automl.models.checkpoint import load_coordinate
 from glmix_automl.models.design import Codes, Coefficients, Design, Floats, Grouping
+from glmix_automl.models.effect_columns import PAIR
 from glmix_automl.models.random_effect import STATES, RandomEffect
 from glmix_automl.seeds import generator
 from glmix_automl.training.held_out import leave_one_out
@@ -57,7 +58,8 @@ class PerEntity(Trainer[RandomEffect]):
         """See `Trainer`; every entity is carried over."""
         self.begin(coordinate, start)
         if coordinate.earlier is None:
-            raise TrialError(f"{start.trial.checkpoint}: holds effects of {load_checkpoint(start.trial).entities}")
+            theirs, ours = (PAIR.join(each.entities) for each in (load_checkpoint(start.trial), coordinate))
+            raise TrialError(f"{start.trial.checkpoint}: holds effects of {theirs}, not of {ours}")
         carry_over(coordinate, coordinate.earlier)
         return coordinate
 

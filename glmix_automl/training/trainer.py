@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import numpy as np
 
 from glmix_automl.ensemble import Ensemble
+from glmix_automl.errors import TrialError
 from glmix_automl.layout import TRIALS, Folder
 from glmix_automl.models.coordinate import Coordinate
 from glmix_automl.training.measure import Point
@@ -143,7 +144,7 @@ class Trainer(abc.ABC, Generic[C]):
         return coordinate, 0.0
 
     def adopt(self, coordinate: C, start: Start) -> C:
-        """The coordinate with the very weights of `start.trial.checkpoint`, in this dataset's columns, not to be trained.
+        """The coordinate with the weights of `start.trial.checkpoint`, in this dataset's columns, not to be trained.
 
         Raises:
             DataError: they cannot be read.

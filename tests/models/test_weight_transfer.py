@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from glmix_automl.dataset import Block
+from glmix_automl.errors import TrialError
 from glmix_automl.models import FAMILIES
 from glmix_automl.models.differentiable import Differentiable
 from glmix_automl.models.embedding import SMALL_TABLE
 from glmix_automl.models.rows import from_block
-from glmix_automl.models.weight_transfer import transfer
+from glmix_automl.models.trees import Trees
+from glmix_automl.models.weight_transfer import transfer, transfer_trees
 from glmix_automl.schema import Categorical, Numeric, Schema, Vocabulary
 
 FIXED = {"embedding_width": 4, "bag_width": 3}
@@ -191,3 +193,35 @@ def test_what_has_another_shape_begins_anew(small: Small) -> None:
     for name, array in coordinate.arrays.items():
         expected = earlier.arrays[name] if name in ("embedding_3", "embedding_4", "bias_1") else fresh[name]
         np.testing.assert_array_equal(array, expected)
+
+
+def planted(schema: Schema, column: list[int], threshold: list[float]) -> Trees:
+    """Trees of one split each, whose leaves differ."""
+    trees = FAMILIES["trees"].build(schema, {}, 0)
+    assert isinstance(trees, Trees)
+    count = len(column)
+    splits = {"splits": [1] * count, "column": column, "threshold": threshold}
+    leaves = {"left": [-1] * count, "right": [-2] * count, "leaf": 1.7 ** np.arange(2 * count), "bias": [0.3]}
+    trees.plant({name: np.asarray(value) for name, value in {**splits, **leaves}.items()})
+    return trees
+
+
+def test_trees_keep_their_scores_in_other_units_or_are_refused(small: Small) -> None:
+    schema, block = small
+    new = tonight(schema)
+    in_bag = 3 + 2 + 5  # the fifth term of the first bag, which is there tonight
+    earlier = planted(schema, [0, 1, 2, 0, in_bag], [0.1, -0.4, 0.7, 1.2, 0.5])
+    moved, coordinate = seen_tonight(block, schema, new), planted(new, [0], [0.0])
+    transfer_trees(coordinate, earlier)
+    rows = kept(moved)
+    expected = earlier.score(from_block(block))
+    assert len(np.unique(expected)) > 8
+    np.testing.assert_allclose(coordinate.score(from_block(moved, rows)), expected[rows], rtol=1e-6)
+    with pytest.raises(TrialError, match="cannot be locked: c0 is not what it was"):
+        transfer_trees(planted(new, [0], [0.0]), planted(schema, [3], [1.5]))
+    same = planted(schema, [0], [0.0])
+    transfer_trees(same, planted(schema, [3, 1], [1.5, 0.2]))
+    assert (
+        same.score(from_block(block)).tobytes()
+        == planted(schema, [3, 1], [1.5, 0.2]).score(from_block(block)).tobytes()
+    )

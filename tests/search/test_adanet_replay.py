@@ -92,6 +92,10 @@ def test_a_warm_start_names_the_weights_of_every_member() -> None:
         f"studies/yesterday/trials/{number}" for number in world.results if number in _members(world)
     }
     assert all(trial.parent is None for trial in members)
+    assert not any(trial.locked for trial in members)
+    locked = World()
+    play(Replay(ReplayOptions(plan=found.model_dump(), warm_start=True, locked=("part",)), 1), locked, slots=3)
+    assert {trial.locked for trial in locked.trials.values() if trial.family == "part"} == {True}
     cold = World()
     play(Replay(ReplayOptions(plan=found.model_dump()), 1), cold, slots=3)
     assert all(trial.checkpoint is None for trial in cold.trials.values())
@@ -164,6 +168,8 @@ def test_plans_that_cannot_be_carried_out_are_refused(tmp_path: Path) -> None:
         Replay(ReplayOptions(plan={"version": 2, "members": []}), 0)
     with pytest.raises(ConfigError, match="warm_start: the plan has no `origin`"):
         Replay(ReplayOptions(plan={"members": [{"family": "part"}]}, warm_start=True), 0)
+    with pytest.raises(ConfigError, match="locked needs warm_start"):
+        Replay(ReplayOptions(plan={"members": [{"family": "part"}], "origin": "there"}, locked=("part",)), 0)
     with pytest.raises(ConfigError, match="cannot be read"):
         Replay(ReplayOptions(plan=str(tmp_path / "nowhere.json")), 0)
 

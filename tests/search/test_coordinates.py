@@ -53,3 +53,14 @@ def test_locked_coordinates_stay_and_failed_ones_are_left_out() -> None:
     assert trials[-1].fit is not None
     assert trials[-1].fit.begin.members == (0, 4)
     assert run({0: None}, [LIST[0]]) == run({}, [LIST[0]])[:1]
+
+
+def test_yesterdays_coordinate_is_taken_as_it_is_or_begun_from() -> None:
+    yesterday = [{**LIST[0], "checkpoint": "model/coordinates/3", "locked": True}]
+    yesterday += [{**LIST[1], "checkpoint": "model/coordinates/4"}]
+    trials = run({2: 0.7, 4: 0.8}, yesterday, sweeps=2)
+    assert [trial.tags["coordinate"] for trial in trials] == ["all", "member", "sum", "member", "sum"]
+    assert [trial.locked for trial in trials] == [True, False, False, False, False]
+    assert [trial.checkpoint for trial in trials[:2]] == ["model/coordinates/3", "model/coordinates/4"]
+    assert (trials[3].parent, trials[3].checkpoint) == (1, None)  # its own fit is ahead of yesterday's
+    assert all(Trial.from_json(trial.to_json()) == trial for trial in trials)

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from glmix_automl import metrics
 from glmix_automl.dataset import Dataset
 from glmix_automl.ensemble import Ensemble
 from glmix_automl.errors import TrialError
@@ -21,6 +22,7 @@ from glmix_automl.serving.pyfunc import _load_pyfunc
 from glmix_automl.training.evaluate import Evaluator
 from glmix_automl.trial import Progress, Result, Trial
 from tests.dataset_maker import make_dataset
+from tests.reordered import reordered
 
 MEMBERS, ITEMS = 60, 30
 
@@ -41,7 +43,9 @@ class Studied:
         self.fixed = self("logistic", solver="lbfgs", l2=1.0)
 
     def __call__(self, family: str = "random_effect", on: Ensemble | None = None, **parameters: Any) -> Result:
-        changes = {name: parameters.pop(name) for name in ("parent", "checkpoint", "fraction") if name in parameters}
+        changes = {
+            name: parameters.pop(name) for name in ("parent", "checkpoint", "fraction", "locked") if name in parameters
+        }
         self.count += 1
         return self.evaluate(Trial(self.count, "test", family, parameters, offset=on, seed=5, **changes), never)
 
@@ -145,6 +149,45 @@ def test_entities_that_only_yesterdays_model_knows_are_carried_over(studied: Stu
     before = earlier.listed().to_pandas().set_index(["entity", "term"])["mean"]
     after = effect.listed().to_pandas().query("state == 'carried over'").set_index(["entity", "term"])["mean"]
     np.testing.assert_allclose(after, before.loc[after.index])
+
+
+def test_yesterdays_model_is_locked_and_its_effects_refreshed(studied: Studied, tmp_path: Any) -> None:
+    """The next night, terms have other ids: locked coordinates score every row as the night before."""
+    on = Ensemble.of(studied.fixed.number)
+    member = studied(on=on, entity="member", features="n1 c0")
+    trees = studied("trees", on=on, features="n*", trees=20)
+    tonight = Evaluator(reordered(studied.uri, tmp_path / "tonight"), str(tmp_path / "study"), seed=1, threads=1)
+
+    def taken(number: int, result: Result, family: str, locked: bool = True, **parameters: Any) -> np.ndarray:
+        checkpoint = f"{studied.study}/trials/{result.number}"
+        trial = Trial(number, "test", family, parameters, checkpoint=checkpoint, locked=locked, seed=5)
+        done = tonight(trial, never)
+        assert done.costs.steps == 0 or not locked
+        return np.load(f"{tmp_path}/study/trials/{number}/scores-test.npy")
+
+    fixed = taken(1, studied.fixed, "logistic", solver="lbfgs", l2=1.0)
+    np.testing.assert_allclose(fixed, studied.scores(studied.fixed, "test"), atol=1e-5)
+    grown = taken(2, trees, "trees", features="n*", trees=20)
+    np.testing.assert_allclose(grown, studied.scores(trees, "test"), atol=1e-6)
+    effect = {"entity": "member", "features": "n1 c0"}
+    kept = taken(3, member, "random_effect", **effect)
+    np.testing.assert_allclose(kept, studied.scores(member, "test"), atol=1e-5)
+    refreshed = taken(4, member, "random_effect", locked=False, **effect, forgetting=0.5)
+    assert 0.9 < np.corrcoef(refreshed, kept)[0, 1] < 0.9999
+    with pytest.raises(TrialError, match="holds effects of member, not of item"):
+        taken(5, member, "random_effect", entity="item")
+
+
+def test_training_rows_score_as_if_the_effect_had_not_seen_them(studied: Studied) -> None:
+    labels, pair = studied.dataset.labels("train"), {"entity": "member x item", "intercept_l2": 0.5}
+    whole, half = studied(**pair), studied(**pair, fraction=0.5)
+    effect, block = studied.effect(whole), studied.dataset.read("train", entities=True)
+    seen = effect.score(block)
+    assert metrics.auc(labels, seen) > 0.75  # a pair has a few rows, and knows them by heart
+    assert abs(metrics.auc(labels, studied.scores(whole, "train")) - whole.auc) < 0.06
+    other, kept = studied.effect(half), studied.scores(half, "train")
+    unseen = ~np.isin(np.arange(len(labels)), studied.dataset.read("train", fraction=0.5, seed=1).rows)
+    np.testing.assert_array_equal(kept[unseen], other.score(block)[unseen])  # the model itself, where it may be asked
 
 
 def test_a_prior_is_in_raw_units_whatever_the_scaling(studied: Studied) -> None:
