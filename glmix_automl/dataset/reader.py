@@ -239,6 +239,14 @@ class Dataset:
         """
         return self._coded(entity).codes[split]
 
+    def unseen(self, split: str) -> np.ndarray:
+        """Bool [rows]: whether train has no row of one of the row's entities; a cold start."""
+        found = np.zeros(self.rows(split), bool)
+        for entity in self.schema.entities:
+            train = self.entity_codes("train", entity.name)
+            found |= self.entity_codes(split, entity.name) > train.max(initial=-1)
+        return found
+
     def entity_ids(self, entity: str) -> pa.Array:
         """The entity's id for each code, as an Arrow array of strings."""
         return self._coded(entity).ids

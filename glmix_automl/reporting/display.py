@@ -13,7 +13,7 @@ from glmix_automl.reporting.leaderboard import Leaderboard, Row, entry_model
 from glmix_automl.study.history import History
 from glmix_automl.study.settings import Limits
 
-DROPPED = ("steps", "evaluation", "training", "trials", "member", "p", "workers", "validation")
+DROPPED = ("cold start", "steps", "evaluation", "training", "trials", "member", "p", "workers", "validation")
 """Columns that a narrow terminal goes without, the first of them first; entry and interval are always whole."""
 WINNER_STYLE = "bold green"
 
@@ -31,6 +31,7 @@ def leaderboard_view(board: Leaderboard, title: str, width: int) -> RenderableTy
         "validation": lambda row: f"{row.validation_auc:.5f}",
         "test AUC [95 %]": _test_auc,
         "member": lambda row: number(row.member_auc, 4),
+        "cold start": lambda row: number(row.cold_start_auc, 4),
         "p": lambda row: "" if row.place == 1 else p_value(row.p_value),
     }
     needed = {name: max(len(text) for text in (name, *map(show, board.rows))) + 3 for name, show in columns.items()}

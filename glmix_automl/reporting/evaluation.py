@@ -1,7 +1,7 @@
 """What models are worth on the test rows, from their cached scores alone: nothing is trained or scored anew."""
 
 import math
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,13 +46,26 @@ class Evaluation:
         held_out = f"{number}/{SCORES.format(split=HELD_OUT)}"
         if self.split == "validation" and self._trials.exists(held_out):
             return offset + read_scores(self._trials, number, HELD_OUT, len(offset))
-        return offset + self.model(number).score(
-            lambda member: read_scores(self._trials, member, self.split, len(offset)), len(offset)
-        )
+        return offset + self.part(self.model(number))
+
+    def part(self, model: Ensemble) -> NDArray[np.float32]:
+        """Log-odds of an ensemble of trained coordinates, without the rows' offsets: float32 [rows]."""
+        rows = len(self.labels)
+        return model.score(lambda member: read_scores(self._trials, member, self.split, rows), rows)
 
     def auc(self, number: int) -> Interval:
         """AUC with its 95 % interval (DeLong)."""
         return metrics.auc_interval(self.labels, self.scores(number), self.weights, self.members)
+
+    def cold_start(self, number: int) -> float:
+        """AUC on the rows of an entity that train has not seen; NaN where there are none, or of one class only."""
+        new = self.unseen
+        return metrics.auc(self.labels[new], self.scores(number)[new], self.weights[new])
+
+    @cached_property
+    def unseen(self) -> NDArray[np.bool_]:
+        """See `Dataset.unseen`."""
+        return self.dataset.unseen(self.split)
 
     def within_members(self, number: int) -> dict[str, float]:
         """AUC, NDCG@10 and precision@10 within each member's rows; all NaN where the dataset has no entities."""

@@ -40,6 +40,7 @@ class Row:
         test_auc, test_low, test_high: with the bounds of the 95 % interval.
         member_auc: mean test AUC within members, None where there are no entities.
         ndcg_at_10, precision_at_10: of members' test rows, likewise.
+        cold_start_auc: test AUC on rows of an entity that train has not seen, None where there are none.
         p_value: paired, of no difference to the winner on the test rows; None for the winner.
         difference: test AUC less the winner's.
         on_front: whether no other entry's model is better on validation for as few worker-seconds of the entry.
@@ -62,6 +63,7 @@ class Row:
     member_auc: float | None
     ndcg_at_10: float | None
     precision_at_10: float | None
+    cold_start_auc: float | None
     p_value: float | None
     difference: float | None
     on_front: bool = True
@@ -163,6 +165,7 @@ def _row(history: History, evaluation: Evaluation, place: int, found: tuple[Tria
         member_auc=_finite(within["member_auc"]),
         ndcg_at_10=_finite(within["ndcg_at_10"]),
         precision_at_10=_finite(within["precision_at_10"]),
+        cold_start_auc=_finite(evaluation.cold_start(trial.number)),
         p_value=None if paired is None else _finite(paired.p_value),
         difference=None if paired is None else _finite(paired.difference),
     )

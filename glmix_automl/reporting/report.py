@@ -8,6 +8,7 @@ from glmix_automl.layout import REPORT, Folder
 from glmix_automl.pages.drawing import Picture
 from glmix_automl.pages.page import render
 from glmix_automl.reporting import model_charts, parameter_charts, race_charts
+from glmix_automl.reporting.effects import effect_rows
 from glmix_automl.reporting.evaluation import Evaluation
 from glmix_automl.reporting.leaderboard import Leaderboard, Row, parameters
 from glmix_automl.reporting.permutation import Importance
@@ -90,6 +91,8 @@ def _page(
         reason=history.ended or "not ended",
         written=time.strftime("%Y-%m-%d %H:%M", time.localtime(history.sessions[-1][1] if history.sessions else 0)),
         utilisation=race_charts.utilisation(history),
+        effects=[] if board.winner is None else effect_rows(history, evaluation, board.winner.trial),
+        cold=int(evaluation.unseen.sum()),
         sections=found,
         gains=gains,
         losses=losses,

@@ -54,12 +54,10 @@ class Holdout:
         rows = _in_order(
             pa.concat_tables(parts, promote_options="default"), dataset.column(split, UID), folder.path(name)
         )
-        is_new = np.zeros(rows.num_rows, bool)
-        codes = {e.name: dataset.entity_codes(split, e.name) for e in dataset.schema.entities}
-        for entity, here in codes.items():
-            is_new |= here > dataset.entity_codes("train", entity).max(initial=-1)
-        member = next(iter(codes.values()), None)
-        return cls(rows, dataset.labels(split), dataset.weights(split), dataset.offsets(split), member, is_new)
+        entities = dataset.schema.entities
+        member = dataset.entity_codes(split, entities[0].name) if entities else None
+        known = dataset.labels(split), dataset.weights(split), dataset.offsets(split)
+        return cls(rows, *known, member, dataset.unseen(split))
 
     def measure(self, model: Model) -> "Measures":
         """What a model is worth on these rows, scored by its own transforms."""

@@ -94,7 +94,7 @@ def _log_metrics(client: MlflowClient, parent: str, history: History, board: Lea
 
 def _test_metrics(row: Row) -> dict[str, float]:
     """The metrics of test rows that are defined."""
-    names = ("test_auc", "member_auc", "ndcg_at_10", "precision_at_10")
+    names = ("test_auc", "member_auc", "ndcg_at_10", "precision_at_10", "cold_start_auc")
     return {f"test_{name.removeprefix('test_')}": v for name in names if (v := getattr(row, name)) is not None}
 
 

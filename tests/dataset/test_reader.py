@@ -131,6 +131,12 @@ def test_ids_that_train_has_come_first(tmp_path: Path) -> None:
     assert set(ids[: len(train)]) == train
     assert dataset.entity_codes("train", "member").max() == len(train) - 1
     assert len(ids) > len(train)
+    items = set(table(dataset, "train").column("item").to_pylist())
+    rows = table(dataset, "test").select(["member", "item"]).to_pylist()
+    new = [row["member"] not in train or row["item"] not in items for row in rows]
+    assert dataset.unseen("test").tolist() == new
+    assert 0 < sum(new) < len(new)
+    assert not dataset.unseen("train").any()
 
 
 def test_a_dataset_opens_by_uri_too(made: Path) -> None:
