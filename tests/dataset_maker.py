@@ -38,6 +38,7 @@ def make_dataset(
     terms: int = 12,
     row_weights: bool = False,
     row_group: int | None = None,
+    effects: float = 1.0,
 ) -> Schema:
     """Writes a dataset folder (schema, manifest, Parquet shards, done mark) and returns its schema.
 
@@ -57,11 +58,12 @@ def make_dataset(
         terms: size of each vocabulary, the 0 left out.
         row_weights: whether rows weigh 0.5, 1 or 2 instead of 1.
         row_group: rows per Parquet row group, or one group per shard.
+        effects: how large the random effects of members and items are, as a multiple; 0 plants none.
     """
     schema = _schema(numerics, categoricals, bags, weighted_bags, terms)
     place = Folder(str(folder))
     held_out = max(rows // 4, 1) if held_out is None else held_out
-    truth = _Truth(schema, seed, members, items)
+    truth = _Truth(schema, seed, members, items, effects)
     splits = {}
     for number, (split, count) in enumerate(zip(names.SPLITS, (rows, held_out, held_out), strict=True)):
         table, member = truth.draw(split, count, start=number * 30 * DAY, row_weights=row_weights)
@@ -127,7 +129,7 @@ def _schema(numerics: int, categoricals: int, bags: int, weighted_bags: int, ter
 class _Truth:
     """Draws rows of known log-odds; every split has the same effects."""
 
-    def __init__(self, schema: Schema, seed: int, members: int, items: int) -> None:
+    def __init__(self, schema: Schema, seed: int, members: int, items: int, effects: float) -> None:
         draw = generator(seed, "truth")
         self.schema, self.seed, self.members, self.items = schema, seed, members, items
         self.linear = draw.normal(0, 0.5, len(schema.numerics))
@@ -135,8 +137,8 @@ class _Truth:
             f.name: np.append(0.0, draw.normal(0, 0.5, schema.size(f) - 1))
             for f in (*schema.categoricals, *schema.bags)
         }
-        self.member_effect = draw.normal(0, 0.7, (members, 2))
-        self.item_effect = draw.normal(0, 0.5, items)
+        self.member_effect = effects * draw.normal(0, 0.7, (members, 2))
+        self.item_effect = effects * draw.normal(0, 0.5, items)
 
     def draw(self, split: str, rows: int, start: float, row_weights: bool) -> tuple[pa.Table, np.ndarray]:
         """A table of the split, in time order, and the member's number of each row."""

@@ -20,11 +20,12 @@ SETTLED = 1e-3  # largest change of a score that ends them
 CHUNK = 1 << 18  # rows drawn at once
 
 
-def attainable(settings: Jymbii, latest: float) -> float | None:
-    """AUC on the last rows by time with effects fitted on those before; None of more than `MOST_ROWS` rows.
+def attainable(settings: Jymbii, until: float, latest: float) -> float | None:
+    """AUC on the last rows by time with effects fitted on earlier ones; None of more than `MOST_ROWS` rows.
 
     Args:
         settings: of the data set.
+        until: share of the time before which lie the rows that effects are fitted on.
         latest: share of the time at which the last rows begin.
     """
     if settings.rows > MOST_ROWS:
@@ -36,11 +37,11 @@ def attainable(settings: Jymbii, latest: float) -> float | None:
         parts.append((shown.member, shown.item, shown.share, fixed, shown.response))
     member, item, share, fixed, response = (np.concatenate(part) for part in zip(*parts, strict=True))
     keys = [member, member * len(INDUSTRIES) + item % len(INDUSTRIES), item]
-    early = share < latest
+    early, late = share < until, share >= latest
     kept = [(key, own) for key, own in zip(keys, deviations(settings), strict=True) if own > 0]
     learned = crossed_effects([key for key, _ in kept], [own for _, own in kept], response, fixed, early)
     score = fixed + sum((effect[key] for effect, (key, _) in zip(learned, kept, strict=True)), np.zeros(len(fixed)))
-    return auc(response[~early].astype(np.float32), score[~early].astype(np.float32))
+    return auc(response[late].astype(np.float32), score[late].astype(np.float32))
 
 
 def crossed_effects(

@@ -79,3 +79,21 @@ def test_a_model_that_was_not_grown_holds_no_plan(tmp_path: Path) -> None:
     assert "plan" not in study.champion().description.origin
     with pytest.raises(ConfigError, match=f"{DESCRIPTION}: holds no plan"):
         night(tmp_path, "again", str(tmp_path / "dataset"), again=replay(study.folder.path / "model"))
+
+
+@pytest.mark.slow
+def test_a_night_may_refresh_the_effects_only(tmp_path: Path) -> None:
+    make_dataset(tmp_path / "dataset", rows=4000)
+    moved = reordered(tmp_path / "dataset", tmp_path / "moved")
+    pool = [
+        {"family": "logistic", "parameters": {"solver": "lbfgs", "l2": 1.0}, "until": 1, "alone": True},
+        {"family": "random_effect", "name": "member", "parameters": {"entity": "member", "features": "n*"}},
+    ]
+    growth = {"strategy": "adanet", "candidates": 3, "patience": 2, "generator": {"kind": "pool", "candidates": pool}}
+    grown = night(tmp_path, "growth", str(tmp_path / "dataset"), growth=growth)
+    options = {"warm_start": True, "locked": ["logistic"]}
+    refreshed = night(tmp_path, "refreshed", moved, again=replay(grown.folder.path / "model", **options))
+    trials, results = refreshed.history.trials, refreshed.history.results
+    steps = {trials[number].family: result.costs.steps for number, result in results.items()}
+    assert steps["logistic"] == 0 < steps["random_effect"]
+    assert best(refreshed) == pytest.approx(best(grown), abs=1e-3)  # the same rows, under other ids

@@ -58,14 +58,17 @@ def test_what_can_be_learned_lies_between_no_effects_and_all_of_them() -> None:
     rows = shown()
     late = rows.share >= 0.9
     whole, without = (roc_auc_score(rows.response[late], p[late]) for p in (rows.probability, rows.fixed_probability))
-    learned = attainable(SETTINGS, 0.9)
+    learned = attainable(SETTINGS, 0.9, 0.9)
     assert learned is not None
     assert without + 0.02 < learned < whole - 0.02
+    assert attainable(SETTINGS, 0.5, 0.9) < learned  # fewer rows tell less
     plain = Jymbii(rows=20_000, seed=5, effects=0)
     drawn = interactions(plain, np.arange(plain.rows))
     np.testing.assert_array_equal(drawn.probability, drawn.fixed_probability)
     last = drawn.share >= 0.9
-    assert attainable(plain, 0.9) == pytest.approx(roc_auc_score(drawn.response[last], drawn.probability[last]), 1e-6)
+    assert attainable(plain, 0.9, 0.9) == pytest.approx(
+        roc_auc_score(drawn.response[last], drawn.probability[last]), 1e-6
+    )
 
 
 def test_learned_effects_are_the_most_likely_ones() -> None:
