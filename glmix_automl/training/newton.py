@@ -169,8 +169,10 @@ def _newton(  # type: ignore[no-untyped-def]
     """One entity by Cholesky; writes `mean` and `variance`, returns the steps."""
     size, count = len(mean), len(rows)
     theta, step, gradient, hessian = mean.astype(np.float64), np.zeros(size), np.empty(size), np.empty((size, size))
-    score, move = np.empty(count), np.empty(count)
-    spare = np.empty(2 * TILE)
+    score, move, spare = np.empty(count), np.empty(count), np.empty(2 * TILE)
+    labels, weights = np.empty(count, np.float32), np.empty(count, np.float32)
+    for place in range(count):  # rows lie anywhere in memory: each is looked up once, not at every step
+        labels[place], weights[place], score[place] = label[rows[place]], weight[rows[place]], offset[rows[place]]
     before, decrement, share, made = theta.copy(), np.inf, 1.0, NEWTON_STEPS
     for k in range(NEWTON_STEPS):
         for i in range(size):
@@ -185,10 +187,8 @@ def _newton(  # type: ignore[no-untyped-def]
                 gather(intercept, numerics, splits, ids, values, some, local, matrix)
             own = score[tile : tile + TILE]
             if k == 0:
-                for place in range(len(some)):
-                    own[place] = offset[some[place]]
                 _multiply(matrix, theta, own)
-            _add(matrix, some, label, weight, own, gradient, hessian, spare)
+            _add(matrix, labels[tile : tile + TILE], weights[tile : tile + TILE], own, gradient, hessian, spare)
         slope = 0.0
         for i in range(size):
             slope += gradient[i] * step[i]
@@ -242,15 +242,14 @@ def _reach(score, move):  # type: ignore[no-untyped-def]
 
 
 @compile_fast
-def _add(matrix, rows, label, weight, score, gradient, hessian, spare):  # type: ignore[no-untyped-def]
+def _add(matrix, label, weight, score, gradient, hessian, spare):  # type: ignore[no-untyped-def]
     """Adds what rows have in the gradient and the lower half of the Hessian."""
     size, count = matrix.shape
     bend, product = spare[:count], spare[TILE : TILE + count]
     for place in range(count):
-        r = rows[place]
         probability = 1 / (1 + np.exp(-score[place]))
-        product[place] = weight[r] * (probability - label[r])
-        bend[place] = weight[r] * probability * (1 - probability)
+        product[place] = weight[place] * (probability - label[place])
+        bend[place] = weight[place] * probability * (1 - probability)
     for i in range(size):
         total = 0.0
         for place in range(count):
