@@ -160,7 +160,8 @@ def test_yesterdays_model_is_locked_and_its_effects_refreshed(studied: Studied, 
 
     def taken(number: int, result: Result, family: str, locked: bool = True, **parameters: Any) -> np.ndarray:
         checkpoint = f"{studied.study}/trials/{result.number}"
-        trial = Trial(number, "test", family, parameters, checkpoint=checkpoint, locked=locked, seed=5)
+        below = Ensemble.of(1) if number > 1 else None
+        trial = Trial(number, "test", family, parameters, offset=below, checkpoint=checkpoint, locked=locked, seed=5)
         done = tonight(trial, never)
         assert done.costs.steps == 0 or not locked
         return np.load(f"{tmp_path}/study/trials/{number}/scores-test.npy")
