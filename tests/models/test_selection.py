@@ -12,6 +12,8 @@ from glmix_automl.models import FAMILIES
 from glmix_automl.models.rows import from_block, in_form
 from glmix_automl.models.selection import Selection, chosen
 from glmix_automl.schema import Schema
+from glmix_automl.seeds import generator
+from glmix_automl.space import Choice, Space
 from glmix_automl.training.boosting import boost
 from glmix_automl.training.trainer import Budget
 from tests.models.test_families import trained
@@ -31,6 +33,14 @@ Small = tuple[Schema, Block]
 )
 def test_features_are_named_or_left_out(features: str, names: str, small: Small) -> None:
     assert chosen(small[0], features, "logistic") == set(names.split())
+
+
+def test_a_search_may_choose_between_them(small: Small) -> None:
+    space = Space.of(features=Choice(choice=("*", "-n*")))
+    drawn = {str(point["features"]) for point in space.sample(generator(0, "draw"), 20)}
+    assert drawn == {"*", "-n*"}
+    widths = {text: FAMILIES["logistic"].build(small[0], {"features": text}, 0).size for text in drawn}
+    assert widths["*"] == widths["-n*"] + 3
 
 
 @pytest.mark.parametrize(("features", "said"), [("x*", "none named 'x"), ("-n9", "none named 'n9'"), ("-*", "leaves")])
