@@ -16,7 +16,7 @@ from glmix_automl.metrics import auc
 MOST_ROWS = 5_000_000
 """Rows, at most, of which it is worked out: it cannot be had from a sample, as effects are told by all their rows."""
 SWEEPS = 50  # over the effects, at most
-SETTLED = 1e-3  # largest change of a score that ends them
+LEAST_STEP = 1e-3  # largest change of a score that ends them
 CHUNK = 1 << 18  # rows drawn at once
 
 
@@ -68,6 +68,6 @@ def crossed_effects(
             effect += step
             score += step[key]
             largest = max(largest, float(np.abs(step).max(initial=0.0)))
-        if largest < SETTLED:
+        if largest < LEAST_STEP:
             break
     return effects

@@ -12,7 +12,7 @@ from glmix_automl.models.axes import AxisPart
 from glmix_automl.models.coordinate import Coordinate
 from glmix_automl.models.parameters import StepParameters
 from glmix_automl.models.rows import Rows, bases, row_signature, taker
-from glmix_automl.models.selection import Selection
+from glmix_automl.models.selection import FeatureSelection
 from glmix_automl.schema import Schema
 
 Gradient: TypeAlias = "tf.Tensor | tf.IndexedSlices"
@@ -39,7 +39,7 @@ class Differentiable(Coordinate):
     in_graph = True
 
     def __init__(self, family: str, schema: Schema, parameters: StepParameters) -> None:
-        self.selection = Selection.of(schema, parameters.features, family)
+        self.selection = FeatureSelection.of(schema, parameters.features, family)
         super().__init__(family, self.selection.schema, parameters)
         self._given = row_signature(schema)
         self.dense: list[tf.Variable] = []

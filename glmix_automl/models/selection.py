@@ -16,7 +16,7 @@ LEFT_OUT = "-"
 
 
 @dataclass(frozen=True)
-class Selection:
+class FeatureSelection:
     """Some features of a schema, and where they are among all.
 
     Attributes:
@@ -30,7 +30,7 @@ class Selection:
     bags: tuple[int, ...] | None
 
     @classmethod
-    def of(cls, schema: Schema, features: str, family: str) -> "Selection":
+    def of(cls, schema: Schema, features: str, family: str) -> "FeatureSelection":
         """Resolves names and patterns as `chosen` does; refuses to have no feature left of some.
 
         Raises:

@@ -9,7 +9,7 @@ from scipy import sparse
 from glmix_automl.errors import DataError, TrialError
 from glmix_automl.models.coordinate import Coordinate
 from glmix_automl.models.parameters import TreesParameters
-from glmix_automl.models.selection import Selection
+from glmix_automl.models.selection import FeatureSelection
 from glmix_automl.schema import Schema
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Trees(Coordinate):
 
     def __init__(self, schema: Schema, parameters: TreesParameters, seed: int = 0) -> None:
         """A coordinate without trees; there is nothing to draw before training."""
-        self.selection = Selection.of(schema, parameters.features, "trees")
+        self.selection = FeatureSelection.of(schema, parameters.features, "trees")
         super().__init__("trees", self.selection.schema, parameters)
         schema = self.schema
         numerics, terms = len(schema.numerics), len(schema.categoricals) + sum(map(schema.size, schema.bags))

@@ -10,7 +10,7 @@ from glmix_automl.dataset import BagColumn, Block
 from glmix_automl.errors import TrialError
 from glmix_automl.models import FAMILIES
 from glmix_automl.models.rows import from_block, in_form
-from glmix_automl.models.selection import Selection, chosen
+from glmix_automl.models.selection import FeatureSelection, chosen
 from glmix_automl.schema import Schema
 from glmix_automl.seeds import generator
 from glmix_automl.space import Choice, Space
@@ -51,7 +51,7 @@ def test_nonsense_is_refused(features: str, said: str, small: Small) -> None:
 
 def without(schema: Schema, block: Block, features: str) -> Small:
     """A dataset that has no other features in the first place."""
-    seen = Selection.of(schema, features, "test")
+    seen = FeatureSelection.of(schema, features, "test")
     numerics, categoricals = (
         array if places is None else array[:, list(places)]
         for array, places in ((block.numerics, seen.numerics), (block.categoricals, seen.categoricals))
