@@ -22,6 +22,6 @@ def test_every_strategy_is_in_its_table_with_options_it_has() -> None:
     rows = re.findall(r"^\| (`[a-z_`, ]+`) \|[^|]*\| ([^|]*) \|$", PAGE, re.MULTILINE)
     named = {name: re.findall(r"`(\w+)`", options) for names, options in rows for name in re.findall(r"`(\w+)`", names)}
     assert set(STRATEGIES) <= set(named)
-    shared = {"trials", "rounds", "generator", "plan"}  # of some of a row
+    shared = {"trials", "rounds", "generator", "plan", "locked"}  # of some of a row
     for name, kind in STRATEGIES.items():
         assert not set(named[name]) - set(kind.options.model_fields) - shared, name

@@ -54,7 +54,7 @@ def test_the_report_tells_of_the_winners_effects(told: Told, tmp_path: Path) -> 
     assert row.variance == pytest.approx(1.0)  # the whole model
     assert row.may_memorise
     board = leaderboard(history, evaluation)
-    report.write_report(Folder(str(tmp_path)), "made", told.record, history, board, evaluation)
+    report.write_study_report(Folder(str(tmp_path)), "made", told.record, history, board, evaluation)
     page = (tmp_path / "report.html").read_text()
     assert "Random effects of the winner" in page
     assert "80 % of member" in page

@@ -13,7 +13,7 @@ from glmix_automl import metrics
 from glmix_automl.dataset import Dataset
 from glmix_automl.ensemble import Ensemble
 from glmix_automl.errors import TrialError
-from glmix_automl.layout import TRIALS, Folder
+from glmix_automl.layout import SCHEMA, TRIALS, Folder
 from glmix_automl.models.checkpoint import load_coordinate
 from glmix_automl.models.random_effect import RandomEffect
 from glmix_automl.schema import Categorical, Numeric, Schema
@@ -156,6 +156,7 @@ def test_yesterdays_model_is_locked_and_its_effects_refreshed(studied: Studied, 
     on = Ensemble.of(studied.fixed.number)
     member = studied(on=on, entity="member", features="n1 c0")
     trees = studied("trees", on=on, features="n*", trees=20)
+    Folder(studied.study).write(SCHEMA, studied.dataset.schema.model_dump_json())  # as a study's folder has it
     tonight = Evaluator(reordered(studied.uri, tmp_path / "tonight"), str(tmp_path / "study"), seed=1, threads=1)
 
     def taken(number: int, result: Result, family: str, locked: bool = True, **parameters: Any) -> np.ndarray:
