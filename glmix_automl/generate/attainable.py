@@ -15,7 +15,7 @@ from glmix_automl.metrics import auc
 
 MOST_ROWS = 5_000_000
 """Rows, at most, of which it is worked out: it cannot be had from a sample, as effects are told by all their rows."""
-SWEEPS = 50  # over the effects, at most
+MOST_SWEEPS = 50  # over the effects, at most
 LEAST_STEP = 1e-3  # largest change of a score that ends them
 CHUNK = 1 << 18  # rows drawn at once
 
@@ -59,7 +59,7 @@ def crossed_effects(
     own = [key[train] for key in keys]
     effects = [np.zeros(int(key.max(initial=-1)) + 1) for key in keys]
     y, score = label[train].astype(np.float64), offset[train].astype(np.float64)
-    for _ in range(SWEEPS):
+    for _ in range(MOST_SWEEPS):
         largest = 0.0
         for key, effect, deviation in zip(own, effects, deviations, strict=True):
             p = scipy.special.expit(score)
