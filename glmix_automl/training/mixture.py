@@ -67,7 +67,9 @@ def weigh(fit: MixtureFit, rows: CachedScores) -> FittedMixture:
 def cross_fit(fit: MixtureFit, rows: CachedScores, whole: FittedMixture) -> Floats:
     """Scores of rows by weights that were fitted on the rows of other members, float32 [rows].
 
-    The folds are the same for every fit on a dataset, so that two of them can be compared row by row.
+    The folds are the same for every fit on a dataset, so that two of them can be compared row by row. Only what decides
+    the order of rows is cross-fitted, the weights beside each other: mean and spread of the scores are those
+    of the whole fit. A fold with many positives leaves few to the others, whose bias would set it back.
 
     Args:
         fit: whom to weigh; weights are fitted.
@@ -77,13 +79,17 @@ def cross_fit(fit: MixtureFit, rows: CachedScores, whole: FittedMixture) -> Floa
     members, total = fit.begin.members, len(rows.targets.label)
     fold = deal_folds(rows.targets.member, total)
     columns = [np.asarray(rows.of(member), np.float32) for member in members]
+    scored = dict(zip(members, columns, strict=True))
     near = Ensemble(members, whole.weights, whole.bias)
+    everywhere = near.score(scored.__getitem__, total)
     scores = np.empty(total, np.float32)
     for number in range(FOLDS):
         inside = fold == number
         found = weigh(dataclasses.replace(fit, begin=near), _taken(columns, members, rows.targets, ~inside))
-        of = _taken(columns, members, rows.targets, inside).of
-        scores[inside] = Ensemble(members, found.weights, found.bias).score(of, int(inside.sum()))
+        theirs = Ensemble(members, found.weights).score(scored.__getitem__, total)
+        spread = float(theirs.std())
+        scale = float(everywhere.std()) / spread if spread else 0.0
+        scores[inside] = everywhere.mean() + scale * (theirs[inside] - theirs.mean())
     return scores
 
 

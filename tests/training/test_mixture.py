@@ -60,6 +60,17 @@ def test_cross_fitting_does_not_flatter_members_that_know_nothing() -> None:
     assert len(set(deal_folds(np.zeros(400, int), 400))) == 5
 
 
+def test_cross_fitting_does_not_set_back_members_with_many_positives() -> None:
+    rng = np.random.default_rng(2)
+    member = rng.integers(0, 60, 3000)
+    score = (rng.normal(size=60)[member] + rng.normal(size=3000)).astype(np.float32)
+    label = (rng.uniform(size=3000) < 1 / (1 + np.exp(-score - rng.normal(size=60)[member]))).astype(np.float32)
+    rows = CachedScores(Targets(label, member=member), {0: score}.__getitem__)
+    fit = MixtureFit(Ensemble((0,), (1.0,)), split="validation")
+    found = metrics.auc(label, cross_fit(fit, rows, weigh(fit, rows)))
+    assert found == pytest.approx(metrics.auc(label, score), abs=0.001)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
