@@ -1,4 +1,4 @@
-"""The cheapest way to tonight's model: replay the champion's structure from its weights, or search again; and why."""
+"""The cheapest way to tonight's model: refresh random effects alone, replay the last structure, or search; and why."""
 
 import tempfile
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from glmix_automl.serving.holdout import Holdout
 from glmix_automl.serving.model import Model
 from glmix_automl.tracking.registry import Registry
 
+RANDOM_EFFECT = "random_effect"  # the family that a refresh trains
 MEASURED = "glmix.candidate.auc"  # tag of a version: its AUC when it was promoted
 
 
@@ -42,14 +43,19 @@ class SearchChoice:
     """How tonight's model is made.
 
     Attributes:
-        way: `search` races strategies; `replay` trains the last night's structure again from its weights.
+        way: `search` races strategies; `replay` trains the last night's structure again from its weights; `refresh` its
+            random effects alone, all else locked.
         reason: in one line.
         numbers: drift, the champion's AUC today and when it was promoted, as far as known.
+        plan: folder of the model whose structure is taken; None for a search.
+        locked: families of members that stay as they are.
     """
 
-    way: Literal["search", "replay"]
+    way: Literal["search", "replay", "refresh"]
     reason: str
     numbers: dict[str, Any]
+    plan: str | None = None
+    locked: Sequence[str] = ()
 
 
 def look_back(home: Folder, nights: Sequence[Night]) -> Earlier:
@@ -63,7 +69,7 @@ def look_back(home: Folder, nights: Sequence[Night]) -> Earlier:
 
 
 def choose(rule: ChoiceRule, dataset: Dataset, earlier: Earlier) -> SearchChoice:
-    """Applies the rule; the first reason to search wins."""
+    """Applies the rule; the first reason to do more wins."""
     if earlier.model is None:
         return SearchChoice("search", "no earlier night left a model", {})
     description = ModelDescription.model_validate_json(earlier.model.read(DESCRIPTION))
@@ -80,8 +86,14 @@ def choose(rule: ChoiceRule, dataset: Dataset, earlier: Earlier) -> SearchChoice
     fall = numbers.get("auc_promoted", 0.0) - numbers.get("auc_today", 0.0)
     if "auc_today" in numbers and fall > rule.auc_drop:
         return SearchChoice("search", f"the champion's AUC fell by {fall:.4f}, more than {rule.auc_drop:g}", numbers)
-    is_fresh = f"drift {moved:.3f}" + (f", the champion's AUC fell by {fall:.4f}" if "auc_today" in numbers else "")
-    return SearchChoice("replay", f"{is_fresh}: the structure found last is trained again from its weights", numbers)
+    told = f"drift {moved:.3f}" + (f", the champion's AUC fell by {fall:.4f}" if "auc_today" in numbers else "")
+    families = {member["family"] for member in description.origin["plan"]["members"]}
+    others = tuple(sorted(families - {RANDOM_EFFECT}))
+    if RANDOM_EFFECT in families and moved <= rule.refresh_drift and fall <= rule.refresh_auc_drop:
+        reason = f"{told}: random effects are refreshed, {', '.join(others) or 'nothing'} locked"
+        return SearchChoice("refresh", reason, numbers, earlier.model.uri, others)
+    reason = f"{told}: the structure found last is trained again from its weights"
+    return SearchChoice("replay", reason, numbers, earlier.model.uri)
 
 
 def _champion(dataset: Dataset, registry: Registry | None) -> dict[str, float]:

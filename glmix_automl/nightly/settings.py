@@ -33,6 +33,10 @@ class ChoiceRule(Config):
     """Mean drift of the features since the last search (0 to 1) above which the night searches again."""
     auc_drop: float = pydantic.Field(default=0.01, ge=0)
     """Fall of the champion's AUC, from when it was promoted to today's rows, above which the night searches again."""
+    refresh_drift: float = pydantic.Field(default=0.1, ge=0)
+    """Drift up to which it is enough to refresh a model's random effects, the rest locked."""
+    refresh_auc_drop: float = pydantic.Field(default=0.003, ge=0)
+    """Fall of the champion's AUC up to which that is enough."""
     search_every: int = pydantic.Field(default=7, ge=1)
     """Nights after which it searches again whatever happens."""
 

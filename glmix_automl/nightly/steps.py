@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from glmix_automl import config
 from glmix_automl.dataset import Dataset
 from glmix_automl.errors import GateError, StudyError
-from glmix_automl.layout import MODEL, SUCCESS
+from glmix_automl.layout import SUCCESS
 from glmix_automl.nightly.gate import refusals
 from glmix_automl.nightly.tonight import DATASET, SCORES, STUDY, Tonight
 from glmix_automl.study.folder import StudyFolder
@@ -82,9 +82,8 @@ def study_settings(tonight: Tonight, choice: "SearchChoice", dataset: Dataset) -
         settings = settings.model_copy(update={"tracking": settings.tracking.model_copy(update={"uri": uri})})
     if choice.way == "search":
         return settings
-    searched = next(night for night in tonight.earlier() if night.is_over("search"))
-    plan = tonight.home.within(f"{searched.key}/{STUDY}/{MODEL}").uri
-    entry = {"strategy": "replay", "plan": plan, "warm_start": True}
+    entry: dict[str, Any] = {"strategy": "replay", "plan": choice.plan, "warm_start": True}
+    entry |= {"locked": list(choice.locked)} if choice.locked else {}
     return config.parse(
         {**settings.model_dump(mode="json"), "race": {choice.way: entry}, "baseline": None}, SearchSettings, "night"
     )

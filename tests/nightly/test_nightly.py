@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,14 +10,17 @@ import pytest
 import yaml
 
 from glmix_automl.cli import main
+from glmix_automl.dataset import Dataset
 from glmix_automl.dates import fill
 from glmix_automl.errors import ConfigError
 from glmix_automl.layout import Folder
+from glmix_automl.nightly.choice import Earlier, choose
 from glmix_automl.nightly.gate import refusals
 from glmix_automl.nightly.record import Night, Step, now
 from glmix_automl.nightly.retention import prune
-from glmix_automl.nightly.settings import GateRule, load_night
+from glmix_automl.nightly.settings import ChoiceRule, GateRule, load_night
 from glmix_automl.prepare.checks import Report
+from tests.dataset_maker import make_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint")
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -181,3 +185,36 @@ def test_the_gate(now: Report, said: str | None) -> None:
     found = refusals(GateRule(), now, report())
     assert found == [] if said is None else any(said in line for line in found)
     assert refusals(GateRule(rows=None, base_rate=None, fill=None, unseen=None), report(), None) == []
+
+
+def earlier(folder: Path, *families: str, nights: int = 0) -> Earlier:
+    """What a night left whose model has members of these families."""
+    make_dataset(folder / "yesterday", rows=300)
+    members = [{"family": family} for family in families]
+    (folder / "model").mkdir()
+    (folder / "model" / "schema.json").write_text((folder / "yesterday" / "schema.json").read_text())
+    origin = {"plan": {"members": members}} if members else {}
+    described = {"version": 1, "bias": 0.0, "terms": [], "origin": origin}
+    (folder / "model" / "model.json").write_text(json.dumps(described))
+    return Earlier(Folder(str(folder / "model")), nights, None)
+
+
+def test_the_cheapest_way_that_suffices(tmp_path: Path) -> None:
+    before = earlier(tmp_path, "logistic", "random_effect", "trees", "random_effect")
+    today = Dataset.open(str(tmp_path / "yesterday"))
+    found = choose(ChoiceRule(), today, before)
+    assert (found.way, found.plan, tuple(found.locked)) == ("refresh", str(tmp_path / "model"), ("logistic", "trees"))
+    assert "random effects are refreshed, logistic, trees locked" in found.reason
+    assert choose(ChoiceRule(), today, replace(before, nights_since_search=7)).way == "search"
+    assert choose(ChoiceRule(), today, replace(before, model=None)).way == "search"
+    make_dataset(tmp_path / "today", rows=300, seed=5)
+    moved = Dataset.open(str(tmp_path / "today"))
+    changed = choose(ChoiceRule(refresh_drift=0.0, drift=1.0), moved, before)
+    assert changed.numbers["drift"] > 0
+    assert (changed.way, changed.locked) == ("replay", ())
+    assert choose(ChoiceRule(drift=changed.numbers["drift"] / 2), moved, before).way == "search"
+
+
+def test_a_structure_without_random_effects_is_not_refreshed(tmp_path: Path) -> None:
+    before = earlier(tmp_path, "logistic", "trees")
+    assert choose(ChoiceRule(), Dataset.open(str(tmp_path / "yesterday")), before).way == "replay"
