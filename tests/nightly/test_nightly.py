@@ -207,7 +207,7 @@ def test_the_cheapest_way_that_suffices(tmp_path: Path) -> None:
     assert "random effects are refreshed, logistic, trees locked" in found.reason
     assert choose(ChoiceRule(), today, replace(before, nights_since_search=7)).way == "search"
     assert choose(ChoiceRule(), today, replace(before, model=None)).way == "search"
-    make_dataset(tmp_path / "today", rows=300, seed=5)
+    make_dataset(tmp_path / "today", rows=300, terms=40)
     moved = Dataset.open(str(tmp_path / "today"))
     changed = choose(ChoiceRule(refresh_drift=0.0, drift=1.0), moved, before)
     assert changed.numbers["drift"] > 0
