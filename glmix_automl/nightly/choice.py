@@ -19,7 +19,7 @@ from glmix_automl.serving.holdout import Holdout
 from glmix_automl.serving.model import Model
 from glmix_automl.tracking.registry import Registry
 
-RANDOM_EFFECT = "random_effect"  # the family that a refresh trains
+REFRESHED = "random_effect"  # the family that a refresh trains
 MEASURED = "glmix.candidate.auc"  # tag of a version: its AUC when it was promoted
 
 
@@ -88,8 +88,8 @@ def choose(rule: ChoiceRule, dataset: Dataset, earlier: Earlier) -> SearchChoice
         return SearchChoice("search", f"the champion's AUC fell by {fall:.4f}, more than {rule.auc_drop:g}", numbers)
     told = f"drift {moved:.3f}" + (f", the champion's AUC fell by {fall:.4f}" if "auc_today" in numbers else "")
     families = {member["family"] for member in description.origin["plan"]["members"]}
-    others = tuple(sorted(families - {RANDOM_EFFECT}))
-    if RANDOM_EFFECT in families and moved <= rule.refresh_drift and fall <= rule.refresh_auc_drop:
+    others = tuple(sorted(families - {REFRESHED}))
+    if REFRESHED in families and moved <= rule.refresh_drift and fall <= rule.refresh_auc_drop:
         reason = f"{told}: random effects are refreshed, {', '.join(others) or 'nothing'} locked"
         return SearchChoice("refresh", reason, numbers, earlier.model.uri, others)
     reason = f"{told}: the structure found last is trained again from its weights"

@@ -20,6 +20,7 @@ from glmix_automl.nightly.record import Night, Step, now
 from glmix_automl.nightly.retention import prune
 from glmix_automl.nightly.settings import ChoiceRule, GateRule, load_night
 from glmix_automl.prepare.checks import Report
+from glmix_automl.search.replay import ReplayOptions
 from tests.dataset_maker import make_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint")
@@ -205,6 +206,8 @@ def test_the_cheapest_way_that_suffices(tmp_path: Path) -> None:
     found = choose(ChoiceRule(), today, before)
     assert (found.way, found.plan, tuple(found.locked)) == ("refresh", str(tmp_path / "model"), ("logistic", "trees"))
     assert "random effects are refreshed, logistic, trees locked" in found.reason
+    options = ReplayOptions.model_validate({"plan": found.plan, "warm_start": True, "locked": found.locked})
+    assert options.locked == ("logistic", "trees")
     assert choose(ChoiceRule(), today, replace(before, nights_since_search=7)).way == "search"
     assert choose(ChoiceRule(), today, replace(before, model=None)).way == "search"
     make_dataset(tmp_path / "today", rows=300, terms=40)
