@@ -20,6 +20,7 @@ from glmix_automl.serving.model import Model
 from glmix_automl.tracking.registry import Registry
 
 REFRESHED = "random_effect"  # the family that a refresh trains
+GROWN_ANEW = "trees"  # is not locked: it splits ids of terms, and new terms have others
 MEASURED = "glmix.candidate.auc"  # tag of a version: its AUC when it was promoted
 
 
@@ -88,7 +89,7 @@ def choose(rule: ChoiceRule, dataset: Dataset, earlier: Earlier) -> SearchChoice
         return SearchChoice("search", f"the champion's AUC fell by {fall:.4f}, more than {rule.auc_drop:g}", numbers)
     told = f"drift {moved:.3f}" + (f", the champion's AUC fell by {fall:.4f}" if "auc_today" in numbers else "")
     families = {member["family"] for member in description.origin["plan"]["members"]}
-    others = tuple(sorted(families - {REFRESHED}))
+    others = tuple(sorted(families - {REFRESHED, GROWN_ANEW}))
     if REFRESHED in families and moved <= rule.refresh_drift and fall <= rule.refresh_auc_drop:
         reason = f"{told}: random effects are refreshed, {', '.join(others) or 'nothing'} locked"
         return SearchChoice("refresh", reason, numbers, earlier.model.uri, others)
