@@ -104,6 +104,14 @@ class Known:
 
     def last(self, part: int, parts: int) -> pa.Table | None:
         """The last rows of the members that lie in one of `parts` partitions: `key`, `other`, `time`, effects."""
+        if self.held is None or parts > 1:
+            return self._read_last(part, parts)
+        if LAST_ROWS not in self.held:
+            self.held[LAST_ROWS] = self._read_last(part, parts)
+        found: pa.Table | None = self.held[LAST_ROWS]
+        return found
+
+    def _read_last(self, part: int, parts: int) -> pa.Table | None:
         place, found = Folder(self.uri).within(LAST_ROWS), []
         for name in place.files("", ".parquet"):
             if self._may_hold(int(name[len("part-") : -len(".parquet")]), part, parts, True):

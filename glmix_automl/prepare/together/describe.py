@@ -166,6 +166,7 @@ def answer_together(
     last = None if known is None else known.last(part, parts)
     every, counts = rows.select(["key", "other", "time"]), rows["label"].to_numpy() >= 0
     if last is not None:
+        last = last.filter(pa.array(np.isin(last["key"].to_numpy(), every["key"].to_numpy())))
         effects = {n: np.concatenate([last[n].to_numpy(), e]) for n, e in effects.items()}
         every = pa.concat_tables([last.select(every.column_names), every])
         counts = np.concatenate([np.ones(last.num_rows, bool), counts])
@@ -195,7 +196,8 @@ def _known_models(uri: str, wanted: "HistoryFeatures") -> dict[str, ItemModels]:
 
 def _kept(uri: str, kind: str, number: int) -> pa.Table | None:
     place, name = Folder(uri).within(kind), f"part-{number:05d}.parquet"
-    return pq.read_table(place.path(name), filesystem=place.filesystem) if place.exists(name) else None
+    table = pq.read_table(place.path(name), filesystem=place.filesystem) if place.exists(name) else None
+    return table if table is not None and table.num_rows else None
 
 
 def _known(lists: pa.Table | None, vectors: pa.Table | None) -> ItemModels:
