@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import psutil
 import pyarrow as pa
 from pyarrow import fs
 
@@ -49,9 +48,7 @@ PROMOTIONS = "promotion.json"  # a line of JSON per decision on whether it becom
 
 # An exported model: the schema of its dataset, and
 DESCRIPTION = "model.json"  # written last: a folder without it is no model
-EFFECTS = (
-    "effects"  # effects/<trial>.parquet: the coefficients of a random effect, to be read by people and other programs
-)
+EFFECTS = "effects"  # effects/<trial>.parquet: the coefficients of a random effect, for people and other programs
 COORDINATES = "coordinates"  # coordinates/<trial>/, with files as in trials/<trial>/
 
 
@@ -171,6 +168,8 @@ class Folder:
 
     def remove_unfinished(self) -> None:
         """Removes, in all folders inside, what `write` of processes of this machine that are gone left half written."""
+        import psutil  # not among the requirements of exported models, which read this module too
+
         if self.filesystem.type_name in OBJECT_STORES:
             return
         for info in self.filesystem.get_file_info(fs.FileSelector(self.path(), allow_not_found=True, recursive=True)):
