@@ -43,7 +43,7 @@ def test_resolution_per_parameter() -> None:
 
 @pytest.mark.parametrize(
     ("resolution", "said"),
-    [({"dpth": 2}, "names 'dpth'"), (0, "at least 1"), ({"learning_rate": 10_000_000}, "over 1000000")],
+    [({"dpth": 2}, "names 'dpth'"), (0, "from 1 to 1000000, got 0"), ({"learning_rate": 10_000_000}, "got 10000000")],
 )
 def test_a_wrong_resolution_is_refused(resolution: object, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
