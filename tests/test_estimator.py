@@ -83,5 +83,6 @@ def test_columns_become_features_by_their_types(frame: DataFrame, tmp_path: Path
         automl(tmp_path, itemCol="work").recipe(frame.schema)
     with pytest.raises(ConfigError, match="memberCol: is needed"):
         GlmixAutoML().recipe(frame.schema)
-    copied = automl(tmp_path).copy({GlmixAutoML.seed: 7})
+    estimator = automl(tmp_path)
+    copied = estimator.copy({estimator.seed: 7})
     assert (copied.getOrDefault("seed"), copied.getOrDefault("memberCol")) == (7, "member")

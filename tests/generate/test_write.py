@@ -50,6 +50,7 @@ def test_the_truth_is_written_last_and_names_the_ceilings(spark: Any, tmp_path: 
         "all rows, no random effects",
         "last 10 % by time",
         "last 10 % by time, no random effects",
+        "last 10 % by time, random effects learned before",
     }
     members = spark.read.csv(str(tmp_path / "out" / "members.csv"), header=True)
     assert members.where("skills like '%|%'").count() > 0

@@ -281,7 +281,8 @@ def test_digests_depend_on_data_and_seed_only(
     assert prepared(by_spark, spark=spark) == first
     histories = [read_history(Path(s["output"])) for s in (settings, by_spark)]
     assert histories[0] == histories[1]
-    assert {"prior", "item", "member", "tag", "member_tag"} == set(histories[0])
+    keys = {"prior", "item", "member", "tag", "member_tag"}
+    assert keys | {"last", "similar", "factors"} == set(histories[0])
     lines = (tables / "interactions.csv").read_text().splitlines()
     shuffled = tmp_path / "interactions.csv"
     shuffled.write_text("\n".join([lines[0], *np.random.default_rng(1).permutation(lines[1:])]))
