@@ -174,7 +174,9 @@ class GlmixAutoMLModel(SparkModel, GlmixParams, MLReadable["GlmixAutoMLModel"], 
                 f"columns {', '.join(sorted(there))} are in the frame already: set probabilityCol, scoreCol"
             )
         fields = [StructField(new[0], DoubleType()), StructField(new[1], FloatType())]
-        return dataset.mapInArrow(_scorer(self.files, new), StructType([*dataset.schema.fields, *fields]))
+        plain = dataset.toDF(*(f"c{place}" for place in range(len(dataset.columns))))  # as names may have dots
+        work = _scorer(self.files, tuple(dataset.columns), new)
+        return plain.mapInArrow(work, StructType([*dataset.schema.fields, *fields]))
 
     def write(self) -> "_ModelWriter":
         """A writer of the model's files and parameters, to any place that Spark writes to."""
@@ -187,15 +189,15 @@ class GlmixAutoMLModel(SparkModel, GlmixParams, MLReadable["GlmixAutoMLModel"], 
 
 
 def _scorer(
-    files: tuple[tuple[str, bytes], ...], names: tuple[str, str]
+    files: tuple[tuple[str, bytes], ...], names: tuple[str, ...], new: tuple[str, str]
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         model = unpack_model(files)
         for batch in batches:
-            log_odds = model.score(pa.Table.from_batches([batch]))
+            log_odds = model.score(pa.Table.from_batches([batch]).rename_columns(list(names)))
             probability = pa.array(np.exp(-np.logaddexp(0, -log_odds.astype(np.float64))), pa.float64())
             columns = [*batch.columns, probability, pa.array(log_odds, pa.float32())]
-            yield pa.RecordBatch.from_arrays(columns, names=[*batch.schema.names, *names])
+            yield pa.RecordBatch.from_arrays(columns, names=[*names, *new])
 
     return work
 

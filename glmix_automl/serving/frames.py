@@ -66,8 +66,10 @@ def score_frame(
     columns = _columns(frame, kept, model, settings)
     stage = Folder(local_path(to.within(_STAGE).uri))
     joined, sources = _join_effects(frame, model, stage)
-    work = partial(_score, _files(source.folder, model), settings, source.version, kept, sources)
-    scored = joined.mapInArrow(work, columns)
+    names = tuple(joined.columns)
+    work = partial(_score, _files(source.folder, model), settings, source.version, kept, sources, names)
+    plain = joined.toDF(*(f"c{place}" for place in range(len(names))))  # mapInArrow cannot resolve names with dots
+    scored = plain.mapInArrow(work, columns)
     if settings.top is not None:
         member = column(member_column(model.schema, frame.columns, settings.top))
         ties = [F.col(UID)] if UID in kept else [column(n) for n in kept]
@@ -103,11 +105,12 @@ def _score(
     version: str,
     kept: Sequence[str],
     sources: Mapping[str, str],
+    names: Sequence[str],
     batches: Iterator[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
     model = unpack_model(files)
     for batch in batches:
-        rows = pa.Table.from_batches([batch])
+        rows = pa.Table.from_batches([batch]).rename_columns(list(names))
         for name, source in sources.items():
             model.take_effects(name, rows[source], rows[_EFFECT.format(name)])
         rows = rows.drop_columns([_EFFECT.format(name) for name in sources])
