@@ -1,6 +1,7 @@
 """A logged model answers by MLflow: loaded without pickles, over HTTP, in Spark, and its fixed part in TensorFlow."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -64,8 +65,12 @@ def address(saved: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", saved, "--env-manager", "local"]
     log = tmp_path_factory.mktemp("serve") / "log"
+    path = (
+        f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # as activated: MLflow looks for uvicorn there
+    )
+    command += ["--host", "127.0.0.1", "--port", str(port)]
     with log.open("wb") as out:
-        process = subprocess.Popen([*command, "--host", "127.0.0.1", "--port", str(port)], stdout=out, stderr=out)
+        process = subprocess.Popen(command, stdout=out, stderr=out, env=os.environ | {"PATH": path})
     try:
         end = time.monotonic() + 180
         while True:
