@@ -1,5 +1,6 @@
 """Trained studies of both recipes, shared by the tests of what is done with their models."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,9 @@ class Trained:
         return scored.set_index("uid") if "uid" in scored else scored
 
 
-def train(dataset: str, folder: Path) -> Study:
-    race = {"families": {"strategy": "fixed", "epochs": 1, "trials": TRIALS}}
+def train(dataset: str, folder: Path, trials: Sequence[dict[str, Any]] = TRIALS) -> Study:
+    """A study of these trials, run to its end."""
+    race = {"families": {"strategy": "fixed", "epochs": 1, "trials": list(trials)}}
     workers = {"place": "in_process", "slots": 1}
     content = {"dataset": dataset, "study": str(folder), "workers": workers, "tracking": {"enabled": False}}
     return Study(content | {"race": race}).run()
