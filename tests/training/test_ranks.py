@@ -32,22 +32,21 @@ def world(averaging: str, ranks: int, dataset: str, study: str) -> Iterator[Work
 
 def test_a_world_reaches_what_one_rank_reaches_and_steps_as_one(dataset: str, study: str, tmp_path: Path) -> None:
     with world("synchronous", 2, dataset, study) as pool:
-        reaches_what_one_reaches(pool, dataset, study, tmp_path)
-        steps_as_one_with_all_their_rows(pool, dataset, study)
+        assert not differences(pool, dataset, study, tmp_path)
+        assert not differing_steps(pool, dataset, study)
 
 
 def test_averages_reach_what_one_rank_reaches(dataset: str, study: str, tmp_path: Path) -> None:
     with world("anytime", 2, dataset, study) as pool:
-        reaches_what_one_reaches(pool, dataset, study, tmp_path)
+        assert not differences(pool, dataset, study, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("averaging", ["synchronous", "anytime"])
 def test_four_ranks_do_too(dataset: str, study: str, tmp_path: Path, averaging: str) -> None:
     with world(averaging, 4, dataset, study) as pool:
-        reaches_what_one_reaches(pool, dataset, study, tmp_path)
-        if averaging == "synchronous":
-            steps_as_one_with_all_their_rows(pool, dataset, study)
+        assert not differences(pool, dataset, study, tmp_path)
+        assert averaging == "anytime" or not differing_steps(pool, dataset, study)
 
 
 def run(pool: WorkerPool, number: int, family: str, parameters: dict[str, Any], epochs: float) -> Result:
@@ -56,7 +55,9 @@ def run(pool: WorkerPool, number: int, family: str, parameters: dict[str, Any], 
     return found
 
 
-def reaches_what_one_reaches(world: WorkerPool, dataset: str, study: str, tmp_path: Path) -> None:
+def differences(world: WorkerPool, dataset: str, study: str, tmp_path: Path) -> list[str]:
+    """What a world's trials come to otherwise than one rank's."""
+    found = []
     alone_study = str(tmp_path / "alone")
     alone = Evaluator(dataset, alone_study, seed=1)
     exact = {"solver": "lbfgs", "l2": 1.0, "tolerance": 1e-9}
@@ -64,26 +65,33 @@ def reaches_what_one_reaches(world: WorkerPool, dataset: str, study: str, tmp_pa
     alone(Trial(0, "test", "logistic", exact, seed=3), lambda _: False)
     for split in ("train", "test"):
         one, two = (np.load(f"{place}/trials/0/scores-{split}.npy") for place in (alone_study, study))
-        assert two == pytest.approx(one, abs=2e-3)
+        if two != pytest.approx(one, abs=2e-3):
+            found.append(f"logistic regression, {split}: {np.abs(two - one).max()}")
     effects = {"entity": "item", "features": "n* b0"}  # entities are shared out, each solved as by one rank
     run(world, 2, "random_effect", effects, 1)
     alone(Trial(2, "test", "random_effect", effects, seed=3), lambda _: False)
     for split in ("train", "test"):
         one, two = (np.load(f"{place}/trials/2/scores-{split}.npy") for place in (alone_study, study))
-        assert np.array_equal(one, two)
+        if not np.array_equal(one, two):
+            found.append(f"random effects, {split}: {np.abs(two - one).max()}")
     # Several calls of the loop between two validations: of the same steps on every rank, whatever its clock says.
     parameters = {"batch_size": 8, "learning_rate": 0.02, "depth": 1, "width": 8}
     result = run(world, 1, "subnetwork", parameters, 4)
     single = alone(
         Trial(1, "test", "subnetwork", {**parameters, "batch_size": 8 * world.ranks}, epochs=4, seed=3), lambda _: False
     )
-    assert result.state is State.FINISHED
-    assert result.auc == pytest.approx(single.auc, abs=0.05)
-    assert result.costs.rows == pytest.approx(4 * 1500, rel=0.5)
+    if result.state is not State.FINISHED or result.auc != pytest.approx(single.auc, abs=0.05):
+        found.append(f"subnetwork: {result.state}, AUC {result.auc}, not {single.auc}")
+    if result.costs.rows != pytest.approx(4 * 1500, rel=0.5):
+        found.append(f"subnetwork: {result.costs.rows} rows, not {4 * 1500}")
+    return found
 
 
-def steps_as_one_with_all_their_rows(world: WorkerPool, dataset: str, study: str) -> None:
-    """Of the subnetwork's tables: 16 lookups of a rank's batch touch fewer than 26 rows, so ranks gather slices of
+def differing_steps(world: WorkerPool, dataset: str, study: str) -> list[str]:
+    """Weights that are others after steps of a world than after those of one rank with all their rows; that did not
+    move; that two runs alike do not share to the last bit.
+
+    Of the subnetwork's tables: 16 lookups of a rank's batch touch fewer than 26 rows, so ranks gather slices of
     distinct rows; the 32 or more of all of them give a gradient of the whole table.
     """
     steps = {"steps": 100, "batch": 8}
@@ -100,12 +108,15 @@ def steps_as_one_with_all_their_rows(world: WorkerPool, dataset: str, study: str
     for number, (family, parameters) in enumerate(cases):
         run(world, number, family, {**parameters, **steps}, 1)
     together = [dict(np.load(f"{study}/{number}.npz")) for number in range(len(cases))]
-    assert all((weights == together[3][name]).all() for name, weights in together[2].items()), "another order of sums"
+    found = [f"{n}: another order of sums" for n, w in together[2].items() if not (w == together[3][n]).all()]
     opened = Dataset.open(dataset)
     for number, (family, parameters) in enumerate(cases):
         alone = stepped(opened, family, {**parameters, **steps}, Alone(), parts=world.ranks)
         start = FAMILIES[family].build(opened.schema, parameters, 0).arrays
         assert set(together[number]) == set(alone)
         for name, weights in together[number].items():
-            assert weights == pytest.approx(alone[name], abs=1e-5), (family, name)
-            assert np.abs(weights - start[name]).max() > 0.01, (family, name)
+            if weights != pytest.approx(alone[name], abs=1e-5):
+                found.append(f"{family} {name}: {np.abs(weights - alone[name]).max()}")
+            if not np.abs(weights - start[name]).max() > 0.01:
+                found.append(f"{family} {name}: did not move")
+    return found

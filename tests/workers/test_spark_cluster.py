@@ -29,12 +29,6 @@ settings = {
     "spark.driver.extraJavaOptions": java, "spark.executor.extraJavaOptions": java,
 }
 context = SparkContext(conf=SparkConf().setMaster(master).setAppName("fault").setAll(settings.items()))
-"""
-
-KILLING = (
-    BEGIN
-    + """
-pool = spark_pool(context, TaskSpec("tests.workers.tasks.Light", {"marks": marks}), 2, logs=marks + ".logs")
 
 def until(condition):
     end = time.monotonic() + 240
@@ -42,13 +36,22 @@ def until(condition):
         assert time.monotonic() < end, pool.status()
         time.sleep(0.05)
 
+def find_executors():
+    port = context.getConf().get("spark.driver.port")
+    return [p for p in psutil.process_iter(["cmdline"])
+            if any(f"CoarseGrainedScheduler@127.0.0.1:{port}" in part for part in p.info["cmdline"] or [])
+            and "java" in p.info["cmdline"][0]]
+"""
+
+KILLING = (
+    BEGIN
+    + """
+pool = spark_pool(context, TaskSpec("tests.workers.tasks.Light", {"marks": marks}), 2, logs=marks + ".logs")
+
 until(lambda: [s.state for s in pool.status()] == ["idle", "idle"])
 futures = [pool.submit(Trial(n, "t", "f", {"do": "sleep", "seconds": 2.0})) for n in range(6)]
 until(lambda: [s.state for s in pool.status()] == ["busy", "busy"])
-port = context.getConf().get("spark.driver.port")
-executors = [p for p in psutil.process_iter(["cmdline"])
-             if any(f"CoarseGrainedScheduler@127.0.0.1:{port}" in part for part in p.info["cmdline"] or [])
-             and "java" in p.info["cmdline"][0]]
+executors = find_executors()
 executors[0].kill()
 results = [future.result(240) for future in futures]
 until(lambda: pool.slots == 2)

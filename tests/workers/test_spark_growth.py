@@ -17,20 +17,11 @@ COMING_AND_GOING = (
     + """
 pool = spark_pool(context, TaskSpec("tests.workers.tasks.Light", {"marks": marks}), 4, logs=marks + ".logs")
 
-def until(condition):
-    end = time.monotonic() + 240
-    while not condition():
-        assert time.monotonic() < end, pool.status()
-        time.sleep(0.05)
-
 until(lambda: pool.slots == 1)
 futures = [pool.submit(Trial(n, "t", "f", {"do": "sleep", "seconds": 3.0})) for n in range(16)]
 print("one", flush=True)
 until(lambda: [s.state for s in pool.status()].count("busy") == 4)
-port = context.getConf().get("spark.driver.port")
-executors = [p for p in psutil.process_iter(["cmdline"])
-             if any(f"CoarseGrainedScheduler@127.0.0.1:{port}" in part for part in p.info["cmdline"] or [])
-             and "java" in p.info["cmdline"][0]]
+executors = find_executors()
 executors[0].kill()
 results = [future.result(240) for future in futures]
 pool.shutdown()
