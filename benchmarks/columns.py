@@ -33,7 +33,7 @@ from sklearn.linear_model import LogisticRegression
 from glmix_automl.metrics import auc, delong_test, member_auc
 from glmix_automl.prepare import graph, pipeline
 from glmix_automl.prepare.engine import Local
-from glmix_automl.prepare.history import HistoryFeatures
+from glmix_automl.prepare.history_features import HistoryFeatures
 from glmix_automl.prepare.interactions import Interactions
 from glmix_automl.prepare.pairs.describe import Columns, Network, declared, pair_columns
 from glmix_automl.prepare.pairs.example_rows import LABEL, SPLIT, ExampleRows

@@ -20,7 +20,8 @@ from glmix_automl.prepare import history
 from glmix_automl.prepare.engine import Engine, Local
 from glmix_automl.prepare.exchange import Ints, Spread, read_part
 from glmix_automl.prepare.followed import signals_of
-from glmix_automl.prepare.history import ASKS, HistoryFeatures, Past, Priors, keys_of
+from glmix_automl.prepare.history import ASKS, Past, Priors, keys_of
+from glmix_automl.prepare.history_features import HistoryFeatures, values_of
 from glmix_automl.prepare.known import Known
 from glmix_automl.prepare.past_columns import past_features
 from glmix_automl.prepare.progress import StepProgress
@@ -207,7 +208,7 @@ def history_columns(
     block |= {s: np.zeros(count, np.int64) for s in signals_of(wanted)}
     described = {"id": ends[1]}
     pairs = zip(values, wanted.attributes, strict=True)
-    described |= {f"a{i}": history.values_of(raw, a) for i, (raw, a) in enumerate(pairs)}
+    described |= {f"a{i}": values_of(raw, a) for i, (raw, a) in enumerate(pairs)}
     once = np.unique(keys_of(ends[1]), return_index=True)[1]
     with tempfile.TemporaryDirectory(prefix="glmix-history-") as folder:
         work = _alone(wanted, folder)

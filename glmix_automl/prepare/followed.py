@@ -11,7 +11,7 @@ from glmix_automl.prepare.past_columns import RECENT
 from glmix_automl.prepare.recent import Recent
 
 if TYPE_CHECKING:
-    from glmix_automl.prepare.history import HistoryFeatures
+    from glmix_automl.prepare.history_features import HistoryFeatures
 
 ACCUMULATORS = (Count(), Total("label"), Last())
 EFFECT = "effect"

@@ -12,7 +12,7 @@ import pyarrow as pa
 from glmix_automl.features import as_numbers, as_texts
 from glmix_automl.prepare.exchange import Spread
 from glmix_automl.prepare.followed import signals_of
-from glmix_automl.prepare.history import values_of
+from glmix_automl.prepare.history_features import values_of
 from glmix_automl.prepare.past_columns import fixed, past_features
 from glmix_automl.prepare.stage import (
     FOLD,

@@ -20,7 +20,7 @@ from glmix_automl.prepare.arrow_tables import ArrowTables
 from glmix_automl.prepare.block_tables import BlockTable, open_table, spark_type
 from glmix_automl.prepare.engine import Engine
 from glmix_automl.prepare.events import EventColumns, LabelRule
-from glmix_automl.prepare.history import HistoryFeatures
+from glmix_automl.prepare.history_features import HistoryFeatures
 from glmix_automl.prepare.past_columns import names, past_features
 from glmix_automl.prepare.recipe import ColumnSplit, Declared, Recipe, Table, TimeSplit, clashes, name_columns
 from glmix_automl.prepare.remarks import Remarks

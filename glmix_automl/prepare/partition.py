@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from glmix_automl.prepare.as_of import group_by_key
 from glmix_automl.prepare.exchange import Ints, Spread, read_batch, read_part, spread, write_batches
 from glmix_automl.prepare.followed import effects_of, signals_of
-from glmix_automl.prepare.history import HistoryFeatures, Past, Priors
+from glmix_automl.prepare.history import Past, Priors
+from glmix_automl.prepare.history_features import HistoryFeatures
 from glmix_automl.prepare.row_hash import BUCKETS, share
 from glmix_automl.prepare.split import Borders, split_of
 from glmix_automl.prepare.stage import LABEL, TIME, UID, WEIGHT, Staging, everything, part_of_ids

@@ -11,7 +11,7 @@ from glmix_automl.prepare.recipe import NumericFeature
 from glmix_automl.schema import Side
 
 if TYPE_CHECKING:
-    from glmix_automl.prepare.history import HistoryFeatures
+    from glmix_automl.prepare.history_features import HistoryFeatures
 
 FIXED_ONE = 2**16
 """Signals and effects are added up in whole numbers of so many to one: sums are the same in any order."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from glmix_automl.errors import ConfigError
-from glmix_automl.prepare.history import HistoryFeatures
+from glmix_automl.prepare.history_features import HistoryFeatures
 from glmix_automl.prepare.intake import Roles, SparkTables, Tables
 from glmix_automl.prepare.recipe import BagFeature, CategoricalFeature, NumericFeature, reserved
 from glmix_automl.prepare.remarks import Remarks

@@ -19,7 +19,8 @@ from glmix_automl.errors import DataError
 from glmix_automl.features import as_bag, as_numbers, as_texts
 from glmix_automl.prepare.exchange import Ints, Spread, spread
 from glmix_automl.prepare.followed import signals_of
-from glmix_automl.prepare.history import ASKS, DAY_MICROSECONDS, HistoryFeatures, keys_of
+from glmix_automl.prepare.history import ASKS, DAY_MICROSECONDS, keys_of
+from glmix_automl.prepare.history_features import HistoryFeatures
 from glmix_automl.prepare.known import Days
 from glmix_automl.prepare.recipe import BagFeature, CategoricalFeature, NumericFeature, SplitRule
 from glmix_automl.prepare.row_hash import BUCKETS, row_hashes

@@ -20,7 +20,8 @@ from glmix_automl.prepare.account import DatasetAccount, account_of, profile_of
 from glmix_automl.prepare.engine import Engine
 from glmix_automl.prepare.exchange import Spread, read_part
 from glmix_automl.prepare.fit import fit_schema, limits, vocabulary_terms
-from glmix_automl.prepare.history import HistoryFeatures, Priors
+from glmix_automl.prepare.history import Priors
+from glmix_automl.prepare.history_features import HistoryFeatures
 from glmix_automl.prepare.known import Days, write_end
 from glmix_automl.prepare.partition import Laid, PartitionInputs
 from glmix_automl.prepare.profile import (

@@ -13,7 +13,7 @@ from glmix_automl.errors import DataError
 from glmix_automl.features import as_texts
 from glmix_automl.layout import RECIPE, Folder
 from glmix_automl.prepare.answers import history_columns
-from glmix_automl.prepare.history import HistoryFeatures
+from glmix_automl.prepare.history_features import HistoryFeatures
 from glmix_automl.prepare.known import HISTORY, Known
 from glmix_automl.prepare.past_columns import past_features
 from glmix_automl.prepare.remarks import Remarks

@@ -17,7 +17,7 @@ from glmix_automl.config import parse
 from glmix_automl.errors import ConfigError, DataError, GlmixError
 from glmix_automl.features import encode
 from glmix_automl.manifest import Manifest
-from glmix_automl.prepare.history import HistoryFeatures
+from glmix_automl.prepare.history_features import HistoryFeatures
 from glmix_automl.prepare.past_columns import past_features, together_names
 from glmix_automl.schema import SPLITS, Schema
 

@@ -11,7 +11,7 @@ import pytest
 from glmix_automl.errors import ConfigError, DataError
 from glmix_automl.layout import Folder
 from glmix_automl.models import FAMILIES
-from glmix_automl.prepare.history import HistoryFeatures
+from glmix_automl.prepare.history_features import HistoryFeatures
 from glmix_automl.prepare.past_columns import together_kinds
 from glmix_automl.serving.model import Model
 from tests.serving.trained import TRIALS, Trained, train

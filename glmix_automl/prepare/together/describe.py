@@ -27,7 +27,7 @@ from glmix_automl.prepare.together.similar import NearestItems
 
 if TYPE_CHECKING:
     from glmix_automl.prepare.engine import Engine
-    from glmix_automl.prepare.history import HistoryFeatures
+    from glmix_automl.prepare.history_features import HistoryFeatures
 
 _SIMILAR, _FACTORS = "similar", "factors"
 _MODELS = "models"
