@@ -4,36 +4,32 @@ Signals are the label (0 or 1), graded ones (`s0`, ...) and effects, each respon
 (`effect` of the label, `s0_effect`, ...); all but the label are in whole 65,536ths.
 """
 
-from typing import TYPE_CHECKING
-
 from glmix_automl.prepare.as_of import Accumulator, Count, Last, Total
+from glmix_automl.prepare.history_features import HistoryFeatures
 from glmix_automl.prepare.past_columns import RECENT
 from glmix_automl.prepare.recent import Recent
-
-if TYPE_CHECKING:
-    from glmix_automl.prepare.history_features import HistoryFeatures
 
 ACCUMULATORS = (Count(), Total("label"), Last())
 EFFECT = "effect"
 
 
-def signals_of(wanted: "HistoryFeatures") -> tuple[str, ...]:
+def signals_of(wanted: HistoryFeatures) -> tuple[str, ...]:
     """The graded signals, as accumulators name them."""
     return tuple(f"s{i}" for i in range(len(wanted.signals)))
 
 
-def effects_of(wanted: "HistoryFeatures") -> tuple[str, ...]:
+def effects_of(wanted: HistoryFeatures) -> tuple[str, ...]:
     """The effects, that of the label first."""
     return (EFFECT, *(f"{s}_{EFFECT}" for s in signals_of(wanted)))
 
 
-def of_items(wanted: "HistoryFeatures") -> tuple[Accumulator, ...]:
+def of_items(wanted: HistoryFeatures) -> tuple[Accumulator, ...]:
     """Of an item."""
     recent = _recent(("label",)) if wanted.recent else ()
     return (*ACCUMULATORS, *map(Total, signals_of(wanted)), *recent)
 
 
-def of_members(wanted: "HistoryFeatures") -> tuple[Accumulator, ...]:
+def of_members(wanted: HistoryFeatures) -> tuple[Accumulator, ...]:
     """Of a member."""
     effects = effects_of(wanted)
     totals = (*signals_of(wanted), *(effects if wanted.effects else ()))
@@ -41,7 +37,7 @@ def of_members(wanted: "HistoryFeatures") -> tuple[Accumulator, ...]:
     return (*ACCUMULATORS, *map(Total, totals), *recent)
 
 
-def of_tastes(wanted: "HistoryFeatures") -> tuple[Accumulator, ...]:
+def of_tastes(wanted: HistoryFeatures) -> tuple[Accumulator, ...]:
     """Of a member with a value of an attribute."""
     return (*ACCUMULATORS, *map(Total, effects_of(wanted) if wanted.tastes else ()))
 

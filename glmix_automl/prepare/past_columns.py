@@ -1,17 +1,14 @@
 """Which columns history makes, group by group, and how the numbers of a key become them."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from glmix_automl.prepare.as_of import Ints
+from glmix_automl.prepare.history_features import HistoryFeatures
 from glmix_automl.prepare.pairs.adjacency import Numbers
 from glmix_automl.prepare.recipe import NumericFeature
 from glmix_automl.schema import Side
-
-if TYPE_CHECKING:
-    from glmix_automl.prepare.history_features import HistoryFeatures
 
 FIXED_ONE = 2**16
 """Signals and effects are added up in whole numbers of so many to one: sums are the same in any order."""
@@ -60,7 +57,7 @@ def of(signal: str) -> str:
     return "" if signal == OF_LABEL else f"{signal}_"
 
 
-def past_features(wanted: "HistoryFeatures") -> tuple[NumericFeature, ...]:
+def past_features(wanted: HistoryFeatures) -> tuple[NumericFeature, ...]:
     """The columns of history as features."""
     signals = (OF_LABEL, *wanted.signals)
     found = [feature for key in wanted.keys for feature in _counted(key)]
@@ -76,12 +73,12 @@ def past_features(wanted: "HistoryFeatures") -> tuple[NumericFeature, ...]:
     return tuple(found)
 
 
-def together_names(wanted: "HistoryFeatures", signal: str) -> tuple[str, ...]:
+def together_names(wanted: HistoryFeatures, signal: str) -> tuple[str, ...]:
     """The columns of a signal's effect from models of items."""
     return tuple(f"past_{of(signal)}{kind}" for kind in together_kinds(wanted))
 
 
-def together_kinds(wanted: "HistoryFeatures") -> tuple[str, ...]:
+def together_kinds(wanted: HistoryFeatures) -> tuple[str, ...]:
     """Kinds of columns from models of items (`together.look_back`)."""
     return (*(SIMILAR if wanted.similar else ()), *(FACTORS if wanted.factors else ()))
 
