@@ -1,12 +1,15 @@
 """Anytime averaging of what a loop trains: weights and moments, after each slice of time (`workers.averaging`)."""
 
+import math
 import time
 
+from glmix_automl import clock
 from glmix_automl.training.loop import Loop
 from glmix_automl.workers.averaging import average
 from glmix_automl.workers.collective import Collective
 
 SHORTEST, LONGEST = 0.02, 2.0  # seconds of a slice
+FIRST_CALL = 64  # steps of a call, while the speed is not known
 OVERHEAD = 0.03  # of a slice's time, for the average at its end
 
 
@@ -30,13 +33,19 @@ class Slices:
         """Begins a slice, when all ranks together have `steps` to go to the next validation.
 
         Returns:
-            When this rank should begin no further step, in seconds since the epoch: half a step before the slice ends.
+            When this rank should begin no further step, by `clock.now`: half a step before the slice ends.
         """
         self._began, seconds = time.perf_counter(), self._wish
         if self._speed:
             there = steps / self._speed
             seconds = there / max(1, round(there / self._wish))
-        return time.time() + seconds - self._step / 2
+        return clock.now() + seconds - self._step / 2
+
+    def most(self, until: float) -> int:
+        """Steps of one call of the loop: twice what there is time for, as a call ends by the machine's clock, and where
+        that is set back meanwhile by having taken its steps.
+        """
+        return max(1, math.ceil(2 * (until - clock.now()) / self._step)) if self._step else FIRST_CALL
 
     def average(self, steps: int, stop: bool) -> tuple[float, bool]:
         """Ends a slice: the weights and moments of every rank become their mean, weighted by the ranks' steps in it.

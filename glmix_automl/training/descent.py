@@ -5,10 +5,11 @@ import time
 
 import numpy as np
 
+from glmix_automl import clock
 from glmix_automl.errors import TrialError
 from glmix_automl.models.differentiable import Differentiable
 from glmix_automl.seeds import derive, generator
-from glmix_automl.training.anytime import Slices
+from glmix_automl.training.anytime import FIRST_CALL, Slices
 from glmix_automl.training.loop import Loop
 from glmix_automl.training.measure import Point
 from glmix_automl.training.resident import batch_starts
@@ -19,7 +20,6 @@ from glmix_automl.trial import State
 from glmix_automl.workers.collective import Collective
 
 CALL_SECONDS = 0.5  # between two looks at the stop flag
-FIRST_CALL = 64  # steps of the first call, while the speed is not known
 
 
 class Descent:
@@ -56,7 +56,7 @@ class Descent:
         patience = self._loop.coordinate.parameters.patience
         first = round(budget.done * self._epoch_steps)
         last = max(round(budget.epochs * self._epoch_steps), first + 1)
-        until = time.time() + budget.seconds
+        until = clock.now() + budget.seconds
         self._own, at, stale, stopped = first, float(first), 0, False
         for mark in self._marks(first, last, budget):
             at, stopped = self._advance(fit, at, mark, last, until)
@@ -90,7 +90,7 @@ class Descent:
                 seconds = max(time.perf_counter() - called, 1e-6)
                 chunk = max(1, round(min(chunk * 8, own * CALL_SECONDS / seconds)))
                 made = own * self._collective.size
-                chunk, out_of_time = told(self._collective, chunk, time.time() > until)
+                chunk, out_of_time = told(self._collective, chunk, clock.now() > until)
                 stopped = bool(out_of_time)
             at += made / self._collective.size
             fit.steps += round(made)
@@ -130,10 +130,11 @@ class Descent:
         # A rank may be twice as fast as the mean, but should not overdraw the budget: at the end some wait for others.
         most = math.ceil(mark - at) * (1 if mark == last else 2)
         made = self._run(int(at), 1, last, own=self._own)  # at least one, that no rank's rows go without
-        while made < most and time.time() < until:
-            made += self._run(min(int(at) + made, last), most - made, last, until, self._own + made)
+        while made < most and clock.now() < until:
+            steps_of_call = min(most - made, slices.most(until))
+            made += self._run(min(int(at) + made, last), steps_of_call, last, until, self._own + made)
         self._own += made
-        stop = time.time() > deadline
+        stop = clock.now() > deadline
         if self._collective.rank == 0:  # which knows the others' steps of the slices before only
             stop = self._watch(Moment(at / self._epoch_steps, steps)) or stop
         return slices.average(made, stop)

@@ -2,11 +2,13 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
 
+from glmix_automl import clock
 from glmix_automl.models.differentiable import Differentiable, Gradient, sum_slopes
 from glmix_automl.models.parameters import StepParameters
 from glmix_automl.models.rows import Rows, taker
@@ -78,7 +80,8 @@ class Loop:
             scale: what the sum of a batch's weighted losses is divided by.
             hyper: `Differentiable.hyper`.
             seed: of dropout.
-            until: seconds since the epoch.
+            until: by `clock.now`. In the graph it is the machine's clock: where that is set meanwhile, steps end too
+                early, or none before the last.
         """
         done = self._run(
             rows,
@@ -88,7 +91,7 @@ class Loop:
             tf.constant(scale, tf.float32),
             {name: tf.constant(value, tf.float32) for name, value in hyper.items()},
             tf.constant([seed & 0x7FFFFFFF, first], tf.int32),
-            tf.constant(until, tf.float64),
+            tf.constant(until - clock.now() + time.time(), tf.float64),
         )
         return int(done)
 

@@ -1,5 +1,6 @@
 """Tasks of real worlds of several ranks."""
 
+import itertools
 import time
 from typing import Any
 
@@ -17,8 +18,14 @@ from glmix_automl.workers.executor import Reporter
 
 class Ranked(Evaluator):
     """A trial's steps alone where its parameters tell how many; else the whole trial, which rank 0 begins after the
-    others, so that a call of the loop takes each rank another time.
+    others, so that a call of the loop takes each rank another time. The machine's clock, as Python reads it, jumps by a
+    year or a day at every look.
     """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        true, looks = time.time, itertools.count()
+        time.time = lambda: true() + (365 * 86_400 if next(looks) % 2 else -86_400)
 
     def __call__(self, trial: Trial, report: Reporter) -> Result:
         if "steps" in trial.parameters:

@@ -15,12 +15,12 @@ class Clock:
     """Time as the test says; a message takes `cost`."""
 
     def __init__(self) -> None:
-        self.now, self.cost = 100.0, 0.0
+        self.at, self.cost = 100.0, 0.0
 
-    def time(self) -> float:
-        return self.now
+    def now(self) -> float:
+        return self.at
 
-    perf_counter = time
+    perf_counter = now
 
 
 @pytest.fixture
@@ -28,10 +28,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
 
     def average(arrays: Any, weight: float, told: Any, collective: Any) -> Any:
-        clock.now += clock.cost
+        clock.at += clock.cost
         return arrays, weight, told
 
     monkeypatch.setattr(anytime, "time", clock)
+    monkeypatch.setattr(anytime, "clock", clock)
     monkeypatch.setattr(anytime, "average", average)
     return clock
 
@@ -43,11 +44,11 @@ def slices() -> Slices:
 
 def seconds(these: Slices, clock: Clock, steps: float, step: float) -> float:
     """Carries out one slice of steps that take `step` seconds each; gives how long it was."""
-    began, until, made = clock.now, these.begin(steps), 0
-    while made == 0 or clock.now < until:
-        clock.now += step
+    began, until, made = clock.at, these.begin(steps), 0
+    while made == 0 or clock.at < until:
+        clock.at += step
         made += 1
-    took = clock.now - began
+    took = clock.at - began
     these.average(made, False)
     return took
 

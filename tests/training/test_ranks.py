@@ -25,7 +25,7 @@ SECONDS = 240.0
 @contextmanager
 def world(averaging: str, ranks: int, dataset: str, study: str) -> Iterator[WorkerPool]:
     """One slot of several ranks."""
-    arguments = {"dataset": dataset, "study": study, "seed": 1, "averaging": averaging}
+    arguments = {"dataset": dataset, "study": study, "seed": 1, "averaging": averaging, "trial_seconds": SECONDS}
     with local_pool(TaskSpec("tests.training.tasks.Ranked", arguments), slots=1, ranks=ranks) as pool:
         yield pool
 
