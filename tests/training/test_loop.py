@@ -59,7 +59,7 @@ def test_rows_of_one_kind_of_feature_are_enough(family: str, kind: str, tmp_path
 def test_other_loops_and_comparisons_are_as_before(tmp_path: Path) -> None:
     stepped("logistic", tmp_path / "dataset")
 
-    @tf.function
+    @tf.function(autograph=False)
     def count(most: tf.Tensor) -> tf.Tensor:
         return tf.while_loop(lambda number: number < most, lambda number: number + 1, [tf.constant(0)])
 

@@ -153,7 +153,8 @@ class Ranked(Light):
         values, weight = rank_values(world.rank), world.rank + 1
         means, total, (votes, ranks) = averaging.average(values, weight, (world.rank == world.size - 1, 1.0), world)
         variables = [tf.Variable(value) for value in values]
-        in_graph = tf.function(lambda: averaging.weighted_mean(variables, tf.constant(weight), world))()
+        mean = tf.function(lambda: averaging.weighted_mean(variables, tf.constant(weight), world), autograph=False)
+        in_graph = mean()
         own, nothing, _ = averaging.average(values, 0, (), world)
         return {
             "array": flat(means),
