@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from glmix_automl.dataset import Dataset
+from glmix_automl.features.encode import invert_numbers
 from glmix_automl.metrics import SliceGain, activity_groups, quantile_groups, slice_gains
 from glmix_automl.reporting.evaluation import Evaluation
 from glmix_automl.schema import Categorical, Numeric
@@ -63,7 +64,15 @@ def _groupings(dataset: Dataset, split: str) -> Iterator[tuple[str, np.ndarray, 
             yield feature.name, *_by_value(dataset, feature, dataset.column(split, feature.name))
         elif isinstance(feature, Numeric):
             groups = quantile_groups(dataset.column(split, feature.name), BINS)
-            yield feature.name, groups, {g.item(): f"from {g:.3g} (as encoded)" for g in np.unique(groups)}
+            yield feature.name, groups, _ranges(feature, np.unique(groups))
+
+
+def _ranges(feature: Numeric, edges: np.ndarray) -> dict[object, str]:
+    """Where each bin begins, as the number was before it was encoded."""
+    raw = invert_numbers(feature, edges.astype(np.float64))
+    if feature.transform == "missing":
+        return {edge.item(): "missing" if number > 0.5 else "given" for edge, number in zip(edges, raw, strict=True)}
+    return {edge.item(): f"from {number:.4g}" for edge, number in zip(edges, raw, strict=True)}
 
 
 def _activity(group: int) -> str:

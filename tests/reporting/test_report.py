@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from glmix_automl.dataset import Dataset
 from glmix_automl.dataset.block import Block
 from glmix_automl.layout import Folder
 from glmix_automl.reporting import report
@@ -84,3 +85,13 @@ def test_only_what_is_sure_is_coloured(evaluation: Evaluation, told: Told) -> No
     assert [one.gain.gain.difference for one in found] == sorted((o.gain.gain.difference for o in found), reverse=True)
     rows = sum(one.gain.rows for one in found if one.subject == "n0")
     assert rows == told.dataset.rows("test")
+
+
+def test_numbers_are_told_as_they_were_before_they_were_encoded(told: Told) -> None:
+    schema = told.dataset.schema
+    ages = tuple(f.model_copy(update={"center": 40.0, "scale": 10.0}) if f.name == "n0" else f for f in schema.features)
+    dataset = Dataset(told.dataset.folder, schema.model_copy(update={"features": ages}), told.dataset.manifest)
+    found = slices(Evaluation(dataset, told.folder.files, told.history), 0, 1)
+    told_values = sorted(float(one.value.removeprefix("from ")) for one in found if one.subject == "n0")
+    column = 40 + 10 * dataset.column("test", "n0")
+    assert told_values == pytest.approx(np.quantile(column, [0, 0.2, 0.4, 0.6, 0.8], method="inverted_cdf"), rel=1e-3)
