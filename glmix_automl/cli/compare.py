@@ -6,17 +6,18 @@ Studies of the same dataset are compared on the same test rows (paired, DeLong);
 import argparse
 import dataclasses
 
-from rich import box
-from rich.table import Table
-
 from glmix_automl import metrics
 from glmix_automl.api import Study
 from glmix_automl.cli.live import console_for
 from glmix_automl.cli.outcome import Outcome
 from glmix_automl.conclusion import evaluate
 from glmix_automl.pages.numbers import format_seconds, number, p_value
+from glmix_automl.reporting.display import auc_with_interval, whole_columns
 from glmix_automl.reporting.evaluation import Evaluation
 from glmix_automl.reporting.leaderboard import leaderboard
+
+DISPENSABLE = ("workers", "trials", "validation", "dataset")
+"""Columns that a narrow terminal goes without, the first of them first."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,21 +27,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Outcome:
     """Prints a row per study."""
-    table = Table(box=box.SIMPLE_HEAD, title="winners of each study", title_justify="left")
-    for name in (
-        "study",
-        "dataset",
-        "winner",
-        "trials",
-        "workers",
-        "validation AUC",
-        "test AUC [95 %]",
-        "to first",
-        "p",
-    ):
-        table.add_column(name)
     first: tuple[str, Evaluation, int] | None = None
-    found = []
+    found, lines = [], []
     for path in options.studies:
         study = Study.open(path)
         history = study.history
@@ -51,18 +39,23 @@ def run(options: argparse.Namespace) -> Outcome:
             first = digest, evaluation, winner.trial
         paired = _pair(first, digest, evaluation, winner.trial) if first[1] is not evaluation else None
         found.append({"study": study.folder.uri, "digest": digest, **dataclasses.asdict(winner)})
-        table.add_row(
-            study.folder.name,
-            f"{study.folder.record.dataset_name} {digest[:8]}",
-            winner.entry,
-            str(len(history.results)),
-            format_seconds(history.spent),
-            number(winner.validation_auc, 5),
-            f"{number(winner.test_auc, 4)} [{number(winner.test_low, 4)}, {number(winner.test_high, 4)}]",
-            "" if paired is None else f"{paired.difference:+.4f}",
-            "" if paired is None else p_value(paired.p_value),
+        lines.append(
+            {
+                "study": study.folder.name,
+                "dataset": f"{study.folder.record.dataset_name} {digest[:8]}",
+                "winner": winner.entry,
+                "trials": str(len(history.results)),
+                "workers": format_seconds(history.spent),
+                "validation": number(winner.validation_auc, 5),
+                "test AUC [95 %]": auc_with_interval(winner),
+                "to first": "" if paired is None else f"{paired.difference:+.4f}",
+                "p": "" if paired is None else p_value(paired.p_value),
+            }
         )
-    console_for().print(table)
+    console, cells = console_for(), {name: [line[name] for line in lines] for name in lines[0]}
+    console.print(
+        whole_columns(cells, "winners of each study", console.width, DISPENSABLE, ("study", "dataset", "winner"))
+    )
     return Outcome({"studies": found})
 
 

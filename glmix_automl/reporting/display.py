@@ -1,6 +1,6 @@
 """The study on a terminal: tables for the leaderboard, and for what goes on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -29,27 +29,47 @@ def leaderboard_view(board: Leaderboard, title: str, width: int) -> RenderableTy
         "evaluation": lambda row: format_seconds(row.eval_seconds),
         "workers": lambda row: format_seconds(row.worker_seconds),
         "validation": lambda row: f"{row.validation_auc:.5f}",
-        "test AUC [95 %]": _test_auc,
+        "test AUC [95 %]": auc_with_interval,
         "member": lambda row: number(row.member_auc, 4),
         "cold start": lambda row: number(row.cold_start_auc, 4),
         "p": lambda row: "" if row.place == 1 else p_value(row.p_value),
     }
-    needed = {name: max(len(text) for text in (name, *map(show, board.rows))) + 3 for name, show in columns.items()}
-    for name in DROPPED:
-        if sum(needed[name] for name in columns) + 1 > width:
-            del columns[name]
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_style="bold", title_justify="left")
-    for name in columns:
-        table.add_column(name, justify="left" if name in ("", "entry") else "right", no_wrap=True)
-    for row in board.rows:
-        table.add_row(*(Text(show(row)) for show in columns.values()), style=WINNER_STYLE if row.place == 1 else None)
+    cells = {name: [show(row) for row in board.rows] for name, show in columns.items()}
+    table = whole_columns(cells, title, width, DROPPED, left=("", "entry"))
+    for line, row in zip(table.rows, board.rows, strict=True):
+        line.style = WINNER_STYLE if row.place == 1 else None
     models = [Text(f"  {row.place}  {row.entry}, trial {row.trial}: {row.model}") for row in board.rows]
     missing = [Text(f"     {entry}: no trial left a model") for entry in board.without_model]
     chosen = [Text(f"  {told}", style="italic") for told in (board.choice, *board.remarks) if told]
     return Group(table, *models, *missing, *chosen)
 
 
-def _test_auc(row: Row) -> str:
+def whole_columns(
+    cells: Mapping[str, Sequence[str]], title: str, width: int, dropped: Sequence[str], left: Sequence[str]
+) -> Table:
+    """A table whose columns are whole: where they have no room beside each other, some are left out.
+
+    Args:
+        cells: column -> its text of each row.
+        title: above it.
+        width: of the terminal, characters.
+        dropped: columns to go without, the first of them first.
+        left: columns of words; the others are numbers.
+    """
+    needed = {name: max(len(text) for text in (name, *texts)) + 3 for name, texts in cells.items()}
+    for name in dropped:
+        if sum(needed.values()) + 1 > width:
+            needed.pop(name, None)
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_style="bold", title_justify="left")
+    for name in needed:
+        table.add_column(name, justify="left" if name in left else "right", no_wrap=True)
+    for texts in zip(*(cells[name] for name in needed), strict=True):
+        table.add_row(*map(Text, texts))
+    return table
+
+
+def auc_with_interval(row: Row) -> str:
+    """Test AUC of a model with its interval."""
     interval = "" if row.test_low is None else f" [{row.test_low:.4f}, {row.test_high:.4f}]"
     return number(row.test_auc, 4) + interval
 
@@ -130,5 +150,5 @@ def _entries(history: History) -> Table:
 def _table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     for name in columns:
-        table.add_column(name)
+        table.add_column(name, overflow="fold")  # a name may take two lines, but is never cut
     return table

@@ -5,7 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from glmix_automl.reporting.display import leaderboard_view
+from glmix_automl.cli.compare import DISPENSABLE
+from glmix_automl.reporting.display import leaderboard_view, whole_columns
 from glmix_automl.reporting.evaluation import Evaluation
 from glmix_automl.reporting.leaderboard import leaderboard
 from tests.reporting.conftest import Told
@@ -24,3 +25,20 @@ def test_entry_and_interval_are_whole_on_a_terminal_of_any_width(told: Told, wid
     heads = next(line for line in lines if "entry" in line).split()
     assert ("steps" in heads) == (width > 80)
     assert max(map(len, lines)) <= width
+
+
+def test_a_table_loses_columns_before_it_cuts_a_name_or_an_interval() -> None:
+    names = ("study", "dataset", "winner", "trials", "workers", "validation", "test AUC [95 %]", "to first", "p")
+    row = ("yesterday", "generated-jymbii 1234abcd", "logistic regression", "49", "1 min 17 s", "0.78103")
+    cells = {
+        name: [text] for name, text in zip(names, (*row, "0.7829 [0.7699, 0.7959]", "+0.0012", "0.13"), strict=True)
+    }
+    shown = {}
+    for width in (80, 160):
+        console = Console(file=io.StringIO(), width=width)
+        console.print(whole_columns(cells, "winners", width, DISPENSABLE, left=names[:3]))
+        shown[width] = console.file.getvalue()  # type: ignore[attr-defined]
+        assert "…" not in shown[width]
+        assert max(map(len, shown[width].splitlines())) <= width
+    assert all(text in shown[160] for (text,) in cells.values())
+    assert all(cells[name][0] in shown[80] for name in ("study", "winner", "test AUC [95 %]", "to first", "p"))
