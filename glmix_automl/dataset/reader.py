@@ -98,6 +98,21 @@ class Dataset:
             self._shards[split] = files
         return self._shards[split]
 
+    def check_classes(self) -> None:
+        """Checks that there is what to learn from and to judge by: rows of both classes in every split.
+
+        Raises:
+            DataError: a split is not there, is empty, or has one class: which.
+        """
+        for split in names.SPLITS:
+            if not self.rows(split):
+                raise DataError(f"{self.folder.uri}: {split} has no rows; prepare it with splits that have some")
+            label = self.labels(split)
+            if label.min() == label.max():
+                raise DataError(
+                    f"{self.folder.uri}: every row of {split} has label {label[0]:g}; expected rows of both classes"
+                )
+
     def read(
         self,
         split: str,

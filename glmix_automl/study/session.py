@@ -48,12 +48,13 @@ class Session:
 
         Raises:
             ConfigError: a strategy or an option of it is unknown or out of range.
-            DataError: the dataset cannot be read.
+            DataError: the dataset cannot be read, or nothing can be learned from it.
             StudyError: there is a study and `resume` is not set, or it is about something else.
         """
         settings.tracking.check()
         self.folder = StudyFolder(settings.study)
         self.dataset = Dataset.open(settings.dataset)
+        self.dataset.check_classes()
         begun = self.folder.record.settings if resume and self.folder.begun else None
         settings = fill_in(spell_out(settings), self.dataset, begun)
         self.settings = read_plans(read_priors(settings, self.dataset, begun), begun)
