@@ -1,7 +1,9 @@
 """The Spark application a command runs in, and its failures said in a person's words."""
 
+import atexit
 import os
 import re
+import shutil
 import sys
 import tempfile
 import zipfile
@@ -91,7 +93,9 @@ def _ship(context: SparkContext) -> None:
     """Sends this package's source to a cluster's executors, whose environment has its libraries only."""
     if str(context.master).startswith("local"):
         return
-    archive = Path(tempfile.mkdtemp(prefix="glmix-automl-")) / "glmix_automl.zip"
+    place = Path(tempfile.mkdtemp(prefix="glmix-automl-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    archive = place / "glmix_automl.zip"
     with zipfile.ZipFile(archive, "w") as file:
         for path in sorted(path for suffix in ("py", "html") for path in PACKAGE.rglob(f"*.{suffix}")):
             file.write(path, path.relative_to(PACKAGE.parent))
