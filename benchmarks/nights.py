@@ -8,14 +8,15 @@ night, the way that was chosen and why, seconds of its steps, test AUC of its mo
 
 import argparse
 import json
+import sys
 import tempfile
 from pathlib import Path
 
-import yaml
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from glmix_automl.cli import main
+from tests.nightly.night_maker import configure
 
-ROOT = Path(__file__).resolve().parent.parent
 POOL = [
     {"family": "logistic", "parameters": {"solver": "lbfgs", "l2": 10.0}, "until": 1, "alone": True},
     {"family": "random_effect", "name": "member", "parameters": {"entity": "member_id"}},
@@ -34,29 +35,18 @@ RACE = {
 }
 
 
-def configure(folder: Path, seconds: float) -> str:
-    """Writes the night's configuration; gives its path."""
-    search = {"dataset": "the night's", "study": "the night's", "race": RACE, "limits": {"seconds": seconds}}
-    (folder / "search.yaml").write_text(yaml.safe_dump(search))
-    night = {
-        "recipe": str(ROOT / "conf" / "prepare" / "generated-jymbii.yaml"),
-        "search": str(folder / "search.yaml"),
-        "home": str(folder / "nights"),
-        "name": "nights",
-        "overrides": {"recipe": {"root": str(folder / "tables" / "{date}"), "history": None}},
-        "gate": {"rows": None, "base_rate": None, "fill": None, "unseen": None},
-    }
-    (folder / "nightly.yaml").write_text(yaml.safe_dump(night))
-    return str(folder / "nightly.yaml")
+GATE = dict.fromkeys(("rows", "base_rate", "fill", "unseen"))  # what is shown here is how it is decided
 
 
 def run(folder: Path, rows: int, seconds: float) -> None:
     """Three nights and their table."""
-    path, lines = configure(folder, seconds), []
+    folder.mkdir(parents=True, exist_ok=True)
+    path = configure(folder, RACE, search={"limits": {"seconds": seconds}}, recipe={"history": None}, gate=GATE)
+    lines = []
     for date, count, seed in (("2026-11-26", rows, 1), ("2026-11-27", rows * 11 // 10, 1), ("2026-11-28", rows, 9)):
         tables = str(folder / "tables" / date)
         main(["generate", "jymbii", "--rows", str(count), "--seed", str(seed), "--output", tables])
-        main(["nightly", path, "--key", date])
+        main(["nightly", str(path), "--key", date])
         steps = json.loads((folder / "nights" / date / "night.json").read_text())["steps"]
         took = " + ".join(f"{steps[name]['seconds']:.0f}" for name in ("prepare", "search", "promote"))
         found = steps["search"]["found"]

@@ -48,8 +48,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the one standalone Spark cluster of the test run: two workers of one core."""
     from tests.spark_cluster import standalone
 
-    with standalone(tmp_path_factory.mktemp("cluster")) as master:
-        yield master
+    with standalone(tmp_path_factory.mktemp("cluster")) as running:
+        yield running.master
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from glmix_automl.api import Study
-from tests.dataset_maker import make_dataset
+from tests.dataset_maker import make_dataset, write_raw
 
 CONFIGURATION = {
     "seed": 1,
@@ -57,6 +57,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, str]:
     """A finished study and what the command printed."""
     folder = tmp_path_factory.mktemp("end_to_end")
     make_dataset(folder / "dataset", rows=4000)
+    write_raw(folder / "dataset")
     settings = CONFIGURATION | {"dataset": str(folder / "dataset"), "study": str(folder / "study")}
     (folder / "search.yaml").write_text(yaml.safe_dump(settings))
     done = command("search", str(folder / "search.yaml"))

@@ -23,7 +23,7 @@ import yaml
 from glmix_automl.cli import main
 from glmix_automl.nightly.steps import STEPS
 from glmix_automl.tracking.registry import Registry
-from tests.nightly.test_nightly import ROOT, SEARCH
+from tests.nightly.night_maker import ALONE, ROOT, configure
 from tests.spark_cluster import JAVA
 from tests.spark_cluster import environment as spark_environment
 
@@ -70,20 +70,12 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Airflow:
     folder = tmp_path_factory.mktemp("airflow")
     deliver(folder)
     for name, race in (("good", {"one": LINEAR, **several()}), ("weak", {"one": WEAK}), ("cluster", {"one": LINEAR})):
-        search = {**SEARCH, "race": race, "workers": {"slots": 1} if name == "cluster" else {"place": "in_process"}}
-        (folder / f"{name}-search.yaml").write_text(yaml.safe_dump(search))
         rows = str(folder / ("cluster" if name == "cluster" else "nights") / "{key}" / "dataset" / "raw" / "test")
         score = {"model": "the night's", "output": "the night's", "rows": {"path": rows}, "top": 3}
         (folder / f"{name}-score.yaml").write_text(yaml.safe_dump(score))
-        settings = {
-            "recipe": str(ROOT / "conf" / "prepare" / "generated-jymbii.yaml"),
-            "search": str(folder / f"{name}-search.yaml"),
-            "name": "suggestions",
-            "overrides": {"recipe": {"root": str(folder / "tables" / "{date}")}},
-            "choice": {"search_every": 1},
-            "score": str(folder / f"{name}-score.yaml"),
-        }
-        (folder / f"{name}.yaml").write_text(yaml.safe_dump(settings))
+        search = {"workers": {"slots": 1}} if name == "cluster" else ALONE
+        scored = str(folder / f"{name}-score.yaml")
+        configure(folder, race, name, search, choice={"search_every": 1}, score=scored)
     return Airflow(folder, environment(folder))
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
 from glmix_automl.cli import main
 from glmix_automl.dataset import Dataset
@@ -22,27 +21,20 @@ from glmix_automl.nightly.settings import ChoiceRule, GateRule, load_night
 from glmix_automl.prepare.checks import Report
 from glmix_automl.search.replay import ReplayOptions
 from tests.dataset_maker import make_dataset
+from tests.nightly.night_maker import ALONE, configure
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint")
-ROOT = Path(__file__).resolve().parent.parent.parent
-SEARCH = {
-    "dataset": "given by the night",
-    "study": "given by the night",
-    "workers": {"place": "in_process", "slots": 1},
-    "race": {
-        "growth": {
-            "strategy": "adanet",
-            "lag": 0,
-            "candidates": 2,
-            "epochs": 1,
-            "generator": {
-                "kind": "pool",
-                "candidates": [
-                    {"family": "logistic", "parameters": {"solver": "lbfgs", "l2": 10.0}, "until": 1, "alone": True},
-                    {"family": "trees", "parameters": {"trees": 20, "leaves": 8}},
-                ],
-            },
-        }
+GROWTH = {
+    "strategy": "adanet",
+    "lag": 0,
+    "candidates": 2,
+    "epochs": 1,
+    "generator": {
+        "kind": "pool",
+        "candidates": [
+            {"family": "logistic", "parameters": {"solver": "lbfgs", "l2": 10.0}, "until": 1, "alone": True},
+            {"family": "trees", "parameters": {"trees": 20, "leaves": 8}},
+        ],
     },
 }
 
@@ -55,16 +47,7 @@ def night(folder: Path, key: str, *words: str) -> int:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a night's configuration and no tables yet."""
     folder = tmp_path_factory.mktemp("nightly")
-    (folder / "search.yaml").write_text(yaml.safe_dump(SEARCH))
-    settings = {
-        "recipe": str(ROOT / "conf" / "prepare" / "generated-jymbii.yaml"),
-        "search": str(folder / "search.yaml"),
-        "home": str(folder / "nights"),
-        "name": "suggestions",
-        "overrides": {"recipe": {"root": str(folder / "tables" / "{date}")}},
-        "choice": {"drift": 1.0, "auc_drop": 1.0},
-    }
-    (folder / "nightly.yaml").write_text(yaml.safe_dump(settings))
+    configure(folder, {"growth": GROWTH}, search=ALONE, choice={"drift": 1.0, "auc_drop": 1.0})
     return folder
 
 
