@@ -4,10 +4,13 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from glmix_automl.api import Study
 from glmix_automl.cli import main
 from glmix_automl.dataset import Dataset
 from glmix_automl.dates import fill
@@ -20,11 +23,12 @@ from glmix_automl.nightly.retention import prune
 from glmix_automl.nightly.settings import ChoiceRule, GateRule, load_night
 from glmix_automl.prepare.checks import Report
 from glmix_automl.search.replay import ReplayOptions
+from glmix_automl.serving.model import Model, raw_table
 from tests.dataset_maker import make_dataset
 from tests.nightly.night_maker import ALONE, configure
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint")
-GROWTH = {
+GROWTH: dict[str, Any] = {
     "strategy": "adanet",
     "lag": 0,
     "candidates": 2,
@@ -93,6 +97,31 @@ def test_three_nights(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prune", str(home / "nights"), "--keep", "1", "--json"]) == 0
     removed = json.loads(capsys.readouterr().out.splitlines()[-1])["removed"]
     assert removed == ([] if second["promote.action"] == "kept" else ["2026-11-26"]), "the champion's and the last good"
+
+
+@pytest.mark.slow
+def test_a_night_refreshes_random_effects_alone(tmp_path: Path) -> None:
+    """The second night has more responses of the same members: they alone are trained on, all else stays as it was."""
+    pool = [GROWTH["generator"]["candidates"][0], {"family": "random_effect", "parameters": {"entity": "member_id"}}]
+    growth = {**GROWTH, "fit": "validation", "generator": {"kind": "pool", "candidates": pool}}
+    rule = {"auc_drop": 1.0, "refresh_auc_drop": 1.0}
+    configure(tmp_path, {"growth": growth}, search=ALONE, recipe={"history": None}, choice=rule)
+    dates = ("2026-11-26", "2026-11-27")
+    for date, rows in zip(dates, ("6000", "6600"), strict=True):
+        words = ["--rows", rows, "--members", "240", "--items", "200", "--effects", "3"]
+        assert main(["generate", "jymbii", *words, "--output", str(tmp_path / "tables" / date)]) == 0
+        assert night(tmp_path, date) in (0, 3)
+    ways = [Night.read(Folder(str(tmp_path / "nights" / date)), date).found("search") for date in dates]
+    assert [way["way"] for way in ways] == ["search", "refresh"]
+    study = Study.open(ways[1]["study"])
+    steps = {trial.family: study.history.results[number].costs.steps for number, trial in study.history.trials.items()}
+    assert steps["logistic"] == 0 < steps["random_effect"]
+    models = [Model(Folder(f"{way['study']}/model")) for way in ways]
+    raw = pd.read_parquet(tmp_path / "nights" / dates[1] / "dataset" / "raw" / "test")
+    shares = [model.shares(model.encode(raw_table(model.schema, raw))) for model in models]
+    for family, same in (("logistic", True), ("random_effect", False)):
+        one, other = (next(share for name, share in each.items() if name.endswith(family)) for each in shares)
+        assert (np.corrcoef(one, other)[0, 1] > 0.9999) == same, family
 
 
 def test_nights_that_the_next_one_needs_are_kept(tmp_path: Path) -> None:

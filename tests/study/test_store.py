@@ -80,23 +80,51 @@ def test_a_study_killed_at_a_store_is_resumed_and_read_from_another_machine(
     assert json.loads(elsewhere.files.read("status.json"))["workers"] == []
 
 
+RACE = {
+    "linear": {"strategy": "fixed", "family": "logistic"},
+    "growth": {
+        "strategy": "adanet",
+        "candidates": 2,
+        "generator": {
+            "kind": "pool",
+            "candidates": [
+                {"family": "logistic", "parameters": {"solver": "lbfgs"}, "until": 1, "alone": True},
+                {"family": "trees", "parameters": {"trees": 20, "leaves": 8}},
+            ],
+        },
+    },
+}
+
+
 @pytest.mark.slow
-def test_a_search_at_a_store_leaves_a_model_there(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.horovod
+@pytest.mark.timeout(400)
+def test_a_search_at_a_store_by_workers_leaves_a_model_there(
+    store: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Growth builds on scores that another worker put there; report and champion are read on another machine."""
     study = Folder(store).within("whole").uri
-    words = ["--dataset", Folder(store).within("dataset").uri, "--study", study, "--set", "workers.place=in_process"]
-    race = "race={a: {strategy: fixed, family: logistic}}"
-    assert main(["search", *words, "--set", race, "--set", "workers.slots=1"]) == 2
+    words = ["--dataset", Folder(store).within("dataset").uri, "--study", study, "--set", f"race={json.dumps(RACE)}"]
+    assert main(["search", *words]) == 2
     assert "name a server or database in tracking.uri" in capsys.readouterr().err
-    words += ["--set", "tracking.enabled=false", "--set", "workers.slots=1"]
-    assert main(["search", *words, "--set", race, "--json"]) == 0
+    words += ["--set", "tracking.enabled=false", "--set", "workers={place: local, slots: 2}"]
+    assert main(["search", *words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert found["study"] == study
+    results = Study.open(study).history.results.values()
+    assert len(results) >= 5
+    assert {result.state.value for result in results} == {"finished"}
+    assert len({result.worker for result in results}) == 2
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "another"))  # which has no replica
     opened = Study.open(study)
+    opened.folder.files.remove("model")
+    assert main(["report", study]) == 0
+    assert main(["status", study]) == 0
     assert opened.champion().schema.features
+    assert opened.leaderboard().validation_auc[0] == found["validation_auc"]
     assert opened.report().is_file()
     assert opened.folder.files.exists("model/model.json")
     assert len(opened.folder.files.files("journal", ".jsonl")) >= 2
-    assert main(["status", study]) == 0
 
 
 def test_two_controllers_cannot_write_one_journal(tmp_path: Path) -> None:
