@@ -1,10 +1,15 @@
 """Where MLflow keeps what it shows, if nobody says otherwise: beside the study's folder, and moved with it."""
 
 import contextlib
+import os
+import shutil
 import sqlite3
+import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
+
+import psutil
 
 from glmix_automl.study.folder import StudyFolder
 
@@ -28,6 +33,30 @@ def default_uri(folder: StudyFolder) -> str:
 def default_artifacts(folder: StudyFolder) -> Path:
     """Where the default store keeps artefacts."""
     return folder.path.parent / _ARTIFACTS
+
+
+def make_whole(uri: str) -> None:
+    """Makes the database of an SQLite store, where there is none yet, whole or not at all.
+
+    MLflow itself makes old tables and changes them in place, a revision after the other: killed or out of room
+    meanwhile, it leaves a database that it can neither use nor finish.
+    """
+    if not uri.startswith("sqlite:"):
+        return
+    path = Path(urlsplit(uri).path.removeprefix("/"))
+    if path.exists():
+        return
+    from mlflow import MlflowClient
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}.*"):  # by those who were killed over it
+        if not psutil.pid_exists(int(left.name.split(".")[-2])):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.{os.getpid()}.", dir=path.parent) as place:
+        made = Path(place) / path.name
+        MlflowClient(f"sqlite:///{made}", f"sqlite:///{made}").search_experiments(max_results=1)
+        with contextlib.suppress(FileExistsError):  # somebody else was sooner
+            os.link(made, path)
 
 
 def settle(folder: StudyFolder) -> None:

@@ -26,7 +26,7 @@ from glmix_automl.study.folder import StudyFolder
 from glmix_automl.study.journal import Event
 from glmix_automl.study.settings import SearchSettings
 from glmix_automl.tracking.names import run_page
-from glmix_automl.tracking.store import default_uri, settle
+from glmix_automl.tracking.store import default_uri, make_whole, settle
 from glmix_automl.trial import Result, Trial
 
 if TYPE_CHECKING:
@@ -162,6 +162,7 @@ class Tracker:
         self._asked = time.monotonic()
         self._answered = self._answered or self._asked
         record = self._folder.record
+        make_whole(self.uri)
         if self.uri == default_uri(self._folder):
             settle(self._folder)
         view = View(self.uri, self._experiment, record, self._began())

@@ -1,11 +1,13 @@
 """The journal in MLflow, on SQLite and on a real server that comes and goes."""
 
+import contextlib
 import os
 import re
 import resource
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -28,6 +30,7 @@ from glmix_automl.study.journal import Journal
 from glmix_automl.study.race import Entry
 from glmix_automl.study.settings import Tracking
 from glmix_automl.tracking.names import fit
+from glmix_automl.tracking.store import make_whole
 from glmix_automl.tracking.tracker import CURSOR, SILENT_SECONDS, Tracker, default_uri, logged
 from glmix_automl.tracking.view import BEST, STUDY_TAG, TRIAL_TAG
 from glmix_automl.trial import Result, Trial
@@ -231,8 +234,8 @@ def test_with_the_server_away_in_the_middle_nothing_is_lost_and_nothing_waits(
 
 
 @pytest.mark.slow
-def test_a_database_that_a_full_disk_left_half_made_is_named_and_all_is_logged_when_it_is_gone(tmp_path: Path) -> None:
-    folder, database = begun(tmp_path / "study"), tmp_path / "mlflow.db"
+def test_a_database_is_made_when_there_is_room_again(tmp_path: Path) -> None:
+    folder = begun(tmp_path / "study")
     work(folder, 3)
     usual = resource.getrlimit(resource.RLIMIT_FSIZE)
     tracker = Tracker(folder, default_uri(folder), "made")
@@ -242,23 +245,36 @@ def test_a_database_that_a_full_disk_left_half_made_is_named_and_all_is_logged_w
         _until(lambda: tracker.problem is not None)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, usual)
-    # There is room again, and the database stays as it is.
+    assert not (tmp_path / "mlflow.db").exists()
+    _until(lambda: tracker.problem is None)
+    assert tracker.close(120), tracker.problem
+    assert sorted(runs(tracker.uri, tracker.parent)) == [0, 1, 2]
+
+
+@pytest.mark.slow
+def test_a_database_is_not_left_half_made_by_who_is_killed_over_it(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    code = f"from glmix_automl.tracking.store import make_whole; make_whole({uri!r})"
+    killed = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
+    _until(lambda: any(made.stat().st_size > 50_000 for made in tmp_path.glob(".mlflow.db.*/mlflow.db")))
+    killed.kill()
+    killed.wait()
+    assert not (tmp_path / "mlflow.db").exists()
+    make_whole(uri)
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+    assert [each.name for each in MlflowClient(uri).search_experiments()] == ["Default"]
+
+
+def test_a_database_half_made_by_others_is_named(tmp_path: Path) -> None:
+    folder, database = begun(tmp_path / "study"), tmp_path / "mlflow.db"
+    with contextlib.closing(sqlite3.connect(database)) as store, store:
+        store.execute("CREATE TABLE runs (run_uuid TEXT)")
+    tracker = Tracker(folder, default_uri(folder), "made")
+    tracker.start()
     assert not tracker.close(120)
     assert tracker.problem is not None
     assert f"{database}: is no whole database" in tracker.problem
     assert f"remove that file, then: glmix-automl report {folder.path}" in tracker.problem
-    database.unlink()
-    code = (
-        "import sys; from glmix_automl.study.folder import StudyFolder\n"
-        "from tests.tracking.test_tracker import Tracker, default_uri, runs\n"
-        "folder = StudyFolder(sys.argv[1]); tracker = Tracker(folder, default_uri(folder), 'made')\n"
-        "tracker.start(); assert tracker.close(120), tracker.problem\n"
-        "print(sorted(runs(tracker.uri, tracker.parent)))"
-    )
-    # As the command does, in a process of its own: MLflow in this one keeps the removed file open.
-    command = [sys.executable, "-c", code, str(folder.path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=Path(__file__).parents[2])
-    assert done.stdout == "[0, 1, 2]\n", done.stdout + done.stderr
 
 
 @contextmanager
