@@ -30,7 +30,7 @@ class Earlier:
 
     Attributes:
         model: folder of the last night's exported model, or None.
-        nights_since_search: nights since the last search, 0 in the night after it.
+        nights_since_search: nights since the last search, 1 in the night after it.
         registry: of the champion, or None while nothing was registered.
     """
 
@@ -64,7 +64,8 @@ def look_back(home: Folder, nights: Sequence[Night]) -> Earlier:
     searched = [night for night in nights if night.is_over("search")]
     models = [home.within(f"{night.key}/{STUDY}/{MODEL}") for night in searched]
     model = next((folder for folder in models if folder.exists(DESCRIPTION)), None)
-    since = next((k for k, night in enumerate(searched) if night.found("search")["way"] == "search"), len(searched))
+    ways = [night.found("search")["way"] for night in searched]
+    since = 1 + (ways.index("search") if "search" in ways else len(ways))
     promoted = next((night.found("promote") for night in nights if night.found("promote")), None)
     return Earlier(model, since, None if promoted is None else Registry(promoted["uri"], promoted["name"]))
 
@@ -78,7 +79,7 @@ def choose(rule: ChoiceRule, dataset: Dataset, earlier: Earlier) -> SearchChoice
         return SearchChoice("search", "the last night's model has no plan that could be replayed", {})
     numbers: dict[str, Any] = {"nights_since_search": earlier.nights_since_search}
     if earlier.nights_since_search >= rule.search_every:
-        return SearchChoice("search", f"the last search is {earlier.nights_since_search} nights ago", numbers)
+        return SearchChoice("search", f"the last search was {earlier.nights_since_search} nights ago", numbers)
     moved = drift(Schema.model_validate_json(earlier.model.read(SCHEMA)), dataset.schema)
     numbers["drift"] = moved
     if moved > rule.drift:

@@ -38,7 +38,7 @@ class ChoiceRule(Config):
     refresh_auc_drop: float = pydantic.Field(default=0.003, ge=0)
     """Fall of the champion's AUC up to which that is enough."""
     search_every: int = pydantic.Field(default=7, ge=1)
-    """Nights after which it searches again whatever happens."""
+    """Nights after which it searches again whatever happens; 1 searches every night."""
 
 
 class NightSettings(Config):

@@ -16,7 +16,7 @@ from glmix_automl.dataset import Dataset
 from glmix_automl.dates import fill
 from glmix_automl.errors import ConfigError
 from glmix_automl.layout import Folder
-from glmix_automl.nightly.choice import Earlier, choose
+from glmix_automl.nightly.choice import Earlier, choose, look_back
 from glmix_automl.nightly.gate import refusals
 from glmix_automl.nightly.record import Night, Step, now
 from glmix_automl.nightly.retention import prune
@@ -200,7 +200,7 @@ def test_the_gate(now: Report, said: str | None) -> None:
     assert refusals(GateRule(rows=None, base_rate=None, fill=None, unseen=None), report(), None) == []
 
 
-def earlier(folder: Path, *families: str, nights: int = 0) -> Earlier:
+def earlier(folder: Path, *families: str, nights: int = 1) -> Earlier:
     """What a night left whose model has members of these families."""
     make_dataset(folder / "yesterday", rows=300)
     members = [{"family": family} for family in families]
@@ -220,6 +220,7 @@ def test_the_cheapest_way_that_suffices(tmp_path: Path) -> None:
     assert "random effects are refreshed, logistic locked" in found.reason
     options = ReplayOptions.model_validate({"plan": found.plan, "warm_start": True, "locked": found.locked})
     assert options.locked == ("logistic",)
+    assert choose(ChoiceRule(), today, replace(before, nights_since_search=6)).way == "refresh"
     assert choose(ChoiceRule(), today, replace(before, nights_since_search=7)).way == "search"
     assert choose(ChoiceRule(), today, replace(before, model=None)).way == "search"
     make_dataset(tmp_path / "today", rows=300, terms=40)
@@ -228,6 +229,17 @@ def test_the_cheapest_way_that_suffices(tmp_path: Path) -> None:
     assert changed.numbers["drift"] > 0
     assert (changed.way, changed.locked) == ("replay", ())
     assert choose(ChoiceRule(drift=changed.numbers["drift"] / 2), moved, before).way == "search"
+
+
+def test_the_night_after_a_search_is_the_first_since(tmp_path: Path) -> None:
+    def told(key: str, way: str) -> Night:
+        return Night(key=key, steps={"search": Step(state="done", at=now(), seconds=1.0, found={"way": way})})
+
+    home = Folder(str(tmp_path))
+    assert look_back(home, []).nights_since_search == 1
+    assert look_back(home, [told("2026-11-22", "search")]).nights_since_search == 1
+    nights = [told("2026-11-23", "replay"), told("2026-11-22", "search")]
+    assert look_back(home, nights).nights_since_search == 2
 
 
 def test_a_structure_without_random_effects_is_not_refreshed(tmp_path: Path) -> None:
