@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numba import njit
 from scipy import sparse
 
 from glmix_automl.errors import DataError, TrialError
@@ -15,7 +16,9 @@ from glmix_automl.schema import Schema
 if TYPE_CHECKING:
     from glmix_automl.models.rows import Rows
 
-TREE_SCORE_ROWS = 1 << 12  # rows scored at once, a multiple of 64: bounds the memory of their columns
+TREE_SCORE_ROWS = 1 << 12  # rows scored at once: bounds the memory of their columns
+_SPAN = 128  # rows led through a tree before the next one
+_compile = njit(cache=True, nogil=True, error_model="numpy")
 
 TREE_ARRAY_TYPES = {
     "splits": np.int32,
@@ -64,7 +67,7 @@ class Trees(Coordinate):
     def plant(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Takes on trees, arrays as the class has them."""
         self._arrays = {name: np.asarray(arrays[name], kind) for name, kind in TREE_ARRAY_TYPES.items()}
-        self._plan = _Plan(self._arrays)
+        self._paths = _Paths(self._arrays)
 
     def restore(self, arrays: Mapping[str, np.ndarray], where: str) -> None:
         """See `Coordinate`; how many trees there are is in the arrays."""
@@ -84,70 +87,102 @@ class Trees(Coordinate):
 
     def score(self, rows: "Rows") -> np.ndarray:
         """See `Coordinate`."""
-        columns = self.matrix(rows)[:, self._plan.used]
-        parts = [np.empty(0)]
-        for start in range(0, columns.shape[0], TREE_SCORE_ROWS):
-            part = columns[start : start + TREE_SCORE_ROWS]
-            part.resize(-(-part.shape[0] // 64) * 64, part.shape[1])
-            parts.append(self._plan.score(part.T.toarray(order="C")))
-        return np.concatenate(parts)[: columns.shape[0]].astype(np.float32)
+        rows, schema, used = self.selection.rows(rows), self.schema, self._paths.used
+        numerics, categoricals = np.asarray(rows.numerics), np.asarray(rows.categoricals)
+        widths = [numerics.shape[1], categoricals.shape[1], *map(schema.size, schema.bags)]
+        ends = np.cumsum(widths)
+        of_numerics, of_ids = used[used < ends[0]], used[(used >= ends[0]) & (used < ends[1])] - ends[0]
+        places = np.full(self.columns, -1, np.int32)
+        places[used] = np.arange(len(used))
+        bags = [[np.asarray(column) for column in (bag.splits, bag.ids, bag.values)] for bag in rows.bags]
+        total = np.empty(len(numerics), np.float32)
+        for start in range(0, len(total), TREE_SCORE_ROWS):
+            here = slice(start, start + TREE_SCORE_ROWS)
+            part = np.zeros((len(total[here]), len(used)), np.float32)
+            part[:, : len(of_numerics)] = numerics[here][:, of_numerics]
+            part[:, len(of_numerics) : len(of_numerics) + len(of_ids)] = categoricals[here][:, of_ids]
+            for (splits, ids, values), first in zip(bags, ends[1:], strict=False):
+                _add_bag(splits[start : start + len(part) + 1], ids, values, first, places, part)
+            total[here] = self._paths.score(part)
+        return total
 
 
-class _Plan:
-    """All trees decided together, for 64 rows with one operation on their bits, whichever way each of them goes.
+class _Paths:
+    """All trees as one list of nodes, splits first and then leaves, that rows are led through from the roots.
 
-    A table has a row of bits per split and per leaf, which say what data reaches it, and one of zeros. The bits of a
-    split's children follow from its own and from what goes left there; they are set level by level from the roots down.
-    Then one leaf per tree has a row's bit, and its number is put together from the bits of its binary digits.
+    Attributes:
+        used: the columns that some split asks for, ascending.
     """
 
     def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
         splits, count, leaves = arrays["splits"].astype(np.int64), len(arrays["column"]), len(arrays["leaf"])
         begin, trees = np.cumsum(splits) - splits, np.arange(len(splits))
-        self._first_leaf, of_split = (begin + trees)[:, None], np.repeat(trees, splits)
+        of_split = np.repeat(trees, splits)
 
-        def row(child: np.ndarray) -> np.ndarray:
+        def node(child: np.ndarray) -> np.ndarray:
             return np.where(child < 0, count - 1 - child + begin[of_split] + of_split, child + begin[of_split])
 
-        self._left, self._right = row(arrays["left"]), row(arrays["right"])
-        self._roots = np.where(splits > 0, begin, count + begin + trees)
-        self._levels: list[np.ndarray] = []
-        level = self._roots[splits > 0]
-        while len(level):
-            self._levels.append(level)
-            below = np.concatenate([self._left[level], self._right[level]])
-            level = below[below < count]
-        self._threshold, order = arrays["threshold"][:, None], np.argsort(arrays["column"], kind="stable")
-        self.used, starts = np.unique(arrays["column"][order], return_index=True)
-        self._by_column = np.split(order, starts[1:]) if count else []
-        self._leaf, self._bias, self._shape = arrays["leaf"], float(arrays["bias"][0]), (count, count + leaves + 1)
-        of_leaf = np.repeat(trees, splits + 1)
-        number = np.arange(leaves) - self._first_leaf[of_leaf, 0]
-        self._digits: list[tuple[np.ndarray, np.ndarray]] = []
-        for digit in range(int(splits.max(initial=0)).bit_length()):
-            chosen = np.flatnonzero(number >> digit & 1)
-            starts = np.searchsorted(of_leaf[chosen], trees)
-            # A row of zeros before those of each tree, as small trees have no leaf with this digit.
-            self._digits.append((np.insert(chosen + count, starts, count + leaves), starts + trees))
+        self._roots = np.where(splits > 0, begin, count + begin + trees).astype(np.int32)
+        # A leaf leads to itself, so that rows which are there wait for those beside them.
+        self._children = np.repeat(np.arange(count + leaves, dtype=np.int32), 2)
+        self._children[0 : 2 * count : 2], self._children[1 : 2 * count : 2] = (
+            node(arrays["right"]),
+            node(arrays["left"]),
+        )
+        self.used, place = np.unique(arrays["column"], return_inverse=True)
+        self._column = np.concatenate([place, np.zeros(leaves, np.int64)]).astype(np.int32)
+        self._threshold = np.concatenate([arrays["threshold"], np.zeros(leaves, np.float32)])
+        self._leaf = np.concatenate([np.zeros(count), arrays["leaf"]])
+        self._splits, self._bias = np.int32(count), float(arrays["bias"][0])
 
     def score(self, values: np.ndarray) -> np.ndarray:
-        """Scores, float64 [rows], from the used columns, float32 [columns, rows]; rows are a multiple of 64."""
-        splits, table = self._shape
-        goes_left = np.empty((splits, values.shape[1] // 8), np.uint8)
-        for column, which in zip(values, self._by_column, strict=True):
-            goes_left[which] = np.packbits(column <= self._threshold[which], axis=1)
-        packed = goes_left.view(np.uint64)
-        reached = np.zeros((table, values.shape[1] // 64), np.uint64)
-        reached[self._roots] = ~np.uint64(0)
-        for level in self._levels:
-            left = reached[level] & packed[level]
-            reached[self._right[level]] = reached[level] ^ left
-            reached[self._left[level]] = left
-        number = np.zeros((len(self._roots), values.shape[1]), np.uint16)
-        for digit, (rows, starts) in enumerate(self._digits):
-            bits = np.bitwise_or.reduceat(reached[rows], starts, axis=0)
-            number |= np.unpackbits(bits.view(np.uint8), axis=1).astype(np.uint16) << np.uint16(digit)
-        return self._bias + self._leaf[self._first_leaf + number].sum(axis=0)
+        """Scores, float64 [rows], from the used columns, float32 [rows, columns]."""
+        total = np.zeros(len(values))
+        if len(self.used):
+            _lead(values, self._roots, self._splits, self._children, self._column, self._threshold, self._leaf, total)
+        else:
+            total += self._leaf[self._roots].sum()
+        return self._bias + total
+
+
+@_compile
+def _lead(values, roots, splits, children, column, threshold, leaf, total):  # type: ignore[no-untyped-def]
+    """Adds to the total of each row the leaf that it comes to in every tree.
+
+    Four rows go at once, as a core waits for memory and not for arithmetic, and rows in spans whose columns stay in its
+    nearest cache.
+    """
+    rows = len(values)
+    for start in range(0, rows, _SPAN):
+        end = min(rows, start + _SPAN)
+        fours = end - (end - start) % 4
+        for root in roots:
+            for row in range(start, fours, 4):
+                a = b = c = d = root
+                while min(min(a, b), min(c, d)) < splits:
+                    a = children[2 * a + np.int32(values[row, column[a]] <= threshold[a])]
+                    b = children[2 * b + np.int32(values[row + 1, column[b]] <= threshold[b])]
+                    c = children[2 * c + np.int32(values[row + 2, column[c]] <= threshold[c])]
+                    d = children[2 * d + np.int32(values[row + 3, column[d]] <= threshold[d])]
+                total[row] += leaf[a]
+                total[row + 1] += leaf[b]
+                total[row + 2] += leaf[c]
+                total[row + 3] += leaf[d]
+            for row in range(fours, end):
+                a = root
+                while a < splits:
+                    a = children[2 * a + np.int32(values[row, column[a]] <= threshold[a])]
+                total[row] += leaf[a]
+
+
+@_compile
+def _add_bag(splits, ids, values, first, places, into):  # type: ignore[no-untyped-def]
+    """Adds the values of a bag's ids to their places in the used columns; `first` is the column of its id 0."""
+    for row in range(len(into)):
+        for entry in range(splits[row], splits[row + 1]):
+            place = places[first + ids[entry]]
+            if place >= 0:
+                into[row, place] += values[entry]
 
 
 def _is_whole(arrays: Mapping[str, np.ndarray], columns: int) -> bool:
