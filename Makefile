@@ -14,7 +14,7 @@ help: ## List the commands
 setup: ## Build .venv: locked packages, Horovod from source; nothing to do the second time
 	@scripts/setup.sh
 
-quickstart: setup ## Generate data, prepare it on Spark, race the strategies, print the leaderboard
+quickstart: setup ## Generate data, prepare it on Spark, race the strategies, promote the winner, suggest
 	@BIN=$(BIN) OUT=$(OUT) scripts/quickstart.sh
 
 test: check ## The checks, then the tests that are not slow (TESTS=tests/training for some of them)

@@ -63,4 +63,4 @@ def _text(value: object) -> str:
         return f"{value:.4f}"
     if not hasattr(value, "tolist") or not hasattr(value, "__len__"):
         return str(value)
-    return ", ".join(f"{share['feature']} {share['log_odds']:+.2f}" for share in value.tolist())
+    return ", ".join(f"{s['feature']} {s['log_odds']:+.2f} ({s['coordinate']})" for s in value.tolist())
