@@ -13,6 +13,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "tables", nargs="+", metavar="TABLE", help="CSV, Parquet or JSON: interactions or links, and attributes"
     )
     parser.add_argument("--target", metavar="COLUMN", help="the response, where the tables leave it open")
+    parser.add_argument("--all-positive", action="store_true", help="every row is a response; negatives are drawn")
     parser.add_argument("--positive", metavar="VALUE", help="the response's value that is positive, where it is text")
     parser.add_argument("--member", metavar="COLUMN", help="the interactions' column that names the member")
     parser.add_argument("--item", metavar="COLUMN", help="the interactions' column that names the item")
@@ -33,7 +34,7 @@ def run(options: argparse.Namespace) -> Outcome:
     recipe, search = Path(f"{name}.yaml"), Path(f"{name}-search.yaml")
     if taken := [str(path) for path in (recipe, search) if path.exists() and not options.overwrite]:
         raise ConfigError(f"{', '.join(taken)}: there already; choose another --name, or --overwrite")
-    roles = found(tables, Asked(options.target, options.member, options.item))
+    roles = found(tables, Asked(options.target, options.member, options.item, options.all_positive))
     recipe.write_text(proposal.recipe(roles, name, options.positive), encoding="utf-8")
     search.write_text(proposal.search(name), encoding="utf-8")
     load_recipe(recipe)

@@ -14,7 +14,7 @@ from glmix_automl.prepare.engine import Engine, Local, OnSpark
 from glmix_automl.prepare.events import EventColumns
 from glmix_automl.prepare.history import ASKS
 from glmix_automl.prepare.intake import Roles, SparkTables, Tables, partitions
-from glmix_automl.prepare.interactions import Attributes, Interactions, declared, used
+from glmix_automl.prepare.interactions import Attributes, Interactions, declared, label_roles, used
 from glmix_automl.prepare.known import Known
 from glmix_automl.prepare.local_tables import read_local
 from glmix_automl.prepare.past_columns import past_features
@@ -133,25 +133,23 @@ def _newer(
     events, bare = recipe.interactions, replace(work, features=(), asks=False)
     where = f"interactions table {events.table.path}"
     signals = recipe.past.signals if recipe.past is not None else ()
+    label_columns = [events.label.column] if events.label is not None else []
     if spark is None:
         table = open_table(events.table, recipe.root, "interactions", remarks)
-        label = events.label
         how = EventColumns(
             events.member,
             events.item,
-            label.column,
-            at_least=label.at_least,
-            positive=label.positive,
+            **label_roles(events.label),
             time=events.timestamp,
             after=None if known is None else known.until,
         )
         there = [f.name for f in table.schema]
-        lack([c for c in (events.member, events.item, label.column, *signals) if c is not None], there, where)
+        lack([events.member, events.item, *label_columns, *signals], there, where)
         return ArrowTables(engine, table, how, {}, where, remarks).take_in(bare)
     assert events.timestamp is not None, "history has times"
     raw = require(
         read_table(spark, events.table, recipe.root, "interactions", remarks),
-        [events.member, events.item, events.label.column, events.timestamp.column, *signals],
+        [events.member, events.item, *label_columns, events.timestamp.column, *signals],
         where,
     )
     frame = raw.select(

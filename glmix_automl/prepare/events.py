@@ -3,7 +3,7 @@ same by Spark).
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -36,12 +36,33 @@ class LabelRule(Config):
         return self
 
 
+class NegativeSampling(Config):
+    """How negatives are drawn where all rows are positive (views, listens): items that the member had not taken by the
+    moment of its positive, and others had.
+    """
+
+    per_positive: int = pydantic.Field(default=4, ge=1)
+    """Negatives for each positive; the base rate is 1 / (1 + per_positive) where members leave enough items."""
+    by: Literal["uniform", "popularity"] = "uniform"
+    """Every item alike, or by how often it had been taken."""
+    repeats: bool = False
+    """Whether what the member has taken before can be drawn; if not, its positives are in history only."""
+    weigh: bool = False
+    """Whether a negative weighs what it stands for: the items it was drawn from, over how many were drawn."""
+
+    @pydantic.model_validator(mode="after")
+    def _alike(self) -> "NegativeSampling":
+        if self.weigh and self.by != "uniform":
+            raise ValueError("negatives drawn by popularity do not stand for equally many items; `weigh` needs uniform")
+        return self
+
+
 @dataclass(frozen=True)
 class EventColumns:
     """Which column of the interactions has which role, and how it is read.
 
-    Rows without a `label` column are rows to be scored: they ask for their history. Rows up to `after` (microseconds)
-    are known already and left out.
+    Rows without a `label` column are rows to be scored: they ask for their history; or, if `all_positive`, responses.
+    Rows up to `after` (microseconds) are known already and left out.
     """
 
     member: str
@@ -54,6 +75,7 @@ class EventColumns:
     uid: str | None = None
     fold: str | None = None
     after: int | None = None
+    all_positive: bool = False
 
 
 @dataclass
@@ -109,7 +131,7 @@ def read_roles(events: EventColumns, block: pa.Table, reading: TimeReading, wher
 
 def _label(events: EventColumns, block: pa.Table) -> pa.Array:
     if events.label is None:
-        return pa.array(np.full(block.num_rows, ASKS, np.int8))
+        return pa.array(np.full(block.num_rows, 1 if events.all_positive else ASKS, np.int8))
     raw = block[events.label]
     if events.positive is not None:
         text = pc.utf8_lower(pc.utf8_trim_whitespace(as_texts(raw, events.label)))

@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 from glmix_automl.prepare import followed
 from glmix_automl.prepare.as_of import NEVER, Accumulator, KeyState, as_of
 from glmix_automl.prepare.exchange import Ints, Spread, in_blocks, read_part, spread
-from glmix_automl.prepare.followed import ACCUMULATORS, effects_of, recent_name, signals_of
+from glmix_automl.prepare.followed import ACCUMULATORS, EFFECT, effects_of, recent_name, signals_of
 from glmix_automl.prepare.history_features import FollowedAttribute, HistoryFeatures
 from glmix_automl.prepare.known import Days, Known, mixed, write_state
 from glmix_automl.prepare.past_columns import (
@@ -38,6 +38,7 @@ from glmix_automl.prepare.past_columns import (
     over_values,
     recent_effect,
     recent_rate,
+    share_name,
     smoothed,
     taste_names,
 )
@@ -55,11 +56,13 @@ class Priors:
 
     Attributes:
         days: [days], numbers of days since the epoch, ascending.
+        rows: [days], all rows before each.
         rates: [days].
         means: [signals, days], NaN for the first day.
     """
 
     days: Ints
+    rows: Ints
     rates: npt.NDArray[np.float64]
     means: npt.NDArray[np.float64]
 
@@ -72,11 +75,15 @@ class Priors:
         with np.errstate(invalid="ignore"):
             means = [(np.cumsum(s) - s) / FIXED_ONE / before for s in sums]
         rates = (positives_before + 1) / (before + 2)
-        return Priors(np.array(days, np.int64), rates, np.array(means).reshape(len(sums), len(days)))
+        return Priors(np.array(days, np.int64), before, rates, np.array(means).reshape(len(sums), len(days)))
 
     def at(self, times: Ints) -> npt.NDArray[np.float64]:
         """[rows], the prior of each time's day."""
         return self.rates[self._days(times)]
+
+    def rows_before(self, times: Ints) -> Ints:
+        """[rows], how many rows there were before each time's day."""
+        return self.rows[self._days(times)]
 
     def of_signal(self, number: int, times: Ints) -> npt.NDArray[np.float64]:
         """[rows], the prior mean of a signal."""
@@ -254,12 +261,14 @@ class Past:
     def _items(self, found: Mapping[str, Any]) -> None:
         """What is known of items, and so the effect of each row."""
         if self._wanted.item:
-            self._describe("item", found)
+            self._describe("item", found, share=self._share_of_rows(found["n"]))
         means = [(found["label"] + self._wanted.smoothing * self._prior) / (found["n"] + self._wanted.smoothing)]
         means += self._means("item", found)
         responses = [self._label, *(s / FIXED_ONE for s in self._signals.values())]
         for name, response, mean in zip(effects_of(self._wanted), responses, means, strict=True):
             effect = np.where(np.isnan(mean), 0.0, response - np.nan_to_num(mean))
+            if self._wanted.takes and name == EFFECT:
+                effect = np.ones(len(effect))
             self.effects[name] = np.rint(effect * FIXED_ONE).astype(np.int64)
         if self._wanted.recent:
             self._recent_rates("item", found)
@@ -269,6 +278,7 @@ class Past:
         before = _begin(self._known, "member", part, self._parts)
         signals = self._signals | self.effects
         found, state = _past(self._member, self._time, self._label, before, followed.of_members(wanted), signals)
+        self._member_rows = found["n"]
         if wanted.member:
             self._describe("member", found)
         self._means("member", found)
@@ -319,15 +329,20 @@ class Past:
         row = at[pc.list_parent_indices(lists).to_numpy(zero_copy_only=False)]
         value = lists.flatten().to_numpy(zero_copy_only=False)
         has = np.bincount(row, minlength=rows) > 0
+        share = np.zeros(rows)
         if answers is not None:
             here = answers.filter(pc.equal(answers["attribute"], number))
-            of_values = {n: here[n].to_numpy() for n in _KEPT}
-            self._describe(attribute.key, _summed(of_values, self._places(here), rows), has)
+            summed = _summed({n: here[n].to_numpy() for n in _KEPT}, self._places(here), rows)
+            share = self._share_of_rows(summed["n"])
+            self._describe(attribute.key, summed, has, share)
         both = mixed(self._member[row], value)
         before = _begin(self._known, f"member_{attribute.key}", part, self._parts)
         effects = {n: e[row] for n, e in self.effects.items()}
         found, state = _past(both, self._time[row], self._label[row], before, followed.of_tastes(wanted), effects)
-        self._describe(f"member_{attribute.key}", _summed(found, row, rows), has)
+        of_member = _summed(found, row, rows)
+        if wanted.takes:
+            share = (of_member["n"] + wanted.smoothing * share) / (self._member_rows + wanted.smoothing)
+        self._describe(f"member_{attribute.key}", of_member, has, share)
         if wanted.tastes:
             for effect, signal in zip(effects_of(wanted), (OF_LABEL, *wanted.signals), strict=True):
                 each = smoothed(found[effect] / FIXED_ONE, found["n"], wanted.smoothing)
@@ -343,13 +358,35 @@ class Past:
         """The row that each answer is for."""
         return self._bases[answers["file"].to_numpy()] + answers["place"].to_numpy()
 
-    def _describe(self, key: str, found: Mapping[str, Any], has: npt.NDArray[np.bool_] | None = None) -> None:
+    def _share_of_rows(self, n: Ints) -> npt.NDArray[np.float64]:
+        """The share of all rows before the row's day that `n` rows are, by Laplace's rule."""
+        before = self._priors.rows_before(self._time) if len(self._time) else n
+        return (n + 1) / (np.maximum(before, n) + 1)
+
+    def _describe(
+        self,
+        key: str,
+        found: Mapping[str, Any],
+        has: npt.NDArray[np.bool_] | None = None,
+        share: npt.NDArray[np.float64] | None = None,
+    ) -> None:
+        """Count, rate and seconds of a key; of positives only its share, if it has one, in place of the rate.
+
+        Args:
+            key: in the names of the columns.
+            found: its numbers [rows].
+            has: [rows] whether there is such a key.
+            share: [rows], of what there is.
+        """
         count, rate, seconds = names(key)
         n, positives, last = (found[k] for k in _KEPT)
         none = np.zeros(len(n), bool) if has is None else ~has
         smoothing = self._wanted.smoothing
         self._columns[count] = pa.array(n.astype(np.float64), mask=none)
-        self._columns[rate] = pa.array((positives + smoothing * self._prior) / (n + smoothing), mask=none)
+        if not self._wanted.takes:
+            self._columns[rate] = pa.array((positives + smoothing * self._prior) / (n + smoothing), mask=none)
+        elif share is not None:
+            self._columns[share_name(key)] = pa.array(np.log(np.maximum(share, 1e-12)), mask=none)
         never = none | (last == NEVER)
         since = (self._time - np.where(never, self._time, last)) / 1e6
         self._columns[seconds] = pa.array(since, mask=never)

@@ -1,5 +1,7 @@
 """Which history features a recipe asks for, and the values of the attributes of items that they follow."""
 
+from typing import ClassVar
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -51,6 +53,9 @@ class HistoryFeatures(Config):
     heavy_rows: int = pydantic.Field(default=1_000_000, ge=1)
     """Rows of one hash of keys above which they are read in blocks of time."""
 
+    takes: ClassVar[bool] = False
+    """Whether all rows are positive."""
+
     @property
     def keys(self) -> tuple[str, ...]:
         """The keys in the names of the features, in order: `member`, `item`, attributes, members' attributes."""
@@ -71,7 +76,22 @@ class HistoryFeatures(Config):
     @property
     def follows_members(self) -> bool:
         """Whether what is known of members is needed."""
-        return self.member or bool(self.signals) or self.effects or self.recent
+        shares = self.takes and bool(self.attributes)
+        return self.member or bool(self.signals) or self.effects or self.recent or shares
+
+
+class HistoryOfTakes(HistoryFeatures):
+    """The history of positives only: counts, shares and times, and models of items of what is taken together. There are
+    no response rates, and an effect is that an item was taken.
+    """
+
+    takes: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, wanted: HistoryFeatures) -> "HistoryOfTakes":
+        """The groups that need no responses, of what is wanted."""
+        none = {"effects": False, "recent": False, "tastes": False, "factors": False}
+        return cls(**wanted.model_dump() | none)
 
 
 def values_of(raw: pa.Array | pa.ChunkedArray, attribute: FollowedAttribute) -> pa.Array:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import reduce
 from itertools import combinations
 from operator import and_, or_
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pydantic
 from pyspark import StorageLevel
@@ -19,8 +19,8 @@ from glmix_automl.errors import DataError
 from glmix_automl.prepare.arrow_tables import ArrowTables
 from glmix_automl.prepare.block_tables import BlockTable, open_table, spark_type
 from glmix_automl.prepare.engine import Engine
-from glmix_automl.prepare.events import EventColumns, LabelRule
-from glmix_automl.prepare.history_features import HistoryFeatures
+from glmix_automl.prepare.events import EventColumns, LabelRule, NegativeSampling
+from glmix_automl.prepare.history_features import HistoryFeatures, HistoryOfTakes
 from glmix_automl.prepare.past_columns import names, past_features
 from glmix_automl.prepare.recipe import ColumnSplit, Declared, Recipe, Table, TimeSplit, clashes, name_columns
 from glmix_automl.prepare.remarks import Remarks
@@ -44,7 +44,9 @@ class Events(Config):
     table: Table
     member: str
     item: str
-    label: LabelRule
+    label: LabelRule | None = None
+    sampled_negatives: NegativeSampling | None = None
+    """Instead of a label, where all rows are positive."""
     timestamp: TimeRule | None = None
     weight: str | None = None
     uid: str | None = None
@@ -53,6 +55,15 @@ class Events(Config):
     """What becomes of rows that share a given uid; `drop` keeps one of them, chosen by a hash of the row."""
     features: tuple[Declared, ...] = ()
     """What describes the moment (position, device, ...); must be known before the response."""
+
+    @pydantic.model_validator(mode="after")
+    def _labelled(self) -> "Events":
+        if (self.label is None) == (self.sampled_negatives is None):
+            raise ValueError(
+                "needs `label` (the column that says what was a response) or, where all rows are positive, "
+                "`sampled_negatives: {}`, and not both"
+            )
+        return self
 
 
 class Attributes(Config):
@@ -105,8 +116,10 @@ class Interactions(Recipe):
 
     @property
     def past(self) -> HistoryFeatures | None:
-        """The history to compute, none without times."""
-        return self.history if self.interactions.timestamp is not None else None
+        """The history to compute, none without times; of positives only it has other groups."""
+        if self.history is None or self.interactions.timestamp is None:
+            return None
+        return self.history if self.interactions.label is not None else HistoryOfTakes.of(self.history)
 
 
 def interaction_rows(engine: Engine, recipe: Interactions) -> RawRows:
@@ -181,9 +194,7 @@ def arrow_rows(engine: Engine, recipe: Interactions) -> RawRows:
     how = EventColumns(
         member=events.member,
         item=events.item,
-        label=label.column,
-        at_least=label.at_least,
-        positive=label.positive,
+        **label_roles(label),
         time=events.timestamp,
         weight=events.weight,
         uid=events.uid,
@@ -238,6 +249,7 @@ def _described(
         side_tables=side_tables,
         history=recipe.past,
         repeats=events.duplicates == "drop",
+        sampling=events.sampled_negatives,
         uid_column=events.uid or "uid",
         where=where,
         raw_types=types,
@@ -263,10 +275,17 @@ def _arrow_types(table: BlockTable, names: list[str], where: str) -> dict[str, s
     return {n: there[n] for n in names}
 
 
+def label_roles(label: LabelRule | None) -> dict[str, Any]:
+    """What `EventColumns` says of the label: without a rule all rows are positive."""
+    if label is None:
+        return {"label": None, "all_positive": True}
+    return {"label": label.column, "at_least": label.at_least, "positive": label.positive}
+
+
 def _event_columns(recipe: Interactions) -> list[str]:
     """Columns of the interaction table that are used."""
     events = recipe.interactions
-    names = [events.member, events.item, events.label.column, events.weight, events.uid]
+    names = [events.member, events.item, events.label.column if events.label else None, events.weight, events.uid]
     names.append(events.timestamp.column if events.timestamp else None)
     names.append(recipe.split.column if isinstance(recipe.split, ColumnSplit) else None)
     names += recipe.past.signals if recipe.past is not None else ()

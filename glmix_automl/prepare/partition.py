@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 from glmix_automl.prepare.as_of import group_by_key
 from glmix_automl.prepare.exchange import Ints, Spread, read_batch, read_part, spread, write_batches
 from glmix_automl.prepare.followed import effects_of, signals_of
-from glmix_automl.prepare.history import Past, Priors
+from glmix_automl.prepare.history import ASKS, Past, Priors
 from glmix_automl.prepare.history_features import HistoryFeatures
+from glmix_automl.prepare.negative_sampling import are_examples
 from glmix_automl.prepare.row_hash import BUCKETS, share
 from glmix_automl.prepare.split import Borders, split_of
 from glmix_automl.prepare.stage import LABEL, TIME, UID, WEIGHT, Staging, everything, part_of_ids
@@ -54,6 +55,8 @@ class PartitionInputs:
     """Rows of train, or an estimate of them: what is drawn is drawn from so many."""
     dropped: tuple[tuple[int, int, int], ...] = ()
     """(file, partition, place) of rows that repeat another's uid."""
+    unreachable: tuple[Spread, ...] = ()
+    """By member: `file` and `place` of positives that are in history only."""
     described: Mapping[int, Described] = field(default_factory=dict)
     """Of each partition."""
     fitted: FittedItems | None = None
@@ -90,11 +93,14 @@ def describe(work: Staging, inputs: PartitionInputs, sampled: float, part: int) 
     rows, _ = read_part(work.folder, list(inputs.rows), part)
     if rows is None or work.history is None:
         return None
-    counts = np.array([f.rows[part] for f in inputs.rows], np.int64)
-    past = Past(work.history, inputs.priors, rows, np.cumsum(counts) - counts)
+    lengths = np.array([f.rows[part] for f in inputs.rows], np.int64)
+    past = Past(work.history, inputs.priors, rows, np.cumsum(lengths) - lengths)
     items, attributes = (read_part(work.folder, list(f), part)[0] for f in (inputs.items, inputs.attributes))
     found = past.columns(items, attributes, work.out, part)
-    drawn = draw(work.folder, rows, past.effects, sampled) if work.history.fits_items else None
+    drawn = None
+    if work.history.fits_items:
+        counts = np.flatnonzero(rows[LABEL].to_numpy() != ASKS)
+        drawn = draw(work.folder, rows.take(pa.array(counts)), {n: e[counts] for n, e in past.effects.items()}, sampled)
     return Described(write_batches(work.folder, [pa.table({**found, **past.effects})]), drawn)
 
 
@@ -107,8 +113,11 @@ def lay(work: Staging, inputs: PartitionInputs, part: int) -> Laid | None:
         found = _past(work, work.history, inputs, rows, part)
         for place in dict.fromkeys(p for f, p in work.places.items() if f.source in found):
             rows = rows.append_column(place.name, found[place.source])
-    if inputs.dropped:
-        rows, file = _without(rows, file, inputs, part)
+    if inputs.dropped or work.sampling is not None:
+        rows, file = _without(work, rows, file, inputs, part)
+    if work.sampling is not None:
+        labels = np.maximum(rows[LABEL].to_numpy(), 0)  # what was drawn has only asked so far
+        rows = rows.set_column(rows.schema.get_field_index(LABEL), LABEL, pa.array(labels))
     if work.uid is None:
         rows = rows.append_column(UID, made_uids(rows, work))
     split = split_of(rows, work.split, inputs.borders, work.seed, [e.name for e in work.entities])
@@ -127,7 +136,7 @@ def _past(
     if wanted.fits_items:
         effects = {n: found.pop(n).to_numpy() for n in effects_of(wanted)}
         models = {} if inputs.fitted is None else inputs.fitted.every()
-        made, looked = together(wanted, models, rows, effects, np.ones(rows.num_rows, bool))
+        made, looked = together(wanted, models, rows, effects, rows[LABEL].to_numpy() != ASKS)
         write_last(work.out, part, rows, effects, looked)
         found |= made
     return found
@@ -244,11 +253,13 @@ def _drawn(rows: pa.Table, seed: int, wanted: int, train_rows: int) -> npt.NDArr
     return share(rows[UID], seed) < wanted / train_rows
 
 
-def _without(rows: pa.Table, file: Ints, inputs: PartitionInputs, part: int) -> tuple[pa.Table, Ints]:
+def _without(work: Staging, rows: pa.Table, file: Ints, inputs: PartitionInputs, part: int) -> tuple[pa.Table, Ints]:
     counts = np.array([f.rows[part] for f in inputs.rows], np.int64)
     base = np.cumsum(counts) - counts
-    gone = np.ones(rows.num_rows, bool)
+    kept = np.ones(rows.num_rows, bool)
     for number, origin, place in inputs.dropped:
         if origin == part:
-            gone[base[number] + place] = False
-    return rows.filter(pa.array(gone)), file[gone]
+            kept[base[number] + place] = False
+    if work.sampling is not None:
+        kept &= are_examples(work, inputs.rows, inputs.unreachable, rows, part)
+    return rows.filter(pa.array(kept)), file[kept]

@@ -26,6 +26,11 @@ def names(key: str) -> tuple[str, str, str]:
     return f"past_{key}_count", f"past_{key}_rate", f"past_{key}_seconds"
 
 
+def share_name(key: str) -> str:
+    """The column of the log of a key's share of all rows before; of a member with a value, of the member's."""
+    return f"past_{key}_share"
+
+
 def mean_name(key: str, signal: str) -> str:
     """The column of a graded signal's smoothed mean, of `member` or `item`."""
     return f"past_{key}_{signal}_mean"
@@ -60,7 +65,7 @@ def of(signal: str) -> str:
 def past_features(wanted: HistoryFeatures) -> tuple[NumericFeature, ...]:
     """The columns of history as features."""
     signals = (OF_LABEL, *wanted.signals)
-    found = [feature for key in wanted.keys for feature in _counted(key)]
+    found = [feature for key in wanted.keys for feature in _counted(key, wanted.takes)]
     found += [_number(mean_name(k, s), k) for s in wanted.signals for k in ("member", "item")]
     if wanted.effects:
         found += [_number(effect_name("member", s), "member") for s in signals]
@@ -116,12 +121,13 @@ def over_values(effects: Numbers, row: Ints, rows: int) -> Sequence[Numbers]:
     return found
 
 
-def _counted(key: str) -> list[NumericFeature]:
+def _counted(key: str, takes: bool) -> list[NumericFeature]:
     side: Side = "member" if key == "member" else "pair" if key.startswith("member_") else "item"
     count, rate, seconds = names(key)
+    middle = [share_name(key)] if takes and key != "member" else [] if takes else [rate]
     return [
         NumericFeature(source=count, transform="log", side=side),
-        NumericFeature(source=rate, side=side),
+        *(NumericFeature(source=name, side=side) for name in middle),
         NumericFeature(source=seconds, transform="log", side=side),
     ]
 

@@ -133,7 +133,7 @@ def _work(rows: RawRows, recipe: Recipe, uri: str) -> Staging:
     return Staging(
         folder=f"{out}/{_STAGE}",
         out=out,
-        parts=partitions(rows.size),
+        parts=partitions(_expected(rows)),
         features=rows.features,
         entities=rows.entities,
         sides={number: table.sources for number, table in rows.side_tables.items()},
@@ -144,7 +144,15 @@ def _work(rows: RawRows, recipe: Recipe, uri: str) -> Staging:
         uid="uid" if rows.uid is not None else None,
         repeats=rows.repeats,
         timed=rows.time is not None,
+        sampling=rows.sampling,
     )
+
+
+def _expected(rows: RawRows) -> int | None:
+    """About how many rows there will be."""
+    if rows.size is None or rows.sampling is None:
+        return rows.size
+    return rows.size * (1 + rows.sampling.per_positive)
 
 
 def _resolved(recipe: Recipe) -> str:

@@ -46,7 +46,12 @@ def _interactions(roles: InteractionRoles, positive: str | None) -> Iterator[str
     yield from _table(events, "  ", rename)
     for what, column in (("member", roles.member.column), ("item", roles.item.column)):
         yield f"  {what}: {_text(rename.get(column, column))}  # {events.column(column).told()}"
-    yield f"  label: {_label(events.column(roles.label), positive)}"
+    if roles.label is None:
+        yield "  # Every row is a response. Negatives are items that others had taken by then and the member had not;"
+        yield "  # `by: popularity` draws what is often taken more often."
+        yield "  sampled_negatives: {per_positive: 4, by: uniform}"
+    else:
+        yield f"  label: {_label(events.column(roles.label), positive)}"
     if roles.time is not None:
         yield f"  timestamp: {{column: {_text(roles.time)}}}  # its unit is told from most values, see the data report"
     else:

@@ -63,6 +63,8 @@ class Asked:
     target: str | None = None
     member: str | None = None
     item: str | None = None
+    all_positive: bool = False
+    """Whether every row is a response (views, listens)."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ class InteractionRoles:
     events: Surveyed
     member: Role
     item: Role
-    label: str
+    label: str | None
+    """None where all rows are positive."""
     time: str | None
     uid: str | None
     weight: str | None
@@ -106,13 +109,13 @@ def found(tables: list[Surveyed], asked: Asked) -> InteractionRoles | GraphRoles
     """
     events = _events(tables, asked)
     others = [table for table in tables if table is not events]
-    ends = _ends(events, others) if asked.target is None and asked.member is None else None
+    ends = _ends(events, others) if asked.target is None and asked.member is None and not asked.all_positive else None
     if ends is not None:
         source, target, nodes = ends
         return GraphRoles(events, source, target, _time(events, {source, target}), nodes)
-    label = _label(events, asked)
+    label = None if asked.all_positive else _label(events, asked)
     member, item = _entities(events, others, asked, label)
-    taken = {label, member.column, item.column}
+    taken = {member.column, item.column} | ({label} if label is not None else set())
     time = _time(events, taken)
     free = [c for c in events.columns if c.name not in taken | {time}]
     uid = next(
@@ -185,11 +188,12 @@ def _label(events: Surveyed, asked: Asked) -> str:
     if len(named) == 1 or (not named and len(binary) == 1):
         return (named or binary)[0].name
     raise ConfigError(
-        f"which column of {events.path} is the response? Add --target COLUMN; its columns: {_columns(events)}"
+        f"which column of {events.path} is the response? Add --target COLUMN, or --all-positive if every row is "
+        f"one; its columns: {_columns(events)}"
     )
 
 
-def _entities(events: Surveyed, others: list[Surveyed], asked: Asked, label: str) -> tuple[Role, Role]:
+def _entities(events: Surveyed, others: list[Surveyed], asked: Asked, label: str | None) -> tuple[Role, Role]:
     """Member and item: named by the person, or by their tables, or by their columns' names."""
     able = [c for c in events.columns if c.kind in ("number", "text") and c.name != label and not c.unique]
     roles: dict[str, Role] = {}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from glmix_automl.errors import ConfigError
+from glmix_automl.prepare.events import NegativeSampling
 from glmix_automl.prepare.history_features import HistoryFeatures
 from glmix_automl.prepare.intake import Roles, SparkTables, Tables
 from glmix_automl.prepare.recipe import BagFeature, CategoricalFeature, NumericFeature, reserved
@@ -51,6 +52,7 @@ class RawRows:
         sides: entity (its number) -> frame with one row per id, and its column of ids.
         side_tables: entity -> what its side is.
         history: what of the past is computed; its columns are in `features`, but in no frame.
+        sampling: how negatives are drawn, where all rows are positive.
         repeats: whether rows that repeat a uid are dropped, all but one, rather than refused.
         uid_column: the uid's name for people.
         where: the table of the rows, for messages.
@@ -74,6 +76,7 @@ class RawRows:
     sides: "Mapping[int, tuple[DataFrame, str]]" = field(default_factory=dict)
     side_tables: Mapping[int, SideTable] = field(default_factory=dict)
     history: HistoryFeatures | None = None
+    sampling: NegativeSampling | None = None
     repeats: bool = False
     uid_column: str = "uid"
     where: str = "the rows"

@@ -29,12 +29,14 @@ def id_column(frame: DataFrame, name: str) -> Column:
     return id_text(column(name), kind)
 
 
-def label_column(frame: DataFrame, rule: LabelRule, where: str) -> Column:
-    """1 or 0 as an integer, null where the raw value is null or not a number.
+def label_column(frame: DataFrame, rule: LabelRule | None, where: str) -> Column:
+    """1 or 0 as an integer, null where the raw value is null or not a number; 1 without a rule.
 
     Raises:
         DataError: without a rule, values other than 0 and 1: which, and how a rule is given.
     """
+    if rule is None:
+        return F.lit(1)
     raw, kind = column(rule.column), frame.schema[rule.column].dataType
     text = F.lower(F.trim(id_text(raw, kind)))
     if rule.positive is not None:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from glmix_automl.errors import DataError
 from glmix_automl.features import as_bag, as_numbers, as_texts
+from glmix_automl.prepare.events import NegativeSampling
 from glmix_automl.prepare.exchange import Ints, Spread, spread
 from glmix_automl.prepare.followed import signals_of
 from glmix_automl.prepare.history import ASKS, DAY_MICROSECONDS, keys_of
@@ -75,6 +76,7 @@ class Staging:
         repeats: whether rows that repeat a given uid are dropped, all but one.
         timed: whether made uids have the time in them.
         asks: whether the rows only ask for their history, and so bring no signals.
+        sampling: how negatives are drawn, where all rows are positive.
     """
 
     folder: str
@@ -91,6 +93,7 @@ class Staging:
     repeats: bool = False
     timed: bool = True
     asks: bool = False
+    sampling: NegativeSampling | None = None
 
     @property
     def places(self) -> dict[DeclaredFeature, Staged]:
@@ -112,7 +115,7 @@ class Taken:
 
     Attributes:
         rows: in the partitions of their members.
-        asked: by item, for history (see `history.items_step`), or None.
+        asked: by item, for history (see `history.items_step`) and for what negatives are drawn from, or None.
         uids: by uid, to find repeated ones, or None.
         first, last: times.
         days: rows, positives and sums of signals.
@@ -173,7 +176,8 @@ def take_in(work: Staging, rows: pa.Table) -> Taken:
     address = {"origin": pa.array(part.astype(np.int32)), "place": pa.array(place.astype(np.int32))}
     asked = uids = None
     signals = {s: rows[s] for s in signals_of(work.history)} if work.history is not None else {}
-    if work.history is not None and (work.history.follows_items or work.history.attributes):
+    follows = work.history is not None and (work.history.follows_items or work.history.attributes)
+    if follows or work.sampling is not None:
         assert other is not None, "history is of members and items"
         question = {
             "key": pa.array(other), "id": rows["e1"], "time": rows[TIME], "label": rows[LABEL], **signals, **address

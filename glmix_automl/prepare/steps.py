@@ -23,6 +23,7 @@ from glmix_automl.prepare.fit import fit_schema, limits, vocabulary_terms
 from glmix_automl.prepare.history import Priors
 from glmix_automl.prepare.history_features import HistoryFeatures
 from glmix_automl.prepare.known import Days, write_end
+from glmix_automl.prepare.negative_sampling import sample_negatives
 from glmix_automl.prepare.partition import Laid, PartitionInputs
 from glmix_automl.prepare.profile import (
     Edges,
@@ -90,16 +91,37 @@ class Preparation:
             raise DataError("no rows are left to split")
         return taken, files
 
+    def _sampled(self, taken: list[Taken]) -> tuple[Spread, ...]:
+        """Adds drawn negatives to the rows; returns the positives that are no examples."""
+        if self.work.sampling is None:
+            return ()
+        made = sample_negatives(self.engine, self.work, taken)
+        self.counts["negatives drawn"] = made.negatives
+        if left_out := sum(sum(t.rows.rows) for t in taken) - made.positives:
+            self.counts["positives that could not have been drawn, in history only"] = left_out
+        if short := made.positives * self.work.sampling.per_positive - made.negatives:
+            self.counts["negatives that could not be drawn"] = short
+        if made.positives:
+            share = made.positives / max(made.candidates, 1)
+            self.rows.remarks.notes.append(
+                f"negatives were drawn, {self.work.sampling.per_positive} per positive, {self.work.sampling.by}; of "
+                f"the items that could be taken at the moment of a positive it is {share:.2g}: the true base rate"
+            )
+        taken += made.taken
+        return made.unreachable
+
     def _laid(self, taken: list[Taken], side_files: Mapping[int, list[Spread]]) -> list[Laid]:
-        work, rows = self.work, tuple(t.rows for t in taken)
+        work = self.work
         dropped = self._repeats(taken)
+        unreachable = self._sampled(taken)
+        rows = tuple(t.rows for t in taken)
         first, last = min(t.first for t in taken), max(t.last for t in taken)
         found, train_rows = borders(self.engine, work.folder, rows, work.split, first, last)
         items, attributes = self._history(taken, side_files)
         days = _days(taken)
         if work.history is not None:
             write_end(work.out, last, work.parts, days)
-        inputs = PartitionInputs(rows, items, attributes, Priors.of(days), found, train_rows, dropped)
+        inputs = PartitionInputs(rows, items, attributes, Priors.of(days), found, train_rows, dropped, unreachable)
         if work.history is not None:
             inputs = self._described(inputs, work.history)
         laid = self.engine.each("members", partial(partition.lay, work, inputs), list(self.parts))

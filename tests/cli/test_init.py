@@ -58,8 +58,8 @@ def test_three_files_become_a_recipe(folder: Path, capsys: pytest.CaptureFixture
     names = ["visits.csv", "customers.csv", "products.csv", "--name", "shop"]
     assert init(*names) == 2
     assert (
-        "which column of visits.csv is the response? Add --target COLUMN; its columns: visit_id"
-        in capsys.readouterr().err
+        "which column of visits.csv is the response? Add --target COLUMN, or --all-positive if every row is one; its "
+        "columns: visit_id" in capsys.readouterr().err
     )
     assert init(*names, "--target", "outcome") == 2
     assert (
@@ -114,6 +114,22 @@ def test_without_a_time_the_split_is_random_and_nothing_is_overwritten(
     )
     assert init("bare.csv", "--member", "c1", "--item", "c2", "--name", "bare") == 0
     assert load_recipe("bare.yaml").interactions.table.columns == ("c1", "c2", "c3")  # type: ignore[attr-defined]
+
+
+def test_views_become_a_recipe_that_draws_negatives(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    random = np.random.default_rng(0)
+    views = [[f"u{random.integers(40)}", f"f{random.integers(60)}", 1_600_000_000 + n * 997] for n in range(900)]
+    write(folder / "views.csv", ["user", "film", "seen_at"], views)
+    write(folder / "films.csv", ["film", "genre"], [[f"f{n}", f"g{n % 5}"] for n in range(60)])
+    assert init("views.csv", "films.csv", "--name", "views") == 2
+    assert "--all-positive if every row is one" in capsys.readouterr().err
+    assert init("views.csv", "films.csv", "--name", "views", "--all-positive") == 0
+    recipe = load_recipe(folder / "views.yaml")
+    assert isinstance(recipe, Interactions)
+    assert recipe.interactions.label is None
+    assert recipe.interactions.sampled_negatives is not None
+    assert main(["prepare", "views.yaml"]) == 0
+    assert "negatives drawn" in (folder / "views-dataset" / "data_report.json").read_text()
 
 
 def test_two_columns_of_one_kind_of_ids_are_a_network(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
