@@ -149,6 +149,9 @@ class Dispatcher:
             case TrialRaised(fault=Fault.DISK, error=error):
                 del self.running[world]
                 self._on_full_disk(submission, error)
+            case TrialRaised(fault=Fault.DATA, error=error):
+                self._queue.appendleft(self.running.pop(world))
+                self._ports.fail(PoolError(error))
             case TrialRaised(fault=Fault.TRIAL, error=error):
                 where = f"rank {worker.rank} of {self._ranks}: " if self._ranks > 1 else ""
                 del self.running[world]

@@ -1,8 +1,9 @@
-"""Whose fault an error is: the trial's own, a lost rank's, or the disk's."""
+"""Whose fault an error is: the trial's own, a lost rank's, the disk's, or that of another dataset in its place."""
 
 import enum
 import errno
 
+from glmix_automl.errors import ChangedDataError
 from glmix_automl.workers.collective import is_lost
 
 DISK_SECONDS = 10.0  # between attempts while the disk is full
@@ -15,6 +16,7 @@ class Fault(str, enum.Enum):
     TRIAL = "trial"  # its own: it has failed
     PEER = "peer"  # another rank of its world was lost: tried again, a few times
     DISK = "disk"  # no room is left: tried again when there is
+    DATA = "data"  # the dataset is not what the study began with: nothing can go on until it is put back
 
 
 def find_fault(error: BaseException, ranks: int) -> Fault:
@@ -26,6 +28,8 @@ def find_fault(error: BaseException, ranks: int) -> Fault:
     """
     if is_disk_full(error):
         return Fault.DISK
+    if isinstance(error, ChangedDataError):
+        return Fault.DATA
     return Fault.PEER if ranks > 1 and is_lost(error) else Fault.TRIAL
 
 

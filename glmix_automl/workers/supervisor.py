@@ -222,21 +222,22 @@ class Supervisor:
             self.worlds.release(worker)
             return
         self._kill(worker, f"it cannot make its task\n{message.error}")
-        self._count_failure(worker, worker.kill_reason, certain=message.fault is Fault.TRIAL)
+        self._count_failure(worker, worker.kill_reason, message.fault)
 
-    def _count_failure(self, worker: WorkerHandle, reason: str, certain: bool = False) -> None:
-        """Counts a failed start, and gives up when no worker at all can start: before one of them has ever made its
-        task at once, for the cause is likely the same everywhere; later after an outage of some minutes.
+    def _count_failure(self, worker: WorkerHandle, reason: str, fault: Fault | None = None) -> None:
+        """Counts a failed start, and gives up when no worker at all can start: at once before one of them has ever made
+        its task, for the cause is likely the same everywhere, and where the dataset has changed; else after an outage
+        of some minutes.
         """
         worker.failures += 1
-        worker.hopeless = certain or worker.failures > 1
+        worker.hopeless = fault in (Fault.TRIAL, Fault.DATA) or worker.failures > 1
         log.warning("worker cannot start worker=%s failures=%s reason=%s", worker.name, worker.failures, reason)
         now = time.monotonic()
         if self._closing or not all(other.hopeless for other in self.workers.values()):
             self._outage = None
             return
         self._outage = now if self._outage is None else self._outage
-        patience = self._patience if self.proven else 0.0
+        patience = self._patience if self.proven and fault is not Fault.DATA else 0.0
         if patience is not None and now - self._outage >= patience:
             self._observer.on_failure(
                 PoolError(f"no worker can start; the last to be tried, worker {worker.name}, cannot start: {reason}")

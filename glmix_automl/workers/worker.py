@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from glmix_automl.errors import GlmixError, TrialError
 from glmix_automl.trial import Progress, Result, Trial
 from glmix_automl.workers import channel, protocol
 from glmix_automl.workers.channel import Channel
@@ -113,7 +114,7 @@ class Worker:
             self._rank, self._size = command.rank, command.size
         except BaseException as error:
             self._leave()
-            self._link.send(StartFailed(traceback.format_exc(), find_fault(error, command.size)))
+            self._link.send(StartFailed(_describe(error), find_fault(error, command.size)))
         else:
             self._link.send(WorldFormed())
 
@@ -155,6 +156,9 @@ def _check_result(result: Any, number: int) -> Result:
 
 
 def _describe(error: BaseException) -> str:
+    if isinstance(error, GlmixError) and not isinstance(error, TrialError):
+        traceback.print_exception(error)  # into the worker's log; what a person can act on is the message
+        return str(error)
     text = "".join(traceback.format_exception(error))
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return f"out of memory: the trial asked for more than there is\n{text}"
