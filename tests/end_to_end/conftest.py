@@ -10,12 +10,13 @@ import yaml
 from glmix_automl.api import Study
 from tests.dataset_maker import make_dataset, write_raw
 
+ODD = "net (l2=1), MAP@k [a/b]"  # the name of an entry, which MLflow does not take as it is
 CONFIGURATION = {
     "seed": 1,
     "prefer": "best",
     "workers": {"place": "local", "slots": 2},
     "race": {
-        "logistic": {"strategy": "fixed", "family": "logistic", "epochs": 3},
+        ODD: {"strategy": "fixed", "family": "logistic", "epochs": 3},
         "grid": {
             "strategy": "grid",
             "family": "subnetwork",
@@ -44,9 +45,9 @@ CONFIGURATION = {
 }
 
 
-def command(*words: str, **settings: object) -> "subprocess.CompletedProcess[str]":
-    """Runs `glmix-automl` in a process of its own."""
-    environment = os.environ | {"COLUMNS": "200"}
+def command(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Runs `glmix-automl` in a process of its own, with further variables of its environment."""
+    environment = os.environ | {"COLUMNS": "200"} | variables
     return subprocess.run(
         [sys.executable, "-m", "glmix_automl.cli", *words], capture_output=True, text=True, timeout=280, env=environment
     )
@@ -60,7 +61,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, str]:
     write_raw(folder / "dataset")
     settings = CONFIGURATION | {"dataset": str(folder / "dataset"), "study": str(folder / "study")}
     (folder / "search.yaml").write_text(yaml.safe_dump(settings))
-    done = command("search", str(folder / "search.yaml"))
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    done = command("search", str(folder / "search.yaml"), TMPDIR=str(temporary))
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == "", "libraries have no say on the terminal"
+    assert not list(temporary.iterdir()), "nothing is left on the machine but the study"
     return Study.open(folder / "study"), done.stdout

@@ -15,8 +15,9 @@ from glmix_automl.api import Study
 from glmix_automl.dataset import Dataset
 from glmix_automl.search.growth.grown import trace_growth
 from glmix_automl.search.growth.plan import Plan
+from glmix_automl.tracking.names import fit
 from glmix_automl.trial import State
-from tests.end_to_end.conftest import command
+from tests.end_to_end.conftest import ODD, command
 
 pytestmark = pytest.mark.horovod
 
@@ -45,7 +46,7 @@ def test_the_leaderboard_is_what_the_scores_say(finished: tuple[Study, str]) -> 
     study, printed = finished
     board = study.leaderboard()
     assert list(board.entry) == list(board.sort_values("validation_auc", ascending=False).entry)
-    assert set(board.entry) == {"logistic", "grid", "growth"}
+    assert set(board.entry) == {ODD, "grid", "growth"}
     dataset = Dataset.open(study.settings.dataset)
     for row in board.itertuples():
         scores = log_odds(study, row.trial)
@@ -128,6 +129,8 @@ def test_the_logged_model_needs_only_its_requirements(finished: tuple[Study, str
     client = MlflowClient(tracking_uri=cursor["uri"])
     run = client.get_run(cursor["parent"])
     assert run.info.status == "FINISHED"
+    assert run.data.params["seed"] == "1"
+    assert run.data.params[fit(f"race.{ODD}.family")] == "logistic"
     assert {"report.html", "leaderboard.csv", "leaderboard_table.json", "trials_table.json", "charts"} <= {
         artefact.path for artefact in client.list_artifacts(cursor["parent"])
     }
