@@ -54,4 +54,4 @@ def test_executors_are_added_and_removed_in_mid_study(tmp_path: Path) -> None:
     results = json.loads(out.splitlines()[-1])
     assert {r["state"] for r in results} == {"finished"}
     assert sorted(r["attempts"] for r in results) == [1] * (len(results) - 1) + [2], "the one that ran where it went"
-    assert len({r["worker"] for r in results}) == 4
+    assert len({r["worker"] for r in results}) >= 3, "those who stayed"
