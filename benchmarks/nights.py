@@ -58,7 +58,9 @@ def run(folder: Path, rows: int, seconds: float) -> None:
     """The nights and their table."""
     folder.mkdir(parents=True, exist_ok=True)
     deliver(folder / "tables", rows)
-    path = configure(folder, RACE, search={"limits": {"seconds": seconds}}, recipe={"history": None}, gate=GATE)
+    path = configure(
+        folder, RACE, search={"limits": {"seconds": seconds}}, overrides={"recipe": {"history": None}}, gate=GATE
+    )
     lines = []
     for date in DATES:
         main(["nightly", str(path), "--key", date])

@@ -15,7 +15,7 @@ def configure(
     race: Mapping[str, Any],
     name: str = "nightly",
     search: Mapping[str, Any] | None = None,
-    recipe: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
     **settings: Any,
 ) -> Path:
     """Writes <folder>/<name>.yaml of nights in <folder>/nights, over the tables that lie in <folder>/tables/{date}.
@@ -25,17 +25,18 @@ def configure(
         race: of the nights that search.
         name: of the configuration.
         search: more keys of the search file.
-        recipe: what is laid over the recipe of generated tables.
+        overrides: of the night; of the recipe, beside where the tables lie.
         settings: more keys of the night.
     """
     places = {"dataset": "given by the night", "study": "given by the night"}
     raced = _written(folder / f"{name}-search.yaml", {**places, "race": race, **(search or {})})
+    laid = dict(overrides or {})
     night = {
         "recipe": str(ROOT / "conf" / "prepare" / "generated-jymbii.yaml"),
         "search": str(raced),
         "home": str(folder / "nights"),
         "name": "suggestions",
-        "overrides": {"recipe": {"root": str(folder / "tables" / "{date}"), **(recipe or {})}},
+        "overrides": {**laid, "recipe": {"root": str(folder / "tables" / "{date}"), **laid.get("recipe", {})}},
     }
     return _written(folder / f"{name}.yaml", night | settings)
 

@@ -47,8 +47,13 @@ class Airflow:
     def run(self, date: str, conf: str, **params: object) -> str:
         """What `airflow dags test` of one interval printed; `params` are the DAG's."""
         told = json.dumps({"conf": str(self.folder / conf), "home": str(self.nights), **params})
-        command = [str(ROOT / "scripts" / "airflow.sh"), "run", "dags", "test", "glmix_nightly", date, "--conf", told]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=1500, check=False)
+        return self.says("dags", "test", "glmix_nightly", date, "--conf", told)
+
+    def says(self, *words: str, **variables: str) -> str:
+        """What a command of Airflow printed."""
+        command = [str(ROOT / "scripts" / "airflow.sh"), "run", *words]
+        environ = self.environment | variables
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=1500, check=False)
         return done.stdout + done.stderr
 
     def night(self, date: str) -> dict[str, Any]:
@@ -71,11 +76,13 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Airflow:
     deliver(folder)
     for name, race in (("good", {"one": LINEAR, **several()}), ("weak", {"one": WEAK}), ("cluster", {"one": LINEAR})):
         rows = str(folder / ("cluster" if name == "cluster" else "nights") / "{key}" / "dataset" / "raw" / "test")
-        score = {"model": "the night's", "output": "the night's", "rows": {"path": rows}, "top": 3}
+        out = str(folder / f"{name}-scores" / "date={date}")
+        score = {"model": "the night's", "output": "given below", "rows": {"path": rows}, "top": 3}
         (folder / f"{name}-score.yaml").write_text(yaml.safe_dump(score))
         search = {"workers": {"slots": 1}} if name == "cluster" else ALONE
         scored = str(folder / f"{name}-score.yaml")
-        configure(folder, race, name, search, choice={"search_every": 1}, score=scored)
+        overrides = {"score": {"output": out}}
+        configure(folder, race, name, search, overrides, choice={"search_every": 1}, score=scored)
     return Airflow(folder, environment(folder))
 
 
@@ -141,7 +148,9 @@ def test_a_killed_search_is_resumed_by_the_retry_and_a_night_is_done_once(airflo
     night = airflow.night(FIRST)
     assert {name: step["state"] for name, step in night["steps"].items()} == dict.fromkeys(night["steps"], "done")
     assert list(night["steps"]) == list(STEPS)
-    assert pq.read_table(airflow.nights / FIRST / "scores").num_rows == night["steps"]["score"]["found"]["rows"] > 0
+    scores = pq.read_table(airflow.folder / "good-scores")
+    assert scores.num_rows == night["steps"]["score"]["found"]["rows"] > 0
+    assert scores["date"].unique().to_pylist() == [FIRST], "a partition a night"
     assert airflow.champion() == 1
 
     before = {path: path.read_bytes() for path in airflow.nights.rglob("*.json*")}
@@ -178,6 +187,13 @@ def test_a_broken_table_stops_at_the_gate(done: Airflow) -> None:
     assert done.champion() == 1
 
 
+def test_a_person_may_be_asked_before_promotion(airflow: Airflow) -> None:
+    """The DAG is parsed where there is no Spark, TensorFlow or MLflow: Airflow's environment has none of them."""
+    listed = airflow.says("tasks", "list", "glmix_nightly", GLMIX_APPROVAL="1").split()
+    assert {"approve", *STEPS} <= set(listed)
+    assert "approve" not in airflow.says("tasks", "list", "glmix_nightly").split()
+
+
 def test_a_night_on_a_cluster(airflow: Airflow, cluster: str) -> None:
     """Every step through SparkSubmitOperator; preparation, trials and scores are the executors' work."""
     host, _, port = cluster.rpartition(":")
@@ -200,5 +216,5 @@ def test_a_night_on_a_cluster(airflow: Airflow, cluster: str) -> None:
     journal = (airflow.folder / "cluster" / FIRST / "study" / "journal.jsonl").read_text()
     workers = {json.loads(line)["result"]["worker"] for line in journal.splitlines() if '"event":"result"' in line}
     assert all(worker.startswith("spark") for worker in workers)
-    rows = pq.read_table(airflow.folder / "cluster" / FIRST / "scores").num_rows
+    rows = pq.read_table(airflow.folder / "cluster-scores").num_rows
     assert rows == steps["score"]["found"]["rows"] > 0

@@ -105,7 +105,7 @@ def test_a_night_refreshes_random_effects_alone(tmp_path: Path) -> None:
     pool = [GROWTH["generator"]["candidates"][0], {"family": "random_effect", "parameters": {"entity": "member_id"}}]
     growth = {**GROWTH, "fit": "validation", "generator": {"kind": "pool", "candidates": pool}}
     rule = {"auc_drop": 1.0, "refresh_auc_drop": 1.0}
-    configure(tmp_path, {"growth": growth}, search=ALONE, recipe={"history": None}, choice=rule)
+    configure(tmp_path, {"growth": growth}, search=ALONE, overrides={"recipe": {"history": None}}, choice=rule)
     dates = ("2026-11-26", "2026-11-27")
     for date, rows in zip(dates, ("6000", "6600"), strict=True):
         words = ["--rows", rows, "--members", "240", "--items", "200", "--effects", "3"]
