@@ -1,8 +1,10 @@
 """Preparation at growing size, beside DuckDB and Polars scripts that make the same columns from the same tables.
 
-    python benchmarks/prepare.py [--rows 1000000 4000000 16000000] [--engines local spark] [--raw FOLDER]
+    python benchmarks/prepare.py [--rows 1000000 4000000 16000000] [--engines local spark] [--bounds duckdb polars]
+        [--raw FOLDER]
 
-Each run is a process of its own, one after the other, on tables just written (or those of `--raw`, for one size).
+Each run is a process of its own, one after the other, on tables just written: the smallest size is generated (or is
+what `--raw` has), the larger ones are so many copies of it, each with members, items and uids of its own.
 Printed for each: seconds by the clock, rows per second, processor seconds (all processes of the run) and microseconds
 of them a row, the largest resident memory, the clock against DuckDB's, and for ours the exponent of processor time in
 rows against the smallest size: ten times the rows must cost at most eleven times the time, an exponent of 1.041. DuckDB
@@ -12,6 +14,7 @@ and Polars make neither data report nor digests, and check less.
 import argparse
 import contextlib
 import math
+import shutil
 import sys
 import tempfile
 import time
@@ -19,6 +22,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psutil
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf" / "prepare" / "generated-jymbii.yaml"
@@ -37,17 +43,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 4_000_000, 16_000_000])
     parser.add_argument("--engines", nargs="+", choices=("local", "spark"), default=["local", "spark"])
-    parser.add_argument("--raw", help="tables that are there already, instead of generated ones")
+    parser.add_argument("--bounds", nargs="+", choices=("duckdb", "polars"), default=["duckdb", "polars"])
+    parser.add_argument("--raw", help="tables of the smallest size that are there already, instead of generated ones")
     options = parser.parse_args()
     head = f"{'rows':>12} {'by':>8} {'seconds':>8} {'rows/s':>9} {'cpu s':>7} {'us/row':>7} {'GB':>5}"
     print(f"{head} {'x DuckDB':>8} exponent")
     first: dict[str, tuple[int, float]] = {}
-    for rows in sorted(options.rows):
-        with tempfile.TemporaryDirectory() as folder:
-            raw = options.raw or f"{folder}/raw"
-            if options.raw is None:
-                carried_out("-c", OURS, "generate", "jymbii", "--rows", str(rows), "--output", raw)
-            runs = [("duckdb", bound("duckdb", raw, folder)), ("polars", bound("polars", raw, folder))]
+    with tempfile.TemporaryDirectory() as home:
+        smallest = min(options.rows)
+        if options.raw is None:
+            carried_out("-c", OURS, "generate", "jymbii", "--rows", str(smallest), "--output", f"{home}/raw")
+        for rows in sorted(options.rows):
+            folder = f"{home}/{rows}"
+            raw = copied(options.raw or f"{home}/raw", f"{folder}/raw", rows // smallest)
+            runs = [(name, bound(name, raw, folder)) for name in options.bounds]
             runs += [(engine, prepared(engine, raw, folder)) for engine in options.engines]
             for name, spent in runs:
                 before = first.setdefault(name, (rows, spent.cpu))
@@ -58,6 +67,23 @@ def main() -> None:
                     f"{spent.seconds / runs[0][1].seconds:>8.2f} {'' if math.isnan(grown) else f'{grown:8.3f}'}",
                     flush=True,
                 )
+            shutil.rmtree(folder)
+
+
+def copied(raw: str, into: str, times: int) -> str:
+    """Writes the tables so many times, each time with ids of its own; returns the folder."""
+    ids = {"interactions": ("member_id", "item_id", "impression_id"), "members": ("member_id",), "items": ("item_id",)}
+    for name, columns in ids.items():
+        table = pq.read_table(f"{raw}/{name}.parquet")
+        place = Path(into) / f"{name}.parquet"
+        place.mkdir(parents=True)
+        for number in range(times):
+            copy = table
+            for column in columns:
+                own = pc.binary_join_element_wise(table[column].cast(pa.string()), str(number), "-")
+                copy = copy.set_column(table.schema.get_field_index(column), column, own)
+            pq.write_table(copy, place / f"part-{number:03d}.parquet")
+    return into
 
 
 def bound(name: str, raw: str, folder: str) -> Spent:
