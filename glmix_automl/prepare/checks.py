@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from glmix_automl.config import Config
-from glmix_automl.prepare.history import names
+from glmix_automl.prepare.past_columns import names
 from glmix_automl.prepare.profile import TERMS, EntityProfile, Profile
 from glmix_automl.prepare.recipe import Checks
 from glmix_automl.prepare.stage import DeclaredFeature, Staged
@@ -17,6 +17,7 @@ from glmix_automl.prepare.tally import Fill, Tally
 from glmix_automl.schema import SPLITS, Bag, Feature, Numeric, Schema
 
 _DRIFT = 0.25  # the customary border of a population stability index between moderate and large shifts
+_NAMED = 5  # drifting features that a warning names
 _GROUPS = 10  # bins that drift is measured over
 _SMALL_SHARE = 1e-4  # in place of an empty bin's share, which would make the index infinite
 _UNSEEN = 0.5
@@ -115,11 +116,14 @@ def find_warnings(
     for f in features:
         if f.auc > checks.leak_auc:
             warnings.append(f"feature {f.name!r} alone has AUC {f.auc:.4f}: does it know the response (leakage)?")
-        if f.psi > _DRIFT and not f.cumulative:
-            warnings.append(f"feature {f.name!r} drifts from train to validation (PSI {f.psi:.2f})")
         worst = max((f.unseen or {}).values(), default=0.0)
         if worst > _UNSEEN:
             warnings.append(f"feature {f.name!r}: {worst:.0%} of its terms in validation or test are unseen in train")
+    drifting = sorted((f for f in features if f.psi > _DRIFT and not f.cumulative), key=lambda f: -f.psi)
+    if drifting:
+        most = ", ".join(f"{f.name!r} (PSI {f.psi:.2f})" for f in drifting[:_NAMED])
+        some = f"{len(drifting)} features drift" if len(drifting) > 1 else "a feature drifts"
+        warnings.append(f"{some} from train to validation: {most}{', ...' if len(drifting) > _NAMED else ''}")
     for name, entity in entities.items():
         if entity.rows_with_history[SPLITS[1]] == 0:
             warnings.append(f"no row of validation has a {name} with rows in train: random effects cannot help there")

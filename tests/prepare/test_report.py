@@ -7,7 +7,7 @@ import pytest
 
 from glmix_automl.features.encode import invert_numbers, transform_numbers
 from glmix_automl.prepare.checks import FeatureCheck, Report, find_warnings, is_cumulative
-from glmix_automl.prepare.history import names
+from glmix_automl.prepare.past_columns import names
 from glmix_automl.prepare.profile import Histograms, Profile
 from glmix_automl.prepare.recipe import Checks
 from glmix_automl.prepare.report import page
@@ -59,7 +59,12 @@ def test_counts_that_can_only_grow_raise_no_alarm() -> None:
     assert found == [True, True, False, False]
     assert not is_cumulative(Numeric(name="n", source="price", transform="missing", side="member"))
     features = (_check("seen", 3.0, cumulative=True), _check("price", 3.0))
-    assert find_warnings(features, {}, Checks()) == ["feature 'price' drifts from train to validation (PSI 3.00)"]
+    (warning,) = find_warnings(features, {}, Checks())
+    assert warning == "a feature drifts from train to validation: 'price' (PSI 3.00)"
+    several = tuple(_check(f"f{n}", float(n)) for n in range(9))
+    (warning,) = find_warnings(several, {}, Checks())
+    assert warning.startswith("8 features drift from train to validation: 'f8' (PSI 8.00), 'f7' (PSI 7.00), ")
+    assert warning.endswith("'f4' (PSI 4.00), ...")
 
 
 @pytest.mark.parametrize(
