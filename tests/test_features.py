@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from glmix_automl.errors import DataError
 from glmix_automl.features import arrow_schema, as_bag, as_numbers, as_texts, encode, entity_ids
 from glmix_automl.features.hashing import hash_texts
-from glmix_automl.prepare.history import names
+from glmix_automl.prepare.past_columns import names
 from glmix_automl.schema import Bag, Categorical, Entity, Numeric, Schema, Vocabulary
 
 NOON = datetime.datetime(2020, 1, 1, 12)

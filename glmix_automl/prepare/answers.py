@@ -16,16 +16,20 @@ import numpy as np
 import pyarrow as pa
 
 from glmix_automl.errors import DataError
-from glmix_automl.prepare import history
+from glmix_automl.prepare.blocks import PartBlock
 from glmix_automl.prepare.engine import Engine, Local
 from glmix_automl.prepare.exchange import Ints, Spread, read_part
-from glmix_automl.prepare.followed import signals_of
-from glmix_automl.prepare.history import ASKS, Past, Priors, keys_of
+from glmix_automl.prepare.followed import effects_of, signals_of
+from glmix_automl.prepare.history import Following, attributes_step, items_step
 from glmix_automl.prepare.history_features import HistoryFeatures, values_of
+from glmix_automl.prepare.key_history import ASKS
 from glmix_automl.prepare.known import Known
+from glmix_automl.prepare.member_past import Past
 from glmix_automl.prepare.past_columns import past_features
+from glmix_automl.prepare.priors import Priors
 from glmix_automl.prepare.progress import StepProgress
 from glmix_automl.prepare.recipe import RandomSplit
+from glmix_automl.prepare.row_hash import keys_of
 from glmix_automl.prepare.stage import (
     LABEL,
     STAGED_TYPES,
@@ -39,7 +43,7 @@ from glmix_automl.prepare.stage import (
     take_in_side,
 )
 from glmix_automl.prepare.together.describe import FittedItems, answer_together, fit_models
-from glmix_automl.prepare.together.sample import draw, sampled_share
+from glmix_automl.prepare.together.sample import draw, sampled_share, write_drawn
 from glmix_automl.schema import Entity
 
 
@@ -101,12 +105,10 @@ def answered(
     items: list[Any] = []
     attributes: list[Any] = []
     if questions and work.history is not None:
-        steps = (work.folder, work.parts, work.history)
-        step = partial(history.items_step, *steps, questions, sides.get(1, ()), None, known=known)
-        items = engine.each("items", step, list(range(work.parts)))
+        told = Following(work.folder, work.parts, work.history, known=known)
+        items = engine.each("items", partial(items_step, told, questions, sides.get(1, ())), list(range(work.parts)))
         again = tuple(q for i in items for q in i.questions)
-        values = tuple(v for i in items for v in i.values)
-        step = partial(history.attributes_step, *steps, again, values, None, known=known)
+        step = partial(attributes_step, told, again, tuple(v for i in items for v in i.values))
         attributes = engine.each("attributes", step, list(range(work.parts))) if again else []
     asked = Questions(
         work=work,
@@ -249,10 +251,10 @@ def _with_newer(
     columns = ["key", "other", "e0", TIME, LABEL, *signals_of(wanted)]
     events, _ = read_part(work.folder, list(asked.newer), part)
     every = pa.concat_tables([t.select(columns) for t in (events, rows) if t is not None])
-    counts = np.array([f.rows[part] for f in (*asked.newer, *asked.rows)], np.int64)
-    past = Past(wanted, asked.priors, every, np.cumsum(counts) - counts, asked.known, work.parts)
-    items, attributes = (read_part(work.folder, list(f), part)[0] for f in (asked.items, asked.attributes))
-    return every, past.columns(items, attributes, None, part), past.effects
+    block = PartBlock(every, np.array([f.rows[part] for f in (*asked.newer, *asked.rows)], np.int64))
+    past = Past(wanted, asked.priors, part, work.parts, asked.known)
+    items, attributes = (read_part(work.folder, f, part)[0] for f in (asked.items, asked.attributes))
+    return every, *past.of(block, items, attributes)
 
 
 def _draw(asked: Questions, share: float, part: int) -> str | None:
@@ -264,7 +266,8 @@ def _draw(asked: Questions, share: float, part: int) -> str | None:
     rows = rows if rows is not None else events.slice(0, 0)
     every, _, effects = _with_newer(asked, asked.work.history, rows, part)
     seen = events.num_rows
-    return draw(asked.work.folder, every.slice(0, seen), {n: e[:seen] for n, e in effects.items()}, share)
+    drawn = draw(every.slice(0, seen), {n: e[:seen] for n, e in effects.items()}, share)
+    return write_drawn(asked.work.folder, [drawn], effects_of(asked.work.history))
 
 
 def _priors(taken: Sequence[Taken], known: Known | None) -> Priors:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
+Reals = npt.NDArray[np.float64]
 AnyNumbers = npt.NDArray[Any]
 NEVER = np.iinfo(np.int64).min
 """Time of the last row of a key that has none."""
@@ -144,57 +145,6 @@ class Last:
 
 
 @dataclass(frozen=True)
-class Decayed:
-    """Sum of a signal (of ones for None) in which a row counts half after each half-life; needs `Last` beside it.
-
-    Carried as of the key's last row. Sums are of doubles, so blocks agree with one block to rounding only.
-    """
-
-    name: str
-    half_life: float
-    """Microseconds."""
-    signal: str | None = None
-    empty: float = 0.0
-
-    def before(self, groups: Groups, signals: Mapping[str, AnyNumbers], carried: Carried) -> AnyNumbers:
-        """See `Accumulator`."""
-        inside = groups.moment > groups.start
-        behind = groups.moment[inside] - 1
-        found = self._faded(carried, groups.key_of, groups.at)
-        seen = self._sums(groups, signals)[behind] * self._left(groups.at[inside] - groups.times[behind])
-        found[inside] += seen
-        return found
-
-    def after(self, groups: Groups, signals: Mapping[str, AnyNumbers], carried: Carried) -> AnyNumbers:
-        """See `Accumulator`."""
-        every = np.arange(len(groups.keys))
-        return self._sums(groups, signals)[groups.ends - 1] + self._faded(carried, every, groups.times[groups.ends - 1])
-
-    def _sums(self, groups: Groups, signals: Mapping[str, AnyNumbers]) -> AnyNumbers:
-        """[counting], by place: the sum up to and with each row, as of its time.
-
-        By doubling (Hillis and Steele, CACM 1986): weights never exceed 1, so however long the history, nothing
-        overflows and no key rounds away another's.
-        """
-        sums = np.ones(len(groups.order)) if self.signal is None else signals[self.signal].astype(np.float64)
-        lengths = groups.ends - groups.starts
-        longest, step = int(lengths.max(initial=0)), 1
-        place, start = np.arange(len(sums)), np.repeat(groups.starts, lengths)
-        while step < longest:
-            later = place[start <= place - step]
-            sums[later] += sums[later - step] * self._left(groups.times[later] - groups.times[later - step])
-            step *= 2
-        return sums
-
-    def _faded(self, carried: Carried, key_of: Ints, times: Ints) -> AnyNumbers:
-        last = carried["last"][key_of]
-        return carried[self.name][key_of] * self._left(times - np.where(last == NEVER, times, last))
-
-    def _left(self, micros: Ints) -> AnyNumbers:
-        return np.exp2(-np.maximum(micros, 0) / self.half_life)
-
-
-@dataclass(frozen=True)
 class KeyState:
     """What is known of every key at the end of some rows.
 
@@ -207,18 +157,6 @@ class KeyState:
     keys: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     columns: Mapping[str, AnyNumbers] = field(default_factory=dict)
     until: int = int(NEVER)
-
-    @staticmethod
-    def together(states: "Sequence[KeyState]") -> "KeyState":
-        """One state of several, of keys apart and the same accumulators."""
-        there = [s for s in states if len(s.keys)]
-        until = max((s.until for s in states), default=int(NEVER))
-        if not there:
-            return KeyState(until=until)
-        keys = np.concatenate([s.keys for s in there])
-        order = np.argsort(keys, kind="stable")
-        columns = {n: np.concatenate([s.columns[n] for s in there])[order] for n in there[0].columns}
-        return KeyState(keys[order], columns, until)
 
     def of(self, keys: Ints, accumulators: Sequence[Accumulator]) -> dict[str, AnyNumbers]:
         """The accumulators' numbers of keys: [keys]; `empty` for keys that are not known."""
@@ -298,7 +236,7 @@ def as_of(
         keys: int64 [rows], any numbers that tell keys apart, the same in every block.
         times: int64 [rows], microseconds, in any order; all later than `state.until`.
         signals: what is added up, by name: [rows].
-        accumulators: what to keep; `Last` among them where one decays.
+        accumulators: what to keep.
         state: at the end of the block before.
         counts: [rows], False for rows that only ask; None where all count.
 

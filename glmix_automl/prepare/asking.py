@@ -12,9 +12,9 @@ from glmix_automl.prepare.arrow_tables import ArrowTables
 from glmix_automl.prepare.block_tables import WholeTable, open_table
 from glmix_automl.prepare.engine import Engine, Local, OnSpark
 from glmix_automl.prepare.events import EventColumns
-from glmix_automl.prepare.history import ASKS
 from glmix_automl.prepare.intake import Roles, SparkTables, Tables, partitions
 from glmix_automl.prepare.interactions import Attributes, Interactions, declared, label_roles, used
+from glmix_automl.prepare.key_history import ASKS
 from glmix_automl.prepare.known import Known
 from glmix_automl.prepare.local_tables import read_local
 from glmix_automl.prepare.past_columns import past_features

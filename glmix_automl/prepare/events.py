@@ -12,7 +12,7 @@ import pydantic
 
 from glmix_automl.config import Config
 from glmix_automl.features import as_numbers, as_texts
-from glmix_automl.prepare.history import ASKS
+from glmix_automl.prepare.key_history import ASKS
 from glmix_automl.prepare.times import TimeReading, TimeRule, read_times
 
 LEAST_WEIGHT, MOST_WEIGHT = 1e-30, 1e30

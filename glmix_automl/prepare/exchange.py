@@ -7,7 +7,7 @@ see the folder.
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +16,6 @@ from pyarrow import fs
 
 from glmix_automl.layout import Folder
 from glmix_automl.prepare.as_of import Ints
-
-_SAMPLE = 1_000  # times per batch that the borders of blocks are chosen from
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def spread(folder: str, table: pa.Table, part: Ints, parts: int) -> tuple[Spread
     return Spread(path, tuple(rows.tolist())), place
 
 
-def read_part(folder: str, files: list[Spread], number: int) -> tuple[pa.Table | None, Ints]:
+def read_part(folder: str, files: Sequence[Spread], number: int) -> tuple[pa.Table | None, Ints]:
     """The rows of a partition, those of the first file first, and the file of each row; None where there are none."""
     there = [(i, f) for i, f in enumerate(files) if f.rows[number]]
     if not there:
@@ -83,45 +81,6 @@ def write_batches(folder: str, batches: list[pa.Table]) -> str:
         for table in batches:
             writer.write_batch(_batch(table))
     return path
-
-
-def in_blocks(folder: str, files: list[Spread], number: int, time: str, limit: int) -> Iterator[tuple[pa.Table, Ints]]:
-    """The rows of a partition in blocks of at most about `limit` rows, later blocks strictly later in time.
-
-    What fits is read at once. A larger partition (a key that most rows have) is written once more, by spans of time, so
-    that no more than a block of it is in memory; rows of one moment are never parted.
-
-    Yields:
-        Rows, and the file (its place in `files`) of each.
-    """
-    rows = sum(f.rows[number] for f in files)
-    if rows <= limit:
-        table, file = read_part(folder, files, number)
-        if table is not None:
-            yield table, file
-        return
-    borders = _borders(folder, files, number, time, -(-rows // limit))
-    again = []
-    for place, source in enumerate(files):
-        if source.rows[number]:
-            table = pa.Table.from_batches([read_batch(folder, source.path, number)])
-            part = np.searchsorted(borders, table[time].to_numpy(), side="right")
-            table = table.append_column("_file", pa.array(np.full(table.num_rows, place)))
-            again.append(spread(folder, table, part, len(borders) + 1)[0])
-    for block in range(len(borders) + 1):
-        table, _ = read_part(folder, again, block)
-        if table is not None:
-            yield table.drop_columns(["_file"]), table["_file"].to_numpy()
-
-
-def _borders(folder: str, files: list[Spread], number: int, time: str, blocks: int) -> Ints:
-    """Times at which all blocks but the first begin."""
-    sample = []
-    for file in files:
-        if file.rows[number]:
-            times = read_batch(folder, file.path, number).column(time).to_numpy()
-            sample.append(times[:: max(1, len(times) // _SAMPLE)])
-    return np.unique(np.quantile(np.concatenate(sample), np.linspace(0, 1, blocks + 1)[1:-1], method="lower"))
 
 
 def _batch(table: pa.Table) -> pa.RecordBatch:

@@ -51,7 +51,8 @@ class HistoryFeatures(Config):
     """Response rates are (positives + smoothing x prior) / (rows + smoothing); the prior is the response rate of all
     rows up to the end of the day (UTC) before the row's. Means of signals likewise; effects with a prior of 0."""
     heavy_rows: int = pydantic.Field(default=1_000_000, ge=1)
-    """Rows of one hash of keys above which they are read in blocks of time."""
+    """Rows that a task holds at a time, about. A larger partition (one key has most rows) is read in blocks of time, a
+    larger shard in blocks of its order."""
 
     takes: ClassVar[bool] = False
     """Whether all rows are positive."""

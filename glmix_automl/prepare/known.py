@@ -23,7 +23,7 @@ from glmix_automl.errors import DataError
 from glmix_automl.layout import Folder
 from glmix_automl.prepare.as_of import KeyState
 from glmix_automl.prepare.exchange import Ints
-from glmix_automl.prepare.row_hash import BUCKETS, row_hashes
+from glmix_automl.prepare.row_hash import buckets_of, keys_of, parts_of_buckets, parts_of_keys, row_hashes
 
 HISTORY = "history"
 """Folder in the dataset, and in a model."""
@@ -120,7 +120,7 @@ class Known:
         if not found:
             return None
         every = pa.concat_tables(found)
-        keys = {"key": _hashed(every["member"]), "other": _hashed(every["item"])}
+        keys = {"key": keys_of(every["member"]), "other": keys_of(every["item"])}
         return pa.table({**keys, **{n: every[n] for n in every.column_names if n not in _KEYS}})
 
     def days(self) -> Days:
@@ -168,20 +168,15 @@ def mixed(one: Ints, other: Ints) -> Ints:
 def _keys(table: pa.Table) -> Ints:
     """The keys of rows as steps number them."""
     if "key" not in table.column_names:
-        return _hashed(table.column(0))
+        return keys_of(table.column(0))
     value = table["key"].to_numpy()
-    return mixed(_hashed(table["member"]), value) if "member" in table.column_names else value
+    return mixed(keys_of(table["member"]), value) if "member" in table.column_names else value
 
 
 def _part(table: pa.Table, parts: int) -> Ints:
     if "member" in table.column_names:
-        bucket = (_hashed(table["member"]).view(np.uint64) % np.uint64(BUCKETS)).astype(np.int64)
-        return bucket * parts // BUCKETS
-    return (_keys(table).view(np.uint64) % np.uint64(parts)).astype(np.int64)
-
-
-def _hashed(texts: pa.ChunkedArray) -> Ints:
-    return row_hashes([texts]).view(np.int64)
+        return parts_of_buckets(buckets_of(keys_of(table["member"])), parts)
+    return parts_of_keys(_keys(table), parts)
 
 
 def write_part(out: str, key: str, part: int, table: pa.Table) -> None:

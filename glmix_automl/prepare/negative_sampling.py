@@ -23,17 +23,17 @@ import pyarrow.compute as pc
 
 from glmix_automl.features import as_texts
 from glmix_automl.prepare.as_of import Ints
+from glmix_automl.prepare.blocks import cuts_of, in_blocks
 from glmix_automl.prepare.engine import Engine
 from glmix_automl.prepare.events import NegativeSampling
-from glmix_automl.prepare.exchange import Spread, in_blocks, read_part, spread
-from glmix_automl.prepare.history import ASKS
+from glmix_automl.prepare.exchange import Spread, read_part, spread
+from glmix_automl.prepare.key_history import ASKS
 from glmix_automl.prepare.known import mixed
 from glmix_automl.prepare.row_hash import row_hashes
 from glmix_automl.prepare.stage import LABEL, TIME, UID, WEIGHT, Staging, Taken, read_as, take_in
 from glmix_automl.seeds import derive
 
 SPANS, CELLS = 1_000, 64
-_BLOCK_ROWS = 1_000_000  # of an item's partition that are read at once
 
 
 class Sampled(NamedTuple):
@@ -42,7 +42,7 @@ class Sampled(NamedTuple):
     """
 
     taken: list[Taken]
-    unreachable: tuple[Spread, ...]
+    no_examples: tuple[Spread, ...]
     positives: int
     negatives: int
     candidates: int
@@ -113,7 +113,8 @@ def sample_negatives(engine: Engine, work: Staging, taken: Sequence[Taken]) -> S
     there = [each for each in made if each is not None]
     drawn = [each.taken for each in there if each.taken is not None]
     sums = np.sum([[each.positives, each.negatives, each.candidates] for each in there], axis=0, dtype=np.int64)
-    return Sampled(drawn, unreachable, *(sums.tolist() if there else (0, 0, 0)))
+    no_examples = tuple(each.no_examples for each in there)
+    return Sampled(drawn, no_examples, *(sums.tolist() if there else (0, 0, 0)))
 
 
 def _span(times: Ints, first: int, last: int) -> Ints:
@@ -126,7 +127,11 @@ def _listed(work: Staging, asked: tuple[Spread, ...], first: int, last: int, par
     keys, spans = np.empty(0, np.int64), np.empty(0, np.int64)  # of items, ascending, and the span of the first row
     entries, unreachable = [], []
     cells, items = np.zeros(SPANS * CELLS, np.int64), np.zeros(SPANS, np.int64)
-    for rows, file in in_blocks(work.folder, list(asked), part, TIME, _BLOCK_ROWS):
+    cuts = cuts_of(work.folder, asked, part, TIME, work.held_rows)
+    for block in in_blocks(work.folder, asked, part, TIME, cuts):
+        if block is None:
+            continue
+        rows, file = block.rows, block.file
         key, span = rows["key"].to_numpy(), _span(rows[TIME].to_numpy(), first, last)
         here, place = np.unique(key, return_inverse=True)
         least = np.full(len(here), SPANS, np.int64)
@@ -154,10 +159,10 @@ def _listed(work: Staging, asked: tuple[Spread, ...], first: int, last: int, par
     return _Listed(tuple(entries), tuple(unreachable), there, cells[there], items)
 
 
-def are_examples(
+def _are_examples(
     work: Staging, rows: tuple[Spread, ...], unreachable: tuple[Spread, ...], table: pa.Table, part: int
 ) -> npt.NDArray[np.bool_]:
-    """Which rows of a partition are examples: the drawn ones, and positives that could have been drawn: [rows].
+    """Which positives of a partition are examples, as they could have been drawn: [rows].
 
     Args:
         work: what is prepared.
@@ -172,10 +177,9 @@ def are_examples(
         counts = np.array([f.rows[part] for f in rows], np.int64)
         found[(np.cumsum(counts) - counts)[sent["file"].to_numpy()] + sent["place"].to_numpy()] = False
     if work.sampling is not None and not work.sampling.repeats:
-        positive = np.flatnonzero(table[LABEL].to_numpy() != ASKS)
-        pair, first = _first_takes(table.take(pa.array(positive)))
-        own = mixed(*(table[c].to_numpy()[positive] for c in ("key", "other")))
-        found[positive[first[np.searchsorted(pair, own)] < table[TIME].to_numpy()[positive]]] = False
+        pair, first = _first_takes(table)
+        own = mixed(table["key"].to_numpy(), table["other"].to_numpy())
+        found[first[np.searchsorted(pair, own)] < table[TIME].to_numpy()] = False
     return found
 
 
@@ -199,7 +203,7 @@ def _drawn(
     table, _ = read_part(work.folder, list(rows), part)
     if table is None or work.sampling is None:
         return None
-    examples = np.flatnonzero(are_examples(work, rows, unreachable, table, part))
+    examples = np.flatnonzero(_are_examples(work, rows, unreachable, table, part))
     named = [table[c].take(pa.array(examples)) for c in ((UID,) if work.uid is not None else ("e0", "e1", TIME))]
     count = _draws(work.sampling)
     row = np.repeat(examples, count)
@@ -240,6 +244,7 @@ def _answers(work: Staging, entries: tuple[Spread, ...], questions: tuple[Spread
 
 class _Made(NamedTuple):
     taken: Taken | None
+    no_examples: Spread
     positives: int
     negatives: int
     candidates: int
@@ -257,20 +262,26 @@ def _rows(
     table, _ = read_part(work.folder, list(rows), part)
     if table is None or work.sampling is None:
         return None
-    examples = np.flatnonzero(are_examples(work, rows, unreachable, table, part))
+    kept = _are_examples(work, rows, unreachable, table, part)
+    examples = np.flatnonzero(kept)
+    counts = np.array([f.rows[part] for f in rows], np.int64)
+    file = np.repeat(np.arange(len(rows)), counts)
+    place = np.arange(len(kept)) - (np.cumsum(counts) - counts)[file]
+    lost = pa.table({"file": file[~kept], "place": place[~kept]})
+    left_out = spread(work.folder, lost, np.full(lost.num_rows, part), work.parts)[0]
     known = numbering.known_items(table[TIME].to_numpy()[examples])
     found, _ = read_part(work.folder, list(answers), part)
     if found is None:
-        return _Made(None, len(examples), 0, int(known.sum()))
+        return _Made(None, left_out, len(examples), 0, int(known.sum()))
     found = found.take(pa.array(_kept(table, found, work.sampling)))
     row = found["row"].to_numpy()
-    place, drawn = np.unique(row, return_inverse=True, return_counts=True)[1:]
+    at, drawn = np.unique(row, return_inverse=True, return_counts=True)[1:]
     made = _like(work, table.take(pa.array(row)), found["id"].combine_chunks(), row)
     if work.sampling.weigh:
         items = known[np.searchsorted(examples, row)]
-        weight = made[WEIGHT].to_numpy() * items / drawn[place]
+        weight = made[WEIGHT].to_numpy() * items / drawn[at]
         made = made.set_column(made.schema.get_field_index(WEIGHT), WEIGHT, pa.array(weight))
-    return _Made(take_in(work, made), len(examples), len(row), int(known.sum()))
+    return _Made(take_in(work, made), left_out, len(examples), len(row), int(known.sum()))
 
 
 def _kept(table: pa.Table, found: pa.Table, sampling: NegativeSampling) -> Ints:

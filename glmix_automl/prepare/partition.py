@@ -1,7 +1,7 @@
 """One partition of rows: whole members with their history, split, drawn, counted, and laid down for the shards."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -9,18 +9,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from glmix_automl.prepare.as_of import group_by_key
+from glmix_automl.prepare.blocks import cuts_of, in_blocks
 from glmix_automl.prepare.exchange import Ints, Spread, read_batch, read_part, spread, write_batches
-from glmix_automl.prepare.followed import effects_of, signals_of
-from glmix_automl.prepare.history import ASKS, Past, Priors
-from glmix_automl.prepare.history_features import HistoryFeatures
-from glmix_automl.prepare.negative_sampling import are_examples
-from glmix_automl.prepare.row_hash import BUCKETS, share
+from glmix_automl.prepare.followed import signals_of
+from glmix_automl.prepare.partition_past import Described, LookingBack
+from glmix_automl.prepare.priors import Priors
+from glmix_automl.prepare.row_hash import BUCKETS, buckets_of, share
 from glmix_automl.prepare.split import Borders, split_of
-from glmix_automl.prepare.stage import LABEL, TIME, UID, WEIGHT, Staging, everything, part_of_ids
-from glmix_automl.prepare.tally import ColumnRange, Tally, sums, tally, vocabularies
-from glmix_automl.prepare.together.describe import FittedItems, write_last
-from glmix_automl.prepare.together.describe import columns as together
-from glmix_automl.prepare.together.sample import draw
+from glmix_automl.prepare.stage import LABEL, TIME, UID, WEIGHT, Staging, everything, parts_of_ids
+from glmix_automl.prepare.tally import ColumnRange, Tally, add_tallies, sums, tally, vocabularies
+from glmix_automl.prepare.together.describe import FittedItems
 from glmix_automl.schema import SPLITS
 from glmix_automl.seeds import derive
 
@@ -30,16 +28,6 @@ GROUP_COUNTS = tuple(f"c{i}" for i in range(2 * len(SPLITS)))
 """Columns of counts per id: written rows by split and label."""
 SEEN = tuple(f"w{i}" for i in range(len(SPLITS)))
 """Columns of counts per id: rows by split, before any are sampled away."""
-
-
-@dataclass(frozen=True)
-class Described:
-    """The past of a partition's rows: a file of its columns and effects, and one of the rows that models of items are
-    fitted on, if any are.
-    """
-
-    path: str
-    drawn: str | None
 
 
 @dataclass(frozen=True)
@@ -53,10 +41,8 @@ class PartitionInputs:
     borders: Borders
     train_rows: int
     """Rows of train, or an estimate of them: what is drawn is drawn from so many."""
-    dropped: tuple[tuple[int, int, int], ...] = ()
-    """(file, partition, place) of rows that repeat another's uid."""
-    unreachable: tuple[Spread, ...] = ()
-    """By member: `file` and `place` of positives that are in history only."""
+    dropped: tuple[Spread, ...] = ()
+    """By member: `file` and `place` of rows that repeat another's uid, and of positives that are in history only."""
     described: Mapping[int, Described] = field(default_factory=dict)
     """Of each partition."""
     fitted: FittedItems | None = None
@@ -68,78 +54,73 @@ class Laid:
     """What became of a partition.
 
     Attributes:
-        path: a file of three batches, the rows of each split in order of their member's bucket.
-        first: its first bucket.
+        paths: a file for each block: three batches, the rows of each split in order of their member's bucket.
+        first: the partition's first bucket.
         buckets: [splits, buckets], rows to be written.
         labels: [splits, 2], rows before sampling.
         left_out: rows in no split.
         tally: of the rows' own columns.
-        ids: per entity, counts per id, by partition of the id.
+        ids: per entity, counts per id, by partition of the id; a file for each block.
         edges: drawn rows of train, for the bins of histograms.
     """
 
-    path: str
+    paths: tuple[str, ...]
     first: int
     buckets: Ints
     labels: Ints
     left_out: int
     tally: Tally
-    ids: tuple[Spread, ...]
+    ids: tuple[tuple[Spread, ...], ...]
     edges: pa.Table | None
 
-
-def describe(work: Staging, inputs: PartitionInputs, sampled: float, part: int) -> Described | None:
-    """Writes the past of a partition's rows, and draws a share of its members to fit models of items on."""
-    rows, _ = read_part(work.folder, list(inputs.rows), part)
-    if rows is None or work.history is None:
-        return None
-    lengths = np.array([f.rows[part] for f in inputs.rows], np.int64)
-    past = Past(work.history, inputs.priors, rows, np.cumsum(lengths) - lengths)
-    items, attributes = (read_part(work.folder, list(f), part)[0] for f in (inputs.items, inputs.attributes))
-    found = past.columns(items, attributes, work.out, part)
-    drawn = None
-    if work.history.fits_items:
-        counts = np.flatnonzero(rows[LABEL].to_numpy() != ASKS)
-        drawn = draw(work.folder, rows.take(pa.array(counts)), {n: e[counts] for n, e in past.effects.items()}, sampled)
-    return Described(write_batches(work.folder, [pa.table({**found, **past.effects})]), drawn)
+    @classmethod
+    def together(cls, blocks: "Sequence[Laid]") -> "Laid":
+        """The blocks of a partition as one."""
+        edges = [b.edges for b in blocks if b.edges is not None]
+        return cls(
+            paths=tuple(p for b in blocks for p in b.paths),
+            first=blocks[0].first,
+            buckets=np.sum([b.buckets for b in blocks], axis=0),
+            labels=np.sum([b.labels for b in blocks], axis=0),
+            left_out=sum(b.left_out for b in blocks),
+            tally=add_tallies([b.tally for b in blocks]),
+            ids=tuple(
+                tuple(s for spreads in each for s in spreads) for each in zip(*(b.ids for b in blocks), strict=True)
+            ),
+            edges=pa.concat_tables(edges) if edges else None,
+        )
 
 
 def lay(work: Staging, inputs: PartitionInputs, part: int) -> Laid | None:
     """Reads a partition, puts its past beside it, and writes it for the shards; None where it has no rows."""
-    rows, file = read_part(work.folder, list(inputs.rows), part)
-    if rows is None:
-        return None
-    if work.history is not None:
-        found = _past(work, work.history, inputs, rows, part)
-        for place in dict.fromkeys(p for f, p in work.places.items() if f.source in found):
-            rows = rows.append_column(place.name, found[place.source])
-    if inputs.dropped or work.sampling is not None:
-        rows, file = _without(work, rows, file, inputs, part)
-    if work.sampling is not None:
-        labels = np.maximum(rows[LABEL].to_numpy(), 0)  # what was drawn has only asked so far
-        rows = rows.set_column(rows.schema.get_field_index(LABEL), LABEL, pa.array(labels))
-    if work.uid is None:
-        rows = rows.append_column(UID, made_uids(rows, work))
-    split = split_of(rows, work.split, inputs.borders, work.seed, [e.name for e in work.entities])
-    left_out = int((split < 0).sum())
-    if left_out:
-        rows, split = rows.filter(pa.array(split >= 0)), split[split >= 0]
-    return _counted(work, inputs, rows, split, left_out)
-
-
-def _past(
-    work: Staging, wanted: HistoryFeatures, inputs: PartitionInputs, rows: pa.Table, part: int
-) -> dict[str, pa.Array]:
-    """The columns of history of a partition's rows, those from models of items among them."""
-    batch = read_batch(work.folder, inputs.described[part].path, 0)
-    found = dict(zip(batch.schema.names, batch.columns, strict=True))
-    if wanted.fits_items:
-        effects = {n: found.pop(n).to_numpy() for n in effects_of(wanted)}
-        models = {} if inputs.fitted is None else inputs.fitted.every()
-        made, looked = together(wanted, models, rows, effects, rows[LABEL].to_numpy() != ASKS)
-        write_last(work.out, part, rows, effects, looked)
-        found |= made
-    return found
+    by = TIME if work.timed else "other"  # a name that is made of member, item and time is made in one block
+    cuts = cuts_of(work.folder, inputs.rows, part, by, work.held_rows)
+    dropped, _ = read_part(work.folder, inputs.dropped, part)
+    look = None if work.history is None else LookingBack(work, inputs.described.get(part), inputs.fitted, part)
+    found = []
+    for number, block in enumerate(in_blocks(work.folder, inputs.rows, part, by, cuts)):
+        if block is None:
+            continue
+        if look is not None:
+            past = look.columns(number, block.rows)
+            for place in dict.fromkeys(p for f, p in work.places.items() if f.source in past):
+                block = replace(block, rows=block.rows.append_column(place.name, past[place.source]))
+        rows = block.rows
+        if dropped is not None:
+            rows = block.without(dropped["file"].to_numpy(), dropped["place"].to_numpy())
+        if work.sampling is not None:
+            labels = np.maximum(rows[LABEL].to_numpy(), 0)  # what was drawn has only asked so far
+            rows = rows.set_column(rows.schema.get_field_index(LABEL), LABEL, pa.array(labels))
+        if work.uid is None:
+            rows = rows.append_column(UID, made_uids(rows, work))
+        split = split_of(rows, work.split, inputs.borders, work.seed, [e.name for e in work.entities])
+        left_out = int((split < 0).sum())
+        if left_out:
+            rows, split = rows.filter(pa.array(split >= 0)), split[split >= 0]
+        found.append(_counted(work, inputs, rows, split, left_out, part))
+    if look is not None and found:
+        look.write()
+    return Laid.together(found) if found else None
 
 
 def sum_partition(
@@ -163,7 +144,7 @@ def made_uids(rows: pa.Table, work: Staging) -> pa.Array:
     return pc.if_else(pa.array(number > 0), again, names).combine_chunks()
 
 
-def _counted(work: Staging, inputs: PartitionInputs, rows: pa.Table, split: Ints, left_out: int) -> Laid:
+def _counted(work: Staging, inputs: PartitionInputs, rows: pa.Table, split: Ints, left_out: int, part: int) -> Laid:
     label = rows[LABEL].to_numpy().astype(np.int64)
     group = split * 2 + label
     train = split == 0
@@ -182,17 +163,17 @@ def _counted(work: Staging, inputs: PartitionInputs, rows: pa.Table, split: Ints
     keys = list(vocabularies(work.features))
     found = tally(work.folder, work.parts, rows, own, work.places, keys, weights, drawn.astype(np.int64))
     per_id = tuple(
-        _per_id(work, number, rows, split, np.where(kept, group, -1), drawn, edge)
+        (_per_id(work, number, rows, split, np.where(kept, group, -1), drawn, edge),)
         for number in range(len(work.entities))
     )
-    bucket = (rows["key"].to_numpy().view(np.uint64) % np.uint64(BUCKETS)).astype(np.int64)
-    first, last = (int(bucket.min()), int(bucket.max())) if len(bucket) else (0, 0)
-    grid = (len(SPLITS), last - first + 1)
+    bucket = buckets_of(rows["key"].to_numpy())
+    first, last = (-(-p * BUCKETS // work.parts) for p in (part, part + 1))
+    grid = (len(SPLITS), last - first)
     counts = np.bincount(split[kept] * grid[1] + bucket[kept] - first, minlength=grid[0] * grid[1]).reshape(grid)
     numeric = list(dict.fromkeys(work.places[f].name for f in own if f.kind == "numeric"))
     edges = rows.select(numeric).filter(pa.array(edge)) if numeric else None
     return Laid(
-        path=_laid(work, rows, split, kept, bucket),
+        paths=(_laid(work, rows, split, kept, bucket),),
         first=first,
         buckets=counts,
         labels=np.bincount(group, minlength=2 * len(SPLITS)).reshape(-1, 2),
@@ -244,22 +225,10 @@ def _per_id(
     columns["id"] = rows[f"e{number}"].take(pa.array(first))
     columns["drawn"] = np.bincount(at, weights=drawn, minlength=size).astype(np.int64)
     columns["edge"] = np.bincount(at, weights=edge, minlength=size).astype(np.int64)
-    return spread(work.folder, pa.table(columns), part_of_ids(keys, number, work.parts), work.parts)[0]
+    return spread(work.folder, pa.table(columns), parts_of_ids(keys, number, work.parts), work.parts)[0]
 
 
 def _drawn(rows: pa.Table, seed: int, wanted: int, train_rows: int) -> npt.NDArray[np.bool_]:
     if train_rows <= wanted:
         return np.ones(rows.num_rows, bool)
     return share(rows[UID], seed) < wanted / train_rows
-
-
-def _without(work: Staging, rows: pa.Table, file: Ints, inputs: PartitionInputs, part: int) -> tuple[pa.Table, Ints]:
-    counts = np.array([f.rows[part] for f in inputs.rows], np.int64)
-    base = np.cumsum(counts) - counts
-    kept = np.ones(rows.num_rows, bool)
-    for number, origin, place in inputs.dropped:
-        if origin == part:
-            kept[base[number] + place] = False
-    if work.sampling is not None:
-        kept &= are_examples(work, inputs.rows, inputs.unreachable, rows, part)
-    return rows.filter(pa.array(kept)), file[kept]

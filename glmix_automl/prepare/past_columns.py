@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from glmix_automl.prepare.as_of import Ints
+from glmix_automl.prepare.as_of import Ints, Reals
 from glmix_automl.prepare.history_features import HistoryFeatures
-from glmix_automl.prepare.pairs.adjacency import Numbers
 from glmix_automl.prepare.recipe import NumericFeature
 from glmix_automl.schema import Side
 
@@ -88,12 +87,17 @@ def together_kinds(wanted: HistoryFeatures) -> tuple[str, ...]:
     return (*(SIMILAR if wanted.similar else ()), *(FACTORS if wanted.factors else ()))
 
 
-def fixed(numbers: Numbers) -> Ints:
-    """Numbers in whole `FIXED_ONE`ths; 0 for those that are missing."""
+def fixed(numbers: Reals) -> Ints:
+    """Reals in whole `FIXED_ONE`ths; 0 for those that are missing."""
     return np.rint(np.clip(np.nan_to_num(numbers), -MOST, MOST) * FIXED_ONE).astype(np.int64)
 
 
-def smoothed(total: Numbers, count: Numbers, smoothing: float, prior: Numbers | float = 0.0) -> Numbers:
+def smoothed(
+    total: Reals,
+    count: Reals,
+    smoothing: float,
+    prior: Reals | float = 0.0,
+) -> Reals:
     """Means of `total` over `count` as if there were `smoothing` more rows of the prior; plain ones where that is NaN,
     and NaN where there are no rows either.
     """
@@ -102,7 +106,7 @@ def smoothed(total: Numbers, count: Numbers, smoothing: float, prior: Numbers | 
         return np.asarray((total + weight * np.nan_to_num(prior)) / (count + weight), np.float64)
 
 
-def over_values(effects: Numbers, row: Ints, rows: int) -> Sequence[Numbers]:
+def over_values(effects: Reals, row: Ints, rows: int) -> Sequence[Reals]:
     """Mean, greatest and least of the values of each row: [rows] each, NaN for rows without any.
 
     Args:

@@ -11,7 +11,7 @@ from glmix_automl.config import Config
 from glmix_automl.errors import ConfigError
 from glmix_automl.layout import MANIFEST, RECIPE, SCHEMA
 from glmix_automl.manifest import Manifest
-from glmix_automl.prepare import graph, interactions
+from glmix_automl.prepare import graph, interaction_rows, interactions
 from glmix_automl.prepare.engine import Engine, Local, OnSpark
 from glmix_automl.prepare.intake import partitions
 from glmix_automl.prepare.local_files import local_path
@@ -23,7 +23,7 @@ from glmix_automl.prepare.report import write_report
 from glmix_automl.prepare.rows import RawRows
 from glmix_automl.prepare.run_settings import run_settings
 from glmix_automl.prepare.split import entity_column
-from glmix_automl.prepare.stage import Staging
+from glmix_automl.prepare.stage import HELD_ROWS, Staging
 from glmix_automl.prepare.steps import Preparation
 from glmix_automl.spark import translate_errors
 
@@ -34,7 +34,7 @@ _STAGE = "_stage"
 _LOCAL_BYTES = 2 * 10**9
 
 RECIPES: dict[str, tuple[type[Recipe], Callable[[Engine, Any], RawRows]]] = {
-    "interactions": (interactions.Interactions, interactions.interaction_rows),
+    "interactions": (interactions.Interactions, interaction_rows.interaction_rows),
     "graph": (graph.Graph, graph.graph_rows),
 }
 """Key `recipe` of a YAML file -> its configuration, and what makes raw rows of it on an engine."""
@@ -133,7 +133,7 @@ def _work(rows: RawRows, recipe: Recipe, uri: str) -> Staging:
     return Staging(
         folder=f"{out}/{_STAGE}",
         out=out,
-        parts=partitions(_expected(rows)),
+        parts=partitions(rows.largest),
         features=rows.features,
         entities=rows.entities,
         sides={number: table.sources for number, table in rows.side_tables.items()},
@@ -145,14 +145,8 @@ def _work(rows: RawRows, recipe: Recipe, uri: str) -> Staging:
         repeats=rows.repeats,
         timed=rows.time is not None,
         sampling=rows.sampling,
+        held_rows=rows.history.heavy_rows if rows.history is not None else HELD_ROWS,
     )
-
-
-def _expected(rows: RawRows) -> int | None:
-    """About how many rows there will be."""
-    if rows.size is None or rows.sampling is None:
-        return rows.size
-    return rows.size * (1 + rows.sampling.per_positive)
 
 
 def _resolved(recipe: Recipe) -> str:

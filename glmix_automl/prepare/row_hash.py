@@ -11,6 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from glmix_automl.prepare.as_of import Ints
+
 Hashes = npt.NDArray[np.uint64]
 _SEED = 42
 _P1, _P2, _P3, _P4, _P5 = map(
@@ -49,9 +51,31 @@ def share(texts: pa.Array | pa.ChunkedArray, seed: int) -> npt.NDArray[np.float6
     return (row_hashes([texts], seed) % np.uint64(_PARTS)).astype(np.float64) / float(_PARTS)
 
 
-def buckets(ids: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int64]:
+def keys_of(texts: pa.Array | pa.ChunkedArray, seed: int | None = None) -> Ints:
+    """A number per id or value, the same wherever it is computed: two of a hundred million share one with odds of 1 in
+    4,000.
+    """
+    return row_hashes([texts], seed).view(np.int64)
+
+
+def buckets(ids: pa.Array | pa.ChunkedArray) -> Ints:
     """The bucket of each id: [rows], from 0 to `BUCKETS` - 1."""
-    return (row_hashes([ids]) % np.uint64(BUCKETS)).astype(np.int64)
+    return buckets_of(keys_of(ids))
+
+
+def buckets_of(keys: Ints) -> Ints:
+    """The bucket of each id's key."""
+    return (keys.view(np.uint64) % np.uint64(BUCKETS)).astype(np.int64)
+
+
+def parts_of_buckets(bucket: Ints, parts: int) -> Ints:
+    """The partition of each bucket of members: spans, so that shards of neighbouring buckets read few partitions."""
+    return bucket * parts // BUCKETS
+
+
+def parts_of_keys(keys: Ints, parts: int) -> Ints:
+    """The partition of each key that is not a member's: remainders."""
+    return (keys.view(np.uint64) % np.uint64(parts)).astype(np.int64)
 
 
 def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:

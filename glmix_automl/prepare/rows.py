@@ -60,6 +60,7 @@ class RawRows:
         remarks: what was guessed, and what looks wrong, for the report.
         cached: frames persisted for `frame`'s sake; freed when it has been read.
         size: about how many rows there are, where that is known.
+        side_sizes: likewise of the tables of members and items.
         counts: what the recipe dropped, merged or noticed, name -> rows, for the report; more once rows are read.
         read: called when all tables have been read: what to count or refuse then.
     """
@@ -84,6 +85,7 @@ class RawRows:
     cached: "tuple[DataFrame, ...]" = ()
     remarks: Remarks = field(default_factory=Remarks)
     size: int | None = None
+    side_sizes: tuple[int, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     read: Callable[[], Mapping[str, int]] | None = None
 
@@ -104,6 +106,13 @@ class RawRows:
         entities = tuple(e.source for e in self.entities)
         roles = Roles(self.label, entities, self.uid, self.time, self.weight, fold)
         return SparkTables(self.frame, roles, self.sides, self.size)
+
+    @property
+    def largest(self) -> int | None:
+        """Rows of the largest table, drawn ones among them, where known: what partitions are made for."""
+        drawn = self.sampling.per_positive if self.sampling is not None else 0
+        sizes = (self.size * (1 + drawn) if self.size is not None else None, *self.side_sizes)
+        return max((n for n in sizes if n is not None), default=None)
 
     def types(self) -> Mapping[str, str]:
         """Raw column -> Spark type, in the order of the tables."""

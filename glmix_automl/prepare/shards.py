@@ -7,26 +7,27 @@ so that nothing is read again.
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial, reduce
+from operator import add
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from glmix_automl.features import arrow_schema, encode
 from glmix_automl.layout import RAW, Folder
 from glmix_automl.manifest import Shard
+from glmix_automl.prepare.blocks import sorted_blocks
 from glmix_automl.prepare.exchange import Ints, read_batch
-from glmix_automl.prepare.history import keys_of
 from glmix_automl.prepare.partition import Laid
 from glmix_automl.prepare.profile import Edges, histograms, sum_weights
-from glmix_automl.prepare.row_hash import BUCKETS, row_hashes
+from glmix_automl.prepare.row_hash import BUCKETS, keys_of, parts_of_buckets, row_hashes
 from glmix_automl.prepare.sides import Encoded, SidePart, attach, raw_columns
-from glmix_automl.prepare.stage import LABEL, TIME, UID, WEIGHT, Staging, by_source, part_of
+from glmix_automl.prepare.stage import LABEL, TIME, UID, WEIGHT, Staging, by_source
 from glmix_automl.schema import LABEL as OUT_LABEL
 from glmix_automl.schema import OFFSET, SPLITS, TIMESTAMP, Schema
 from glmix_automl.schema import UID as OUT_UID
@@ -41,6 +42,7 @@ class Planned:
         split: its number in `SPLITS`.
         number: of the shard.
         low, high: its first and last bucket of members.
+        rows: how many.
         files: laid partitions that have rows of these.
     """
 
@@ -48,6 +50,7 @@ class Planned:
     number: int
     low: int
     high: int
+    rows: int
     files: tuple[str, ...]
 
 
@@ -75,6 +78,17 @@ class WrittenShard:
     weights: Ints
     histograms: Mapping[str, Ints]
 
+    def __add__(self, other: "WrittenShard") -> "WrittenShard":
+        """Both blocks of a shard."""
+        return replace(
+            self,
+            rows=self.rows + other.rows,
+            digest=(self.digest + other.digest) % 2**64,
+            labels=self.labels + other.labels,
+            weights=self.weights + other.weights,
+            histograms={n: h + other.histograms[n] for n, h in self.histograms.items()},
+        )
+
 
 @dataclass(frozen=True)
 class Features:
@@ -97,8 +111,9 @@ def plan_shards(found: Sequence[Laid], shard_rows: int) -> list[Planned]:
             buckets = np.flatnonzero((layout == number) & (counts > 0))
             if len(buckets):
                 low, high = int(buckets[0]), int(buckets[-1])
-                files = tuple(f.path for f in found if f.first <= high and f.first + f.buckets.shape[1] > low)
-                result.append(Planned(split, number, low, high, files))
+                here = (f for f in found if f.first <= high and f.first + f.buckets.shape[1] > low)
+                files, rows = tuple(path for f in here for path in f.paths), int(counts[low : high + 1].sum())
+                result.append(Planned(split, number, low, high, rows, files))
     return result
 
 
@@ -110,7 +125,7 @@ def write_shard(
     edges: Edges,
     shard: Planned,
 ) -> WrittenShard:
-    """Writes one shard under a name of its own among the intermediate files.
+    """Writes one shard under a name of its own among the intermediate files, block by block if it is a large one.
 
     Args:
         work: what is prepared.
@@ -120,23 +135,51 @@ def write_shard(
         edges: bins of numeric features.
         shard: which rows.
     """
-    rows = _rows(work, shard)
-    made = _made(work, features, encoded, rows, shard)
-    label = rows[LABEL].to_numpy().astype(np.int64)
-    place = Folder(work.folder)
-    path = f"{uuid.uuid4().hex}.parquet"
     coded = [e.name for e in features.whole.entities] + [f.name for f in features.whole.categoricals]
-    pq.write_table(made, place.path(path), filesystem=place.filesystem, compression="snappy", use_dictionary=coded)
-    return WrittenShard(
-        planned=shard,
-        path=path,
-        raw=_write_raw(work, features.whole, raw, rows, shard) if shard.split else None,
-        rows=made.num_rows,
-        digest=int(np.sum(row_hashes(made.columns), dtype=np.uint64)),
-        labels=np.bincount(label, minlength=2),
-        weights=sum_weights(made[OUT_WEIGHT].to_numpy(), label, 2),
-        histograms=histograms(features.own, made, edges, label),
-    )
+    blocks = []
+    with _ParquetFile(work.folder, use_dictionary=coded) as file, _ParquetFile(work.folder) as beside:
+        order = ("e0", TIME, UID)  # texts that tell rows apart
+        for rows in sorted_blocks(work.folder, partial(_rows, work, shard), shard.rows, order, work.held_rows):
+            made = _made(work, features, encoded, rows, shard)
+            file.write(made)
+            if shard.split:
+                beside.write(_raw(work, features.whole, raw, rows, shard))
+            label = rows[LABEL].to_numpy().astype(np.int64)
+            blocks.append(
+                WrittenShard(
+                    planned=shard,
+                    path=file.path,
+                    raw=beside.path if shard.split else None,
+                    rows=made.num_rows,
+                    digest=int(np.sum(row_hashes(made.columns), dtype=np.uint64)),
+                    labels=np.bincount(label, minlength=2),
+                    weights=sum_weights(made[OUT_WEIGHT].to_numpy(), label, 2),
+                    histograms=histograms(features.own, made, edges, label),
+                )
+            )
+    return reduce(add, blocks)
+
+
+class _ParquetFile:
+    """A Parquet file among the intermediate ones, written table by table; none where no table is."""
+
+    def __init__(self, folder: str, **settings: Any) -> None:
+        self._place, self._settings = Folder(folder), settings
+        self.path = f"{uuid.uuid4().hex}.parquet"
+        self._writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> "_ParquetFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def write(self, table: pa.Table) -> None:
+        if self._writer is None:
+            at, files = self._place.path(self.path), self._place.filesystem
+            self._writer = pq.ParquetWriter(at, table.schema, filesystem=files, **self._settings)
+        self._writer.write_table(table)
 
 
 def dataset_schema(schema: Schema) -> pa.Schema:
@@ -182,48 +225,35 @@ def _layout(counts: Ints, shard_rows: int) -> npt.NDArray[np.int64]:
     return np.searchsorted(used, wanted).clip(0, max(len(used) - 1, 0))
 
 
-def _rows(work: Staging, shard: Planned) -> pa.Table:
-    """The shard's rows in order."""
-    tables = []
+def _rows(work: Staging, shard: Planned) -> Iterator[pa.Table]:
+    """The shard's rows, file by file."""
     for path in shard.files:
         batch = read_batch(work.folder, path, shard.split)
         bucket = batch.column("bucket").to_numpy()
         begin, end = np.searchsorted(bucket, [shard.low, shard.high + 1])
         part = pa.Table.from_batches([batch.slice(begin, end - begin)])
-        tables.append(part if work.negatives >= 1 else part.filter(part["kept"]))
-    table = pa.concat_tables(tables).drop_columns(["bucket", "kept"]).combine_chunks()
-    return table.take(_order(table)).combine_chunks()
+        part = part if work.negatives >= 1 else part.filter(part["kept"])
+        yield part.drop_columns(["bucket", "kept"])
 
 
-def _write_raw(
+def _raw(
     work: Staging, schema: Schema, raw: Mapping[int, Sequence[SidePart]], rows: pa.Table, shard: Planned
-) -> str:
-    """Writes the raw columns of a shard's rows as they were staged, history among them, by uid; returns the path."""
+) -> pa.Table:
+    """The raw columns of some rows as they were staged, history among them, by uid."""
     staged = {name: rows[name] for name in rows.column_names}
     for side, parts in raw.items():
         staged |= raw_columns(work, _near(work, side, parts, shard), keys_of(rows[f"e{side}"]))
     columns = by_source(work, staged)
     columns |= {e.source: rows[f"e{i}"] for i, e in enumerate(schema.entities)}
-    intermediate = Folder(work.folder)
-    path = f"{uuid.uuid4().hex}.parquet"
-    pq.write_table(
-        pa.table({OUT_UID: rows[UID], **columns}), intermediate.path(path), filesystem=intermediate.filesystem
-    )
-    return path
+    return pa.table({OUT_UID: rows[UID], **columns})
 
 
 def _near(work: Staging, side: int, parts: Sequence[Any], shard: Planned) -> list[Any]:
     """The parts of a side that may have ids of a shard: of members, those of its buckets."""
     if side:
         return list(parts)
-    low, high = part_of(np.array([shard.low, shard.high]), work.parts).tolist()
+    low, high = parts_of_buckets(np.array([shard.low, shard.high]), work.parts).tolist()
     return [p for p in parts if low <= getattr(p, "side", p).part <= high]
-
-
-def _order(table: pa.Table) -> pa.Array:
-    """By member, time, uid. Texts are compared only where hashes and times do not decide."""
-    order = [("e0", "ascending"), (TIME, "ascending"), (UID, "ascending")]
-    return pc.sort_indices(table, sort_keys=order)
 
 
 def _made(

@@ -1,7 +1,8 @@
 """What describes members and items: weighed by the rows of each id, fitted on, encoded once per id."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from glmix_automl.errors import DataError
 from glmix_automl.features import encode
 from glmix_automl.prepare.exchange import Ints, Spread, read_batch, read_part, write_batches
 from glmix_automl.prepare.partition import GROUP_COUNTS, SEEN
-from glmix_automl.prepare.stage import Staging
+from glmix_automl.prepare.stage import Staging, parts_of_ids
 from glmix_automl.prepare.tally import ColumnRange, Tally, sums, tally, vocabularies
 from glmix_automl.schema import SPLITS, Schema
 
@@ -167,9 +168,9 @@ def attach(work: Staging, parts: Sequence[Encoded], keys: Ints, schema: Schema) 
     unique, inverse = np.unique(keys, return_inverse=True)
     found: list[pa.Table] = []
     known: list[Ints] = []
-    for part in parts:
+    for part, wanted in _wanted(work, parts, unique):
         batch = read_batch(work.folder, part.path, 0)
-        at, there = _lookup(batch.column("key").to_numpy(), unique)
+        at, there = _lookup(batch.column("key").to_numpy(), wanted)
         if there.any():
             taken = pa.Table.from_batches([batch]).take(pa.array(at[there]))
             known.append(taken["key"].to_numpy())
@@ -193,8 +194,11 @@ def raw_columns(work: Staging, parts: Sequence[SidePart], keys: Ints) -> dict[st
         keys: of the rows' ids: [rows].
     """
     unique, inverse = np.unique(keys, return_inverse=True)
-    tables = [read_part(work.folder, list(p.rows), p.part)[0] for p in parts]
-    found = [t.filter(pa.array(np.isin(t["key"].to_numpy(), unique))) for t in tables if t is not None]
+    found = []
+    for part, wanted in _wanted(work, parts, unique):
+        table, _ = read_part(work.folder, part.rows, part.part)
+        if table is not None:
+            found.append(table.filter(pa.array(np.isin(table["key"].to_numpy(), wanted))))
     if not found:
         return {}
     every = pa.concat_tables(found).combine_chunks()
@@ -204,6 +208,21 @@ def raw_columns(work: Staging, parts: Sequence[SidePart], keys: Ints) -> dict[st
     place = order[at][inverse] if len(order) else np.zeros(len(keys), np.int64)
     taken = every.take(pa.array(place, mask=~there[inverse]))
     return {name: taken[name] for name in taken.column_names if name != "key"}
+
+
+AnyPart = TypeVar("AnyPart", SidePart, Encoded)
+
+
+def _wanted(work: Staging, parts: Sequence[AnyPart], keys: Ints) -> Iterator[tuple[AnyPart, Ints]]:
+    """Parts of a side that some ids lie in, and the keys of these: ascending, as they were given."""
+    if not parts:
+        return
+    sides = [p.side if isinstance(p, Encoded) else p for p in parts]
+    of_keys = parts_of_ids(keys, sides[0].entity, work.parts)
+    for part, side in zip(parts, sides, strict=True):
+        here = keys[of_keys == side.part]
+        if len(here):
+            yield part, here
 
 
 def _of_nothing(schema: Schema, rows: int) -> pa.Table:

@@ -13,18 +13,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from glmix_automl.errors import DataError
 from glmix_automl.features import as_bag, as_numbers, as_texts
 from glmix_automl.prepare.events import NegativeSampling
 from glmix_automl.prepare.exchange import Ints, Spread, spread
 from glmix_automl.prepare.followed import signals_of
-from glmix_automl.prepare.history import ASKS, DAY_MICROSECONDS, keys_of
 from glmix_automl.prepare.history_features import HistoryFeatures
+from glmix_automl.prepare.key_history import ASKS
 from glmix_automl.prepare.known import Days
+from glmix_automl.prepare.priors import DAY_MICROSECONDS
 from glmix_automl.prepare.recipe import BagFeature, CategoricalFeature, NumericFeature, SplitRule
-from glmix_automl.prepare.row_hash import BUCKETS, row_hashes
+from glmix_automl.prepare.row_hash import buckets_of, keys_of, parts_of_buckets, parts_of_keys, row_hashes
 from glmix_automl.schema import Entity
 
 UID, LABEL, WEIGHT, TIME, FOLD = "uid", "label", "weight", "time", "fold"
@@ -33,6 +32,7 @@ STAGED_TYPES = {
     "categorical": pa.string(),
     "bag": pa.list_(pa.struct([("term", pa.string()), ("value", pa.float64())])),
 }
+HELD_ROWS = 1_000_000
 DeclaredFeature = NumericFeature | CategoricalFeature | BagFeature
 
 
@@ -77,6 +77,7 @@ class Staging:
         timed: whether made uids have the time in them.
         asks: whether the rows only ask for their history, and so bring no signals.
         sampling: how negatives are drawn, where all rows are positive.
+        held_rows: of a partition or shard that a task holds at a time, about.
     """
 
     folder: str
@@ -94,6 +95,7 @@ class Staging:
     timed: bool = True
     asks: bool = False
     sampling: NegativeSampling | None = None
+    held_rows: int = HELD_ROWS
 
     @property
     def places(self) -> dict[DeclaredFeature, Staged]:
@@ -166,8 +168,7 @@ def take_in(work: Staging, rows: pa.Table) -> Taken:
             no nulls but in features and `fold`.
     """
     key = keys_of(rows["e0"])
-    bucket = (key.view(np.uint64) % np.uint64(BUCKETS)).astype(np.int64)
-    part = part_of(bucket, work.parts)
+    part = parts_of_ids(key, 0, work.parts)
     kept = rows.append_column("key", pa.array(key))
     other = keys_of(rows["e1"]) if len(work.entities) > 1 else None
     if other is not None:
@@ -182,13 +183,13 @@ def take_in(work: Staging, rows: pa.Table) -> Taken:
         question = {
             "key": pa.array(other), "id": rows["e1"], "time": rows[TIME], "label": rows[LABEL], **signals, **address
         }  # fmt: skip
-        asked, _ = spread(work.folder, pa.table(question), _by_key(other, work.parts), work.parts)
+        asked, _ = spread(work.folder, pa.table(question), parts_of_keys(other, work.parts), work.parts)
     if work.uid == UID:
         hashed = keys_of(rows[UID])
         named = {"key": pa.array(hashed), UID: rows[UID], **address}
         if work.repeats:
             named["everything"] = pa.array(everything(rows))
-        uids, _ = spread(work.folder, pa.table(named), _by_key(hashed, work.parts), work.parts)
+        uids, _ = spread(work.folder, pa.table(named), parts_of_keys(hashed, work.parts), work.parts)
     time, label = rows[TIME].to_numpy(), rows[LABEL].to_numpy()
     days = _by_day(time, label, [s.to_numpy() for s in signals.values()])
     return Taken(spread_rows, asked, uids, int(time.min()), int(time.max()), days)
@@ -197,40 +198,18 @@ def take_in(work: Staging, rows: pa.Table) -> Taken:
 def take_in_side(work: Staging, side: int, rows: pa.Table) -> Spread:
     """Writes a block of a side (`id`, its staged columns, `a0`, ...) to the partitions of its ids."""
     key = keys_of(rows["id"])
-    part = part_of_ids(key, side, work.parts)
+    part = parts_of_ids(key, side, work.parts)
     return spread(work.folder, rows.append_column("key", pa.array(key)), part, work.parts)[0]
 
 
-def part_of(bucket: Ints, parts: int) -> Ints:
-    """The partition of a bucket of members."""
-    return bucket * parts // BUCKETS
-
-
-def part_of_ids(key: Ints, side: int, parts: int) -> Ints:
+def parts_of_ids(key: Ints, side: int, parts: int) -> Ints:
     """The partition of the ids of a side: members lie where their rows do, others by their key."""
-    if side == 0:
-        return part_of((key.view(np.uint64) % np.uint64(BUCKETS)).astype(np.int64), parts)
-    return _by_key(key, parts)
+    return parts_of_keys(key, parts) if side else parts_of_buckets(buckets_of(key), parts)
 
 
 def everything(rows: pa.Table) -> npt.NDArray[np.int64]:
     """A hash of the whole row, to put rows of one name in an order that does not depend on how they came."""
     return row_hashes([rows[c] for c in sorted(rows.column_names)]).view(np.int64)
-
-
-def repeated_uids(work: Staging, uids: list[tuple[pa.Table, Ints]]) -> Iterator[pa.Table]:
-    """Rows that share a uid with another one: `uid`, `file`, `origin`, `place`, `everything`."""
-    for table, file in uids:
-        key = table["key"].to_numpy()
-        order = np.argsort(key, kind="stable")
-        same = key[order][1:] == key[order][:-1]
-        if same.any():
-            # Texts of equal hashes decide: two uids may share a hash.
-            rows = order[np.concatenate([[False], same]) | np.concatenate([same, [False]])]
-            found = table.take(pa.array(rows)).append_column("file", pa.array(file[rows]))
-            counts = found.group_by(UID).aggregate([([], "count_all")])
-            several = counts.filter(pc.greater(counts["count_all"], 1))[UID]
-            yield found.filter(pc.is_in(found[UID], value_set=several.combine_chunks()))
 
 
 def in_large_tables(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
@@ -245,23 +224,6 @@ def in_large_tables(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa
             waiting, held = [], 0
     if held:
         yield pa.Table.from_batches(waiting)
-
-
-def refuse_repeats(repeats: pa.Table, column: str, where: str) -> None:
-    """Raises for rows that repeat a uid.
-
-    Raises:
-        DataError: how many there are, an example, and the remedy.
-    """
-    extra = repeats.num_rows - pc.count_distinct(repeats[UID]).as_py()
-    raise DataError(
-        f"{where}: {extra} rows repeat a uid of column {column!r}, for example {pc.min(repeats[UID]).as_py()!r}; "
-        "mend them, or set `interactions.duplicates: drop`"
-    )
-
-
-def _by_key(key: Ints, parts: int) -> Ints:
-    return (key.view(np.uint64) % np.uint64(parts)).astype(np.int64)
 
 
 def _by_day(time: Ints, label: Ints, signals: Sequence[Ints]) -> Days:

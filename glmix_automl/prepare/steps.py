@@ -1,8 +1,8 @@
 """The steps from raw rows to shards: taken in, laid out by members, described, fitted on, encoded, written.
 
 Each step is one function applied to every block, partition or shard by an engine; what is between the steps lies in
-files, so a step holds one block of rows at a time. Nothing but vocabularies, bounded samples and counts reaches the
-driver.
+files, so a step holds one block of rows at a time, however many a member or an item has. Nothing but vocabularies,
+bounded samples and counts reaches the driver.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,24 +18,27 @@ from glmix_automl.features import encode
 from glmix_automl.prepare import history, partition, sides
 from glmix_automl.prepare.account import DatasetAccount, account_of, profile_of
 from glmix_automl.prepare.engine import Engine
-from glmix_automl.prepare.exchange import Spread, read_part
+from glmix_automl.prepare.exchange import Spread
 from glmix_automl.prepare.fit import fit_schema, limits, vocabulary_terms
-from glmix_automl.prepare.history import Priors
+from glmix_automl.prepare.history import Following
 from glmix_automl.prepare.history_features import HistoryFeatures
 from glmix_automl.prepare.known import Days, write_end
 from glmix_automl.prepare.negative_sampling import sample_negatives
 from glmix_automl.prepare.partition import Laid, PartitionInputs
+from glmix_automl.prepare.partition_past import describe
+from glmix_automl.prepare.priors import Priors
 from glmix_automl.prepare.profile import (
     Edges,
     edges_of,
 )
 from glmix_automl.prepare.recipe import ColumnSplit, Recipe
 from glmix_automl.prepare.remarks import Found, report_join
+from glmix_automl.prepare.repeats import refuse_repeats, repeated_uids
 from glmix_automl.prepare.rows import RawRows
 from glmix_automl.prepare.shards import Features, WrittenShard, plan_shards, write_shard
 from glmix_automl.prepare.sides import Encoded, IdCounts, SidePart, Weighed
 from glmix_automl.prepare.split import borders
-from glmix_automl.prepare.stage import Staging, Taken, refuse_repeats, repeated_uids
+from glmix_automl.prepare.stage import Staging, Taken
 from glmix_automl.prepare.tally import Tally, add_tallies, common_terms
 from glmix_automl.prepare.together.describe import fit_models, write_models
 from glmix_automl.prepare.together.sample import sampled_share
@@ -108,12 +111,11 @@ class Preparation:
                 f"the items that could be taken at the moment of a positive it is {share:.2g}: the true base rate"
             )
         taken += made.taken
-        return made.unreachable
+        return made.no_examples
 
     def _laid(self, taken: list[Taken], side_files: Mapping[int, list[Spread]]) -> list[Laid]:
         work = self.work
-        dropped = self._repeats(taken)
-        unreachable = self._sampled(taken)
+        dropped = self._repeats(taken) + self._sampled(taken)
         rows = tuple(t.rows for t in taken)
         first, last = min(t.first for t in taken), max(t.last for t in taken)
         found, train_rows = borders(self.engine, work.folder, rows, work.split, first, last)
@@ -121,7 +123,7 @@ class Preparation:
         days = _days(taken)
         if work.history is not None:
             write_end(work.out, last, work.parts, days)
-        inputs = PartitionInputs(rows, items, attributes, Priors.of(days), found, train_rows, dropped, unreachable)
+        inputs = PartitionInputs(rows, items, attributes, Priors.of(days), found, train_rows, dropped)
         if work.history is not None:
             inputs = self._described(inputs, work.history)
         laid = self.engine.each("members", partial(partition.lay, work, inputs), list(self.parts))
@@ -130,7 +132,8 @@ class Preparation:
     def _described(self, inputs: PartitionInputs, wanted: HistoryFeatures) -> PartitionInputs:
         """With the past of all rows, and models of items where columns are made of them."""
         share = sampled_share(sum(sum(f.rows) for f in inputs.rows))
-        made = self.engine.each("history", partial(partition.describe, self.work, inputs, share), list(self.parts))
+        step = partial(describe, self.work, inputs.rows, (inputs.items, inputs.attributes), inputs.priors, share)
+        made = self.engine.each("history", step, list(self.parts))
         described = {part: each for part, each in zip(self.parts, made, strict=True) if each is not None}
         fitted = None
         if wanted.fits_items:
@@ -148,38 +151,28 @@ class Preparation:
         work = self.work
         if not asked or work.history is None:
             return (), ()
-        ask = partial(
-            history.items_step, work.folder, work.parts, work.history, asked, tuple(side_files.get(1, ())), work.out
-        )
-        items = self.engine.each("items", ask, list(self.parts))
+        told = Following(work.folder, work.parts, work.history, work.out)
+        step = partial(history.items_step, told, asked, tuple(side_files.get(1, ())))
+        items = self.engine.each("items", step, list(self.parts))
         questions = tuple(q for i in items for q in i.questions)
-        values = tuple(v for i in items for v in i.values)
-        ask = partial(history.attributes_step, work.folder, work.parts, work.history, questions, values, work.out)
-        attributes = self.engine.each("attributes", ask, list(self.parts)) if questions else []
+        step = partial(history.attributes_step, told, questions, tuple(v for i in items for v in i.values))
+        attributes = self.engine.each("attributes", step, list(self.parts)) if questions else []
         return tuple(a for i in items for a in i.answers), tuple(a for i in attributes for a in i.answers)
 
-    def _repeats(self, taken: list[Taken]) -> tuple[tuple[int, int, int], ...]:
+    def _repeats(self, taken: list[Taken]) -> tuple[Spread, ...]:
         """Rows to drop because their uid repeats; raises where they are refused."""
-        uids = [t.uids for t in taken if t.uids is not None]
-        if not uids:
-            return ()
-        function = partial(_repeated, self.work, tuple(uids))
-        found = [t for t in self.engine.each("split", function, list(self.parts)) if t is not None]
-        if not found:
-            return ()
-        every = pa.concat_tables(found)
-        if not self.work.repeats:
-            refuse_repeats(every, self.rows.uid_column, self.rows.where)
-        order = every.sort_by([("uid", "ascending"), ("everything", "ascending")])
-        uid = order["uid"].combine_chunks().dictionary_encode().indices.to_numpy()
-        again = np.concatenate([[False], uid[1:] == uid[:-1]])
-        gone = order.filter(pa.array(again))
-        self.counts["rows dropped that repeat a uid"] = gone.num_rows
-        return tuple(zip(*(gone[c].to_pylist() for c in ("file", "origin", "place")), strict=True))
+        uids = tuple(t.uids for t in taken if t.uids is not None)
+        step = partial(repeated_uids, self.work, uids)
+        found = [r for r in self.engine.each("split", step, list(self.parts)) if r is not None] if uids else []
+        if found and not self.work.repeats:
+            refuse_repeats(found, self.rows.uid_column, self.rows.where)
+        if found:
+            self.counts["rows dropped that repeat a uid"] = sum(r.rows for r in found)
+        return tuple(r.dropped for r in found)
 
     def _side_parts(self, files: Mapping[int, list[Spread]], laid: Sequence[Laid]) -> list[SidePart]:
         return [
-            SidePart(entity, part, tuple(files.get(entity, ())), tuple(each.ids[entity] for each in laid))
+            SidePart(entity, part, tuple(files.get(entity, ())), tuple(s for each in laid for s in each.ids[entity]))
             for entity in range(len(self.work.entities))
             for part in self.parts
         ]
@@ -208,7 +201,7 @@ class Preparation:
         work = self.work
         keys, least, most = limits(work.features)
         by_rows = partial(partition.sum_partition, work, tally.ranges)
-        totals = self.engine.each("statistics", by_rows, [each.path for each in laid])
+        totals = self.engine.each("statistics", by_rows, [path for each in laid for path in each.paths])
         with_rows = [p for p in parts if p.rows]
         totals += self.engine.each("statistics", partial(sides.sum_side, work, tally.ranges), with_rows)
         sums = {key: tuple(sum(t[key][i] for t in totals if key in t) for i in (0, 1)) for key in tally.ranges}
@@ -267,12 +260,6 @@ class Preparation:
         raw = {s: tuple(p for p in parts if p.entity == s) for s in features.sides}
         function = partial(write_shard, self.work, features, by_side, raw, edges)
         return self.engine.each("shards", function, plan_shards(laid, self.recipe.shard_rows))
-
-
-def _repeated(work: Staging, files: tuple[Spread, ...], part: int) -> pa.Table | None:
-    table, file = read_part(work.folder, list(files), part)
-    found = list(repeated_uids(work, [(table, file)])) if table is not None else []
-    return pa.concat_tables(found) if found else None
 
 
 def _refuse_empty(labels: Any) -> None:

@@ -10,21 +10,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from glmix_automl.prepare.as_of import Reals
 from glmix_automl.prepare.exchange import Ints, Spread, read_part, spread
-from glmix_automl.prepare.history import keys_of
 from glmix_automl.prepare.recipe import BagFeature, CategoricalFeature, NumericFeature
-from glmix_automl.prepare.row_hash import row_hashes
+from glmix_automl.prepare.row_hash import keys_of, parts_of_keys, row_hashes
 from glmix_automl.prepare.stage import DeclaredFeature
 
 _GRID = 2.0**31  # steps between the smallest and the largest value in which sums are counted
 _BITS = 11  # of a hash, that choose one of 2,048 registers: distinct values to 2.3 %
 _TERMS = pa.schema([("vocabulary", pa.int32()), ("term", pa.string()), ("n", pa.int64())])
-
-Reals = npt.NDArray[np.float64]
 
 
 @dataclass
@@ -119,7 +116,7 @@ def tally(
             found.append(pa.table([number, terms, pa.array(counts)], schema=_TERMS))
     if found:
         every = pa.concat_tables(found)
-        part = (keys_of(every["term"]).view(np.uint64) % np.uint64(parts)).astype(np.int64)
+        part = parts_of_keys(keys_of(every["term"]), parts)
         result.terms.append(spread(folder, every, part, parts)[0])
     return result
 

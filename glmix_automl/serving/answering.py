@@ -22,12 +22,12 @@ from glmix_automl.layout import RECIPE, Folder
 from glmix_automl.prepare import pipeline
 from glmix_automl.prepare.answers import Questions, answer, answer_schema
 from glmix_automl.prepare.asking import ask
-from glmix_automl.prepare.history import keys_of
 from glmix_automl.prepare.interactions import Interactions
 from glmix_automl.prepare.known import HISTORY, Known
 from glmix_automl.prepare.local_files import local_path
 from glmix_automl.prepare.local_tables import read_local, recipe_needs_spark, table_needs_spark
 from glmix_automl.prepare.recipe import Recipe, Table
+from glmix_automl.prepare.row_hash import keys_of
 from glmix_automl.prepare.run_settings import run_settings
 from glmix_automl.prepare.tables import column, lack, read_table
 from glmix_automl.serving.frames import score_frame

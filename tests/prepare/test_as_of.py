@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glmix_automl.prepare.as_of import NEVER, Count, Decayed, KeyState, Last, Total, as_of
+from glmix_automl.prepare.as_of import NEVER, Count, KeyState, Last, Total, as_of
+from glmix_automl.prepare.recent import Recent
 
-HALF_LIFE = 10.0
-KEPT = (Count(), Total("label"), Total("rating"), Last(), Decayed("faded", HALF_LIFE, "label"))
+HALF_LIFE = 2.0
+KEPT = (Count(), Total("label"), Total("rating"), Last(), Recent("recent", HALF_LIFE, "label"))
 ROWS = st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 25), st.integers(0, 1), st.integers(-4, 5)), max_size=40)
 
 
@@ -28,7 +29,7 @@ def by_definition(rows: list[tuple[int, int, int, int]]) -> dict[str, list[float
         found["label"].append(sum(r[2] for r in past))
         found["rating"].append(sum(r[3] for r in past))
         found["last"].append(max((r[1] for r in past), default=NEVER))
-        found["faded"].append(sum(r[2] * 0.5 ** ((time - r[1]) / HALF_LIFE) for r in past))
+        found["recent"].append(sum(r[2] * 0.5 ** (sum(s[1] > r[1] for s in past) / HALF_LIFE) for r in past))
     return found
 
 
@@ -37,7 +38,7 @@ def test_a_row_sees_the_strictly_earlier_rows_of_its_key(rows: list[tuple[int, i
     keys, times, signals = columns(rows)
     found, state = as_of(keys, times, signals, KEPT)
     for name, wanted in by_definition(rows).items():
-        assert found[name].tolist() == (pytest.approx(wanted) if name == "faded" else wanted), name
+        assert found[name].tolist() == (pytest.approx(wanted) if name == "recent" else wanted), name
     # The state is what a row of each key after all others would see.
     late = 10**6
     probe = [(k, late, 0, 0) for k in sorted(set(keys.tolist()))]
@@ -57,11 +58,10 @@ def test_blocks_with_carried_state_are_one_block(rows: list[tuple[int, int, int,
         here = np.flatnonzero((times >= low) & (times < high))
         part, state = as_of(keys[here], times[here], {n: s[here] for n, s in signals.items()}, KEPT, state)
         for name, values in part.items():
-            exact = name != "faded"
-            assert values.tolist() == (whole[name][here].tolist() if exact else pytest.approx(whole[name][here])), name
+            assert values.tolist() == whole[name][here].tolist(), name
     assert state.keys.tolist() == end.keys.tolist()
     for name, values in end.columns.items():
-        assert state.columns[name].tolist() == pytest.approx(values.tolist()), name
+        assert state.columns[name].tolist() == values.tolist(), name
 
 
 @given(ROWS, st.lists(st.booleans(), min_size=40, max_size=40), st.integers(0, 26))
@@ -87,13 +87,6 @@ def test_rows_that_only_ask_see_the_past_and_are_not_seen(
     assert state.until == (alone.until if counts.any() else NEVER)
     for name, values in alone.columns.items():
         assert state.columns[name].tolist() == pytest.approx(values.tolist()), name
-
-
-def test_decayed_sums_last_longer_than_a_double_reaches() -> None:
-    """Half-lives of one microsecond over a second: a weight of 2^1,000,000 has no double."""
-    times = np.array([0, 1, 10**6, 10**6 + 2], np.int64)
-    found, _ = as_of(np.zeros(4, np.int64), times, {}, (Last(), Decayed("faded", 1.0)))
-    assert found["faded"].tolist() == pytest.approx([0, 0.5, 0, 0.25])
 
 
 def test_a_block_that_begins_before_the_state_ends_is_refused() -> None:

@@ -17,6 +17,7 @@ from glmix_automl.config import parse
 from glmix_automl.errors import ConfigError, DataError, GlmixError
 from glmix_automl.features import encode
 from glmix_automl.manifest import Manifest
+from glmix_automl.prepare import member_past, partition, shards
 from glmix_automl.prepare.history_features import HistoryFeatures
 from glmix_automl.prepare.past_columns import past_features, together_names
 from glmix_automl.schema import SPLITS, Schema
@@ -34,7 +35,8 @@ def laid_rows(settings: dict[str, Any], folder: Path) -> pd.DataFrame:
     from glmix_automl.prepare import pipeline
     from glmix_automl.prepare.engine import Local
     from glmix_automl.prepare.exchange import read_batch
-    from glmix_automl.prepare.interactions import Interactions, arrow_rows
+    from glmix_automl.prepare.interaction_rows import arrow_rows
+    from glmix_automl.prepare.interactions import Interactions
     from glmix_automl.prepare.progress import StepProgress
     from glmix_automl.prepare.steps import Preparation
 
@@ -44,7 +46,12 @@ def laid_rows(settings: dict[str, Any], folder: Path) -> pd.DataFrame:
     work = pipeline._work(rows, recipe, str(folder))
     steps = Preparation(engine, work, rows, recipe)
     laid = steps._laid(*steps._read())
-    tables = [pa.Table.from_batches([read_batch(work.folder, each.path, i)]) for each in laid for i in range(3)]
+    tables = [
+        pa.Table.from_batches([read_batch(work.folder, path, i)])
+        for each in laid
+        for path in each.paths
+        for i in range(3)
+    ]
     table = pa.concat_tables(tables)
     names = {place.name: place.source for place in work.places.values()}
     return table.rename_columns([names.get(n, n) for n in table.column_names]).to_pandas().set_index("uid")
@@ -144,7 +151,7 @@ def test_history_is_that_of_strictly_earlier_rows(
     effects = expected_effects(raw, tags)
     expected = {u: {**v, **effects[u]} for u, v in expected_history(raw, tags).items()}
     whole = laid_rows(settings, tmp_path / "whole")
-    settings["history"]["heavy_rows"] = 7  # almost every key is read in blocks of time
+    settings["history"]["heavy_rows"] = 40  # every partition is read in blocks of time
     monkeypatch.setattr("glmix_automl.prepare.intake.BLOCK_ROWS", 100)
     monkeypatch.setattr("glmix_automl.prepare.block_tables.BLOCK_ROWS", 100)
     cut = laid_rows(settings, tmp_path / "cut")
@@ -277,7 +284,8 @@ def test_digests_depend_on_data_and_seed_only(
 ) -> None:
     settings["negatives"] = 0.5
     first = prepared(settings)
-    by_spark = settings | {"output": str(tmp_path / "by spark")}
+    # Spark's tasks hold a few rows at a time, so every partition is cut.
+    by_spark = settings | {"output": str(tmp_path / "by spark"), "history": settings["history"] | {"heavy_rows": 200}}
     assert prepared(by_spark, spark=spark) == first
     histories = [read_history(Path(s["output"])) for s in (settings, by_spark)]
     assert histories[0] == histories[1]
@@ -298,11 +306,50 @@ def test_digests_depend_on_data_and_seed_only(
     assert prepared(settings, overwrite=True).splits["train"].digest != first.splits["train"].digest
 
 
+@pytest.mark.parametrize("timed", [True, False])
+def test_a_member_with_most_rows_is_held_in_blocks(
+    settings: dict[str, Any], tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, timed: bool
+) -> None:
+    raw = pd.read_csv(tables / "interactions.csv", dtype=str)
+    raw.loc[raw.index % 5 != 0, "who"] = "m1"
+    raw.to_csv(tmp_path / "one.csv", index=False)
+    settings["interactions"]["table"]["path"] = str(tmp_path / "one.csv")
+    settings["negatives"] = 0.5
+    del settings["interactions"]["uid"]  # names are made of member, item and time, which may repeat
+    settings["shard_rows"] = 250
+    if not timed:
+        del settings["interactions"]["timestamp"], settings["history"]
+        settings["split"] = {"by": "random", "unit": "row"}
+    whole, known = prepared(settings), read_history(Path(settings["output"]))
+    held = []
+
+    def seen(module: Any, name: str) -> None:
+        function = getattr(module, name)
+
+        def counted(*given: Any) -> Any:
+            held.append((name, max(g.num_rows for g in given if isinstance(g, pa.Table))))
+            return function(*given)
+
+        monkeypatch.setattr(module, name, counted)
+
+    seen(partition, "_counted")
+    seen(shards, "_made")
+    seen(member_past, "_Described")
+    if timed:
+        settings["history"]["heavy_rows"] = 40
+    else:
+        monkeypatch.setattr("glmix_automl.prepare.pipeline.HELD_ROWS", 40)
+    assert prepared(settings, overwrite=True) == whole
+    assert read_history(Path(settings["output"])) == known
+    assert {name for name, _ in held} == {"_counted", "_made", *(["_Described"] if timed else [])}
+    assert max(rows for _, rows in held) <= 2 * 40
+
+
 def read_history(dataset: Path) -> dict[str, list[tuple[Any, ...]]]:
     """Kind of key -> what is known of each key at the end, in order of the keys."""
     return {
         folder.name: sorted(tuple(row.values()) for row in pq.read_table(folder).to_pylist())
-        for folder in (dataset / "history").iterdir()
+        for folder in (dataset / "history").glob("*")
         if folder.is_dir()
     }
 

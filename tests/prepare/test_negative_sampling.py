@@ -168,8 +168,9 @@ def test_neither_parts_nor_order_of_rows_matter(
     events = given["interactions"] | {"table": {"path": str(tmp_path / "shuffled.csv")}}
     for parts, settings in ((1, given), (2, given), (7, given | {"interactions": events})):
         monkeypatch.setattr("glmix_automl.prepare.pipeline.partitions", lambda rows, parts=parts: parts)
-        monkeypatch.setattr("glmix_automl.prepare.negative_sampling._BLOCK_ROWS", 5_000 if parts == 1 else 100)
-        made = prepare_dataset(None, parse(settings | {"output": str(tmp_path / f"{parts}")}, Interactions, "test"))
+        held = {"history": settings["history"] | {"heavy_rows": 100_000 if parts == 1 else 100}}
+        recipe = settings | held | {"output": str(tmp_path / f"{parts}")}
+        made = prepare_dataset(None, parse(recipe, Interactions, "test"))
         digests.append(made.digest)
     assert len(set(digests)) == 1
     report = json.loads((tmp_path / "7" / "data_report.json").read_text())

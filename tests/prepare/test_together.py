@@ -20,12 +20,14 @@ def rows_of(seed: int) -> tuple[pa.Table, dict[str, np.ndarray]]:
         "key": random.integers(0, MEMBERS, ROWS) * 7919,
         "other": random.integers(0, ITEMS, ROWS) * 104_729,
         "time": random.integers(0, 200, ROWS),
+        "label": np.ones(ROWS, np.int8),
     }
     return pa.table(table), {"effect": np.rint(random.normal(0, 0.5, ROWS) * FIXED_ONE).astype(np.int64)}
 
 
 def fitted(folder: Path, rows: pa.Table, effects: dict[str, np.ndarray]) -> look_back.ItemModels:
-    gathered = sample.gather(str(folder), ("effect",), [sample.draw(str(folder), rows, effects, 1.0)])
+    drawn = sample.write_drawn(str(folder), [sample.draw(rows, effects, 1.0)], ("effect",))
+    gathered = sample.gather(str(folder), ("effect",), [drawn])
     assert gathered is not None
     path, scales = factors.factors(gathered, "effect")
     lists = similar.opened(str(folder), similar.similar(gathered, "effect"), len(gathered.keys))

@@ -6,7 +6,6 @@ is learnt or stored, and the same node has the same signs in another night's net
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from glmix_automl.prepare.pairs.adjacency import Adjacency, Keys, Nodes, Numbers, compile_loop, mix_bits
 
@@ -26,6 +25,8 @@ def vectors(network: Adjacency, keys: Keys, dimensions: int, seed: int) -> Vecto
         dimensions: a multiple of 64.
         seed: of the signs.
     """
+    from scipy.sparse import csr_matrix  # not what every preparation should wait for
+
     walked = _signs(keys, dimensions, np.uint64(seed))
     ones = np.ones(len(network.others), np.float32)
     step = csr_matrix((ones, network.others, network.starts), shape=(network.nodes, network.nodes))

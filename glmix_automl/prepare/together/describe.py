@@ -21,7 +21,7 @@ from glmix_automl.prepare.followed import effects_of
 from glmix_automl.prepare.known import LAST_ROWS, Known, write_part
 from glmix_automl.prepare.past_columns import OF_LABEL, together_kinds, together_names
 from glmix_automl.prepare.together import factors, similar
-from glmix_automl.prepare.together.look_back import LAST_SEEN, ItemModels, Lookback, look_back
+from glmix_automl.prepare.together.look_back import ItemModels, Lookback, look_back
 from glmix_automl.prepare.together.sample import Sample, gather, in_order
 from glmix_automl.prepare.together.similar import NearestItems
 
@@ -100,7 +100,7 @@ def columns(
         counts: [rows], False for rows that only ask.
     """
     member, time, item = (rows[c].to_numpy() for c in ("key", "time", "other"))
-    looked = Lookback.of(member, time, item, counts, in_order(rows, dict(effects)))
+    looked = Lookback.of(member, time, item, counts, in_order(rows, effects))
     found: dict[str, pa.Array] = {}
     for effect, signal in zip(effects_of(wanted), (OF_LABEL, *wanted.signals), strict=True):
         of_rows = look_back(models[effect], looked, effects[effect]) if effect in models else {}
@@ -109,13 +109,11 @@ def columns(
     return found, looked
 
 
-def write_last(out: str, part: int, rows: pa.Table, effects: Mapping[str, Ints], looked: Lookback) -> None:
-    """Keeps the last rows of each member of a partition, for those to come: `e0` and `e1` are the ids."""
-    last = looked.last(LAST_SEEN)
-    taken = rows.select(["e0", "e1", "time"]).take(pa.array(last)).rename_columns(["member", "item", "time"])
-    for name, effect in effects.items():
-        taken = taken.append_column(name, pa.array(effect[last]))
-    write_part(out, LAST_ROWS, part, taken)
+def write_last(out: str, part: int, last: pa.Table) -> None:
+    """Keeps the last rows of each member of a partition, for those to come: `e0` and `e1` are the ids, with effects."""
+    named = {"e0": "member", "e1": "item"}
+    kept = last.drop_columns(["key", "other", "label"])
+    write_part(out, LAST_ROWS, part, kept.rename_columns([named.get(n, n) for n in kept.column_names]))
 
 
 def write_models(out: str, fitted: FittedItems) -> None:

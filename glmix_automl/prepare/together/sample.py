@@ -4,7 +4,7 @@ Up to `ROWS` rows every member is in it; beyond, a half, a quarter, ... of them,
 models are bounded, and what is said of two items that n sampled members took has a standard error of 1 / sqrt(n).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,8 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from glmix_automl.prepare.exchange import Ints, read_batch, write_batches
+from glmix_automl.prepare.key_history import ASKS
 from glmix_automl.prepare.past_columns import FIXED_ONE
-from glmix_automl.prepare.row_hash import BUCKETS
+from glmix_automl.prepare.row_hash import buckets_of
 
 ROWS = 4_000_000
 FIRST, GROWTH = 100, 1.25
@@ -97,31 +98,38 @@ def sampled_share(rows: int) -> float:
     return share
 
 
-def in_order(rows: pa.Table, effects: dict[str, Ints]) -> Ints:
+def in_order(rows: pa.Table, effects: Mapping[str, Ints]) -> Ints:
     """Rows by bucket, member and time; those of a moment by item and effects, so that how they came does not matter."""
     key = rows["key"].to_numpy()
-    bucket = key.view(np.uint64) % np.uint64(BUCKETS)
-    ties = [*reversed(effects.values()), rows["other"].to_numpy()]
-    return np.lexsort((*ties, rows["time"].to_numpy(), key, bucket)).astype(np.int64)
+    ties = [*reversed(list(effects.values())), rows["other"].to_numpy()]
+    return np.lexsort((*ties, rows["time"].to_numpy(), key, buckets_of(key))).astype(np.int64)
 
 
-def draw(folder: str, rows: pa.Table, effects: dict[str, Ints], share: float) -> str:
-    """Writes the sampled rows of a partition; returns the file.
+def draw(rows: pa.Table, effects: Mapping[str, Ints], share: float) -> pa.Table:
+    """The sampled ones of some rows, those that only ask left out: `key` of the member, `other` of the item, `time`,
+    effects.
 
     Args:
-        folder: URI of intermediate files.
-        rows: `key` of the member, `other` of the item, `time`.
+        rows: with these columns, and `label`.
         effects: of each row, in 65,536ths.
         share: of the members.
     """
     key = rows["key"].to_numpy()
     # The low bits of a key choose its partition; these are others.
-    taken = np.flatnonzero((key.view(np.uint64) >> np.uint64(32)).astype(np.float64) < share * 2**32)
-    rows, effects = rows.take(pa.array(taken)), {n: e[taken] for n, e in effects.items()}
-    names = {"member": "key", "item": "other", "time": "time"}
-    columns = {name: rows[source].to_numpy() for name, source in names.items()} | effects
-    order = in_order(rows, effects)
-    return write_batches(folder, [pa.table({n: c[order] for n, c in columns.items()})])
+    sampled = (key.view(np.uint64) >> np.uint64(32)).astype(np.float64) < share * 2**32
+    taken = np.flatnonzero(sampled & (rows["label"].to_numpy() != ASKS))
+    drawn = rows.select(["key", "other", "time"]).take(pa.array(taken))
+    for name, effect in effects.items():
+        drawn = drawn.append_column(name, pa.array(effect[taken]))
+    return drawn
+
+
+def write_drawn(folder: str, drawn: Sequence[pa.Table], effects: tuple[str, ...]) -> str:
+    """Writes the sampled rows of a partition in their order; returns the file."""
+    table = pa.concat_tables(drawn)
+    order = in_order(table, {e: table[e].to_numpy() for e in effects})
+    columns = {"member": "key", "item": "other", "time": "time", **{e: e for e in effects}}
+    return write_batches(folder, [pa.table({name: table[c].to_numpy()[order] for name, c in columns.items()})])
 
 
 def gather(folder: str, effects: tuple[str, ...], drawn: Sequence[str]) -> Sample | None:
