@@ -5,13 +5,15 @@
     python benchmarks/columns.py conf/prepare/ml-100k.yaml --set root=PATH
     python benchmarks/columns.py conf/prepare/generated-jymbii.yaml --set root=PATH
     python benchmarks/columns.py --growth 100000 1000000
+    python benchmarks/columns.py --history-growth 250000 1000000 4000000
 
 Models are scikit-learn's logistic regression and LightGBM, fitted on the training rows and judged on the test rows;
 differences are to the rows above (`none` for a group alone, `all` for one left out), with DeLong's paired 95 %
 intervals, members kept together. Per-member AUC is the mean over members with both classes. Seconds are of this process
 (a thread): a group's preparation and columns, alone, less those of no group; of interactions of a whole preparation.
 `--growth` generates networks of so many links instead, and prints what making the rows of each costs with all groups,
-and the exponent in links.
+and the exponent in links; `--history-growth` generates so many interactions, and prints what preparing them costs
+without the groups and with all of them, and the exponents in rows.
 """
 
 import argparse
@@ -54,10 +56,13 @@ def main() -> None:
     parser.add_argument("conf", nargs="?")
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     parser.add_argument("--growth", type=int, nargs="+", default=[])
+    parser.add_argument("--history-growth", type=int, nargs="+", default=[])
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     if options.growth:
         growth(sorted(options.growth))
+    if options.history_growth:
+        history_growth(sorted(options.history_growth))
     if options.conf:
         compare(options.conf, options.overrides)
 
@@ -218,6 +223,36 @@ def growth(sizes: list[int]) -> None:
         )
         print(f"{links:>12,} {pairs:>10,} {spent:>8.1f} {1e6 * spent / links:>8.1f} {exponent}", flush=True)
         first = (links, spent) if links == sizes[0] else first
+
+
+def history_growth(sizes: list[int]) -> None:
+    from glmix_automl.cli import main as command
+
+    conf = str(ROOT / "conf" / "prepare" / "generated-jymbii.yaml")
+    first: dict[str, tuple[int, float]] = {}
+    print(f"{'rows':>12} {'groups':>6} {'seconds':>8} {'cpu s':>8} {'us/row':>8} {'times none':>10} exponent")
+    for rows in [min(sizes[0], 50_000), *sizes]:  # a small one first: the first time compiles
+        with tempfile.TemporaryDirectory() as folder:
+            if command(["generate", "jymbii", "--rows", str(rows), "--output", f"{folder}/raw"]):
+                sys.exit("the interactions could not be generated")
+            recipe: Any = pipeline.load_recipe(conf, [f"root={folder}/raw", f"output={folder}/set", "engine=local"])
+            none = 0.0
+            for name, groups in (("none", frozenset[str]()), ("all", frozenset(HISTORY_GROUPS))):
+                wanted = recipe.model_copy(update={"history": followed(recipe.history, groups)})
+                begun, clock = time.process_time(), time.perf_counter()
+                pipeline.prepare_dataset(None, wanted, True)
+                spent, seconds = time.process_time() - begun, time.perf_counter() - clock
+                none = none or spent
+                before = first.get(name)
+                grown = before is not None and rows > before[0]
+                exponent = math.log(spent / before[1]) / math.log(rows / before[0]) if before and grown else math.nan
+                print(
+                    f"{rows:>12,} {name:>6} {seconds:>8.1f} {spent:>8.1f} {1e6 * spent / rows:>8.1f} "
+                    f"{spent / none:>10.2f} {'' if math.isnan(exponent) else f'{exponent:8.3f}'}",
+                    flush=True,
+                )
+                if rows == sizes[0]:
+                    first[name] = (rows, spent)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,13 @@ def ask(
     taken = given.take_in(work)
     if not taken:
         raise DataError(f"rows to score {rows.path}: none has a member, an item and a time")
-    events = _newer(spark, engine, recipe, known, work, remarks) if newer and work.history is not None else []
+    if work.history is not None and not work.timed and known is None:
+        raise DataError(
+            f"rows to score {rows.path}: interactions without times do not say what came before a row; score from what "
+            "the model knows of members and items (`history: carried`)"
+        )
+    wanted = newer and work.history is not None and work.timed
+    events = _newer(spark, engine, recipe, known, work, remarks) if wanted else []
     check_moments(taken, known if work.history is not None else None)
     sides = {side: tuple(given.take_in_side(work, side)) for side in (0, 1)}
     events_recipe = recipe.interactions
@@ -101,6 +107,7 @@ def _work(recipe: Interactions, folder: str, there: set[str], parts: int) -> tup
         history=wanted,
         uid=None,
         asks=True,
+        timed=events.timestamp is not None,
     )
     return work, lacking
 
@@ -146,7 +153,7 @@ def _newer(
         there = [f.name for f in table.schema]
         lack([events.member, events.item, *label_columns, *signals], there, where)
         return ArrowTables(engine, table, how, {}, where, remarks).take_in(bare)
-    assert events.timestamp is not None, "history has times"
+    assert events.timestamp is not None, "only rows with times are newer"
     raw = require(
         read_table(spark, events.table, recipe.root, "interactions", remarks),
         [events.member, events.item, *label_columns, events.timestamp.column, *signals],

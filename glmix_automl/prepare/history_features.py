@@ -56,6 +56,8 @@ class HistoryFeatures(Config):
 
     takes: ClassVar[bool] = False
     """Whether all rows are positive."""
+    timed: ClassVar[bool] = True
+    """Whether rows have times."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -88,11 +90,31 @@ class HistoryOfTakes(HistoryFeatures):
 
     takes: ClassVar[bool] = True
 
-    @classmethod
-    def of(cls, wanted: HistoryFeatures) -> "HistoryOfTakes":
-        """The groups that need no responses, of what is wanted."""
-        none = {"effects": False, "recent": False, "tastes": False, "factors": False}
-        return cls(**wanted.model_dump() | none)
+
+class UntimedHistory(HistoryFeatures):
+    """The history of rows without times, in an order that is drawn (`drawn_order`): nothing of how long ago it was."""
+
+    timed: ClassVar[bool] = False
+
+
+class UntimedHistoryOfTakes(HistoryOfTakes, UntimedHistory):
+    """Both."""
+
+
+def history_of(wanted: HistoryFeatures, takes: bool, timed: bool) -> HistoryFeatures:
+    """The groups of history that can be computed, of what is wanted.
+
+    Args:
+        wanted: by the recipe.
+        takes: whether all rows are positive.
+        timed: whether rows have times.
+    """
+    if timed and not takes:
+        return wanted
+    none: dict[str, bool] = {"recent": False}
+    none |= {"effects": False, "tastes": False, "factors": False} if takes else {}
+    kind = HistoryOfTakes if timed else UntimedHistoryOfTakes if takes else UntimedHistory
+    return kind(**wanted.model_dump() | none)
 
 
 def values_of(raw: pa.Array | pa.ChunkedArray, attribute: FollowedAttribute) -> pa.Array:

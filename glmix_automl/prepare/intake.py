@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from glmix_automl.features import as_numbers, as_texts
+from glmix_automl.prepare.drawn_order import in_drawn_order
 from glmix_automl.prepare.exchange import Spread
 from glmix_automl.prepare.followed import signals_of
 from glmix_automl.prepare.history_features import values_of
@@ -83,7 +84,8 @@ def rows_of(work: Staging, roles: Roles, raw: Mapping[str, Any], count: int) -> 
             columns[name] = np.zeros(count, np.int64) if work.asks else fixed(as_numbers(raw[source], source))
     if roles.fold is not None:
         columns[FOLD] = as_texts(raw[roles.fold])
-    return pa.table(columns)
+    table = pa.table(columns)
+    return in_drawn_order(work, table) if work.history is not None and not work.timed else table
 
 
 def side_of(work: Staging, side: int, ids: pa.ChunkedArray, raw: Mapping[str, Any]) -> pa.Table:

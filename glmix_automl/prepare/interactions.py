@@ -10,7 +10,7 @@ import pydantic
 
 from glmix_automl.config import Config
 from glmix_automl.prepare.events import LabelRule, NegativeSampling
-from glmix_automl.prepare.history_features import HistoryFeatures, HistoryOfTakes
+from glmix_automl.prepare.history_features import HistoryFeatures, history_of
 from glmix_automl.prepare.past_columns import past_features
 from glmix_automl.prepare.recipe import ColumnSplit, Declared, Recipe, Table, TimeSplit, clashes, name_columns
 from glmix_automl.prepare.times import TimeRule
@@ -65,11 +65,8 @@ class Interactions(Recipe):
 
     @pydantic.model_validator(mode="after")
     def _time_where_needed(self) -> "Interactions":
-        if self.interactions.timestamp is None:
-            if isinstance(self.split, TimeSplit):
-                raise ValueError("a split by time needs `interactions.timestamp`; or use `split: {by: random}`")
-            if self.history is not None and "history" in self.model_fields_set:
-                raise ValueError("history needs `interactions.timestamp`; or set `history: null`")
+        if self.interactions.timestamp is None and isinstance(self.split, TimeSplit):
+            raise ValueError("a split by time needs `interactions.timestamp`; or use `split: {by: random}`")
         if self.history is not None and self.history.attributes and self.items is None:
             raise ValueError("history.attributes are columns of the `items` table, which is not given")
         return self
@@ -95,10 +92,10 @@ class Interactions(Recipe):
 
     @property
     def past(self) -> HistoryFeatures | None:
-        """The history to compute, none without times; of positives only it has other groups."""
-        if self.history is None or self.interactions.timestamp is None:
+        """The history to compute; of positives only, and without times, it has fewer groups."""
+        if self.history is None:
             return None
-        return self.history if self.interactions.label is not None else HistoryOfTakes.of(self.history)
+        return history_of(self.history, self.interactions.label is None, self.interactions.timestamp is not None)
 
 
 def label_roles(label: LabelRule | None) -> dict[str, Any]:

@@ -230,6 +230,8 @@ class _Described:
             self.columns[rate] = pa.array((positives + smoothing * self._prior) / (n + smoothing), mask=none)
         elif share is not None:
             self.columns[share_name(key)] = pa.array(np.log(np.maximum(share, 1e-12)), mask=none)
+        if not self._wanted.timed:
+            return
         never = none | (last == NEVER)
         since = (self._time - np.where(never, self._time, last)) / 1e6
         self.columns[seconds] = pa.array(since, mask=never)

@@ -177,15 +177,20 @@ def _are_examples(
         counts = np.array([f.rows[part] for f in rows], np.int64)
         found[(np.cumsum(counts) - counts)[sent["file"].to_numpy()] + sent["place"].to_numpy()] = False
     if work.sampling is not None and not work.sampling.repeats:
-        pair, first = _first_takes(table)
+        pair, first = _first_takes(work, table)
         own = mixed(table["key"].to_numpy(), table["other"].to_numpy())
-        found[first[np.searchsorted(pair, own)] < table[TIME].to_numpy()] = False
+        found[first[np.searchsorted(pair, own)] < _times(work, table)] = False
     return found
 
 
-def _first_takes(table: pa.Table) -> tuple[Ints, Ints]:
+def _times(work: Staging, table: pa.Table) -> Ints:
+    """[rows]; one for all of rows without times, whatever order they were put in."""
+    return table[TIME].to_numpy() if work.timed else np.zeros(table.num_rows, np.int64)
+
+
+def _first_takes(work: Staging, table: pa.Table) -> tuple[Ints, Ints]:
     """Members with items that they have taken, ascending, and the first time."""
-    pairs, time = mixed(table["key"].to_numpy(), table["other"].to_numpy()), table[TIME].to_numpy()
+    pairs, time = mixed(table["key"].to_numpy(), table["other"].to_numpy()), _times(work, table)
     order = np.lexsort((time, pairs))
     pair, at = np.unique(pairs[order], return_index=True)
     return pair, time[order][at]
@@ -273,7 +278,7 @@ def _rows(
     found, _ = read_part(work.folder, list(answers), part)
     if found is None:
         return _Made(None, left_out, len(examples), 0, int(known.sum()))
-    found = found.take(pa.array(_kept(table, found, work.sampling)))
+    found = found.take(pa.array(_kept(work, table, found, work.sampling)))
     row = found["row"].to_numpy()
     at, drawn = np.unique(row, return_inverse=True, return_counts=True)[1:]
     made = _like(work, table.take(pa.array(row)), found["id"].combine_chunks(), row)
@@ -284,11 +289,11 @@ def _rows(
     return _Made(take_in(work, made), left_out, len(examples), len(row), int(known.sum()))
 
 
-def _kept(table: pa.Table, found: pa.Table, sampling: NegativeSampling) -> Ints:
+def _kept(work: Staging, table: pa.Table, found: pa.Table, sampling: NegativeSampling) -> Ints:
     """Which draws become rows: the first of each row, of an item once, none that the member has taken by then."""
-    member, time = (table[c].to_numpy() for c in ("key", TIME))
+    member, time = table["key"].to_numpy(), _times(work, table)
     row, turn, key = (found[c].to_numpy() for c in ("row", "turn", "key"))
-    pair, first = _first_takes(table)
+    pair, first = _first_takes(work, table)
     if sampling.repeats:  # only what it takes at this very moment is no negative
         now = mixed(mixed(member, table["other"].to_numpy()), time)
         free = np.flatnonzero(~np.isin(mixed(mixed(member[row], key), time[row]), now))

@@ -16,7 +16,7 @@ from glmix_automl.prepare.partition_past import Described, LookingBack
 from glmix_automl.prepare.priors import Priors
 from glmix_automl.prepare.row_hash import BUCKETS, buckets_of, share
 from glmix_automl.prepare.split import Borders, split_of
-from glmix_automl.prepare.stage import LABEL, TIME, UID, WEIGHT, Staging, everything, parts_of_ids
+from glmix_automl.prepare.stage import LABEL, SPLIT, TIME, UID, WEIGHT, Staging, everything, parts_of_ids
 from glmix_automl.prepare.tally import ColumnRange, Tally, add_tallies, sums, tally, vocabularies
 from glmix_automl.prepare.together.describe import FittedItems
 from glmix_automl.schema import SPLITS
@@ -93,7 +93,8 @@ class Laid:
 
 def lay(work: Staging, inputs: PartitionInputs, part: int) -> Laid | None:
     """Reads a partition, puts its past beside it, and writes it for the shards; None where it has no rows."""
-    by = TIME if work.timed else "other"  # a name that is made of member, item and time is made in one block
+    # A name that is made of member, item and time is made in one block.
+    by = TIME if work.timed or work.history is not None else "other"
     cuts = cuts_of(work.folder, inputs.rows, part, by, work.held_rows)
     dropped, _ = read_part(work.folder, inputs.dropped, part)
     look = None if work.history is None else LookingBack(work, inputs.described.get(part), inputs.fitted, part)
@@ -113,7 +114,10 @@ def lay(work: Staging, inputs: PartitionInputs, part: int) -> Laid | None:
             rows = rows.set_column(rows.schema.get_field_index(LABEL), LABEL, pa.array(labels))
         if work.uid is None:
             rows = rows.append_column(UID, made_uids(rows, work))
-        split = split_of(rows, work.split, inputs.borders, work.seed, [e.name for e in work.entities])
+        if SPLIT in rows.column_names:
+            split = rows[SPLIT].to_numpy().astype(np.int64)
+        else:
+            split = split_of(rows, work.split, inputs.borders, work.seed, [e.name for e in work.entities])
         left_out = int((split < 0).sum())
         if left_out:
             rows, split = rows.filter(pa.array(split >= 0)), split[split >= 0]
@@ -187,7 +191,7 @@ def _counted(work: Staging, inputs: PartitionInputs, rows: pa.Table, split: Ints
 def _laid(work: Staging, rows: pa.Table, split: Ints, kept: npt.NDArray[np.bool_], bucket: Ints) -> str:
     """Writes the rows, by split and bucket. Negatives that are not kept stay, marked, since train is fitted on them."""
     signals = signals_of(work.history) if work.history is not None else ()
-    table = rows.drop_columns([c for c in ("key", "other", "fold", *signals) if c in rows.column_names])
+    table = rows.drop_columns([c for c in ("key", "other", "fold", SPLIT, *signals) if c in rows.column_names])
     for name, column in (("bucket", bucket.astype(np.int32)), ("kept", kept)):
         table = table.append_column(name, pa.array(column))
     order = np.lexsort((bucket, split))

@@ -64,7 +64,7 @@ def of(signal: str) -> str:
 def past_features(wanted: HistoryFeatures) -> tuple[NumericFeature, ...]:
     """The columns of history as features."""
     signals = (OF_LABEL, *wanted.signals)
-    found = [feature for key in wanted.keys for feature in _counted(key, wanted.takes)]
+    found = [feature for key in wanted.keys for feature in _counted(key, wanted)]
     found += [_number(mean_name(k, s), k) for s in wanted.signals for k in ("member", "item")]
     if wanted.effects:
         found += [_number(effect_name("member", s), "member") for s in signals]
@@ -125,14 +125,14 @@ def over_values(effects: Reals, row: Ints, rows: int) -> Sequence[Reals]:
     return found
 
 
-def _counted(key: str, takes: bool) -> list[NumericFeature]:
+def _counted(key: str, wanted: HistoryFeatures) -> list[NumericFeature]:
     side: Side = "member" if key == "member" else "pair" if key.startswith("member_") else "item"
     count, rate, seconds = names(key)
-    middle = [share_name(key)] if takes and key != "member" else [] if takes else [rate]
+    middle = [share_name(key)] if wanted.takes and key != "member" else [] if wanted.takes else [rate]
     return [
         NumericFeature(source=count, transform="log", side=side),
         *(NumericFeature(source=name, side=side) for name in middle),
-        NumericFeature(source=seconds, transform="log", side=side),
+        *([NumericFeature(source=seconds, transform="log", side=side)] if wanted.timed else []),
     ]
 
 

@@ -122,7 +122,7 @@ def finish(engine: Engine, recipe: Recipe, overwrite: bool = False) -> Manifest:
         with engine.progress.step("report", 1):
             write_report(storage, made.report, made.profile, made.schema)
             storage.write(SCHEMA, made.schema.model_dump_json(indent=1))
-            storage.write(RECIPE, _resolved(recipe))
+            storage.write(RECIPE, recipe.model_dump_json(indent=1))
             storage.write(MANIFEST, made.manifest.model_dump_json(indent=1))
             storage.remove(work.folder)
     return made.manifest
@@ -147,9 +147,3 @@ def _work(rows: RawRows, recipe: Recipe, uri: str) -> Staging:
         sampling=rows.sampling,
         held_rows=rows.history.heavy_rows if rows.history is not None else HELD_ROWS,
     )
-
-
-def _resolved(recipe: Recipe) -> str:
-    """The recipe as JSON that reads as the same recipe again: history that is not computed is not asked for."""
-    unused = {"history"} if isinstance(recipe, interactions.Interactions) and recipe.past is None else set()
-    return recipe.model_dump_json(indent=1, exclude=unused)

@@ -55,7 +55,7 @@ def _interactions(roles: InteractionRoles, positive: str | None) -> Iterator[str
     if roles.time is not None:
         yield f"  timestamp: {{column: {_text(roles.time)}}}  # its unit is told from most values, see the data report"
     else:
-        yield "  # no column looks like a time: without one there is no history and no split by time"
+        yield "  # no column looks like a time: history is in an order that is drawn, and the split at random"
     if roles.uid is not None:
         yield f"  uid: {_text(roles.uid)}  # a value of its own in every row"
     if roles.weight is not None:
@@ -74,7 +74,7 @@ def _interactions(roles: InteractionRoles, positive: str | None) -> Iterator[str
         yield from _attributes(place, role, clash, _alike(roles))
         if place == "items":
             followed = [_followed(c, clash) for c in _worth_following(role)]
-    if roles.time is not None and followed:
+    if followed:
         yield "history:"
         yield "  attributes:  # of items, whose past is followed over all members and per member"
         yield from followed
@@ -82,7 +82,6 @@ def _interactions(roles: InteractionRoles, positive: str | None) -> Iterator[str
     if roles.time is not None:
         yield "split: {by: time, fractions: {train: 0.8, validation: 0.1, test: 0.1}}"
     else:
-        yield "history: null"
         yield "split: {by: random}"
 
 

@@ -270,7 +270,7 @@ def _made(
         OUT_LABEL: rows[LABEL].cast(pa.float32()),
         OUT_WEIGHT: rows[WEIGHT].cast(pa.float32()),
         OFFSET: pa.array(np.zeros(count, np.float32)),
-        TIMESTAMP: pa.array(rows[TIME].to_numpy() / 1e6),
+        TIMESTAMP: pa.array(rows[TIME].to_numpy() / 1e6 if work.timed else np.zeros(count)),
         **{e.name: rows[f"e{i}"] for i, e in enumerate(features.whole.entities)},
     }
     columns.update(fixed)

@@ -27,6 +27,8 @@ from glmix_automl.prepare.row_hash import buckets_of, keys_of, parts_of_buckets,
 from glmix_automl.schema import Entity
 
 UID, LABEL, WEIGHT, TIME, FOLD = "uid", "label", "weight", "time", "fold"
+SPLIT = "split"
+"""The split of rows without times that have a history: the order they are put in depends on it."""
 STAGED_TYPES = {
     "numeric": pa.float64(),
     "categorical": pa.string(),
@@ -74,7 +76,7 @@ class Staging:
         history: what of the past is computed, or None.
         uid: how rows are named: given, or made of member, item and time.
         repeats: whether rows that repeat a given uid are dropped, all but one.
-        timed: whether made uids have the time in them.
+        timed: whether rows have times.
         asks: whether the rows only ask for their history, and so bring no signals.
         sampling: how negatives are drawn, where all rows are positive.
         held_rows: of a partition or shard that a task holds at a time, about.
@@ -164,7 +166,8 @@ def take_in(work: Staging, rows: pa.Table) -> Taken:
     Args:
         work: what is prepared.
         rows: `label` (0 or 1; `history.ASKS` of rows to be scored), `weight`, `time`, `e0`, `e1`, ..., the rows' own
-            staged columns, signals of history (`s0`, ...), `uid` where it is given, `fold` where the split goes by it;
+            staged columns, signals of history (`s0`, ...), `uid` where it is given, `fold` where the split goes by it,
+            `split` where it is known;
             no nulls but in features and `fold`.
     """
     key = keys_of(rows["e0"])

@@ -18,4 +18,5 @@ def optional_columns(schema: Schema, memory: Memory | None) -> tuple[str, ...]:
         return ()
     sources = {feature.source for feature in schema.features}
     made = tuple(name for name in memory.made if name in sources)
-    return made if memory.rule.column in sources else (memory.rule.column, *made)
+    time = () if memory.rule is None or memory.rule.column in sources else (memory.rule.column,)
+    return (*time, *made)

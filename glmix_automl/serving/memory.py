@@ -13,7 +13,8 @@ from glmix_automl.errors import DataError
 from glmix_automl.features import as_texts
 from glmix_automl.layout import RECIPE, Folder
 from glmix_automl.prepare.answers import history_columns
-from glmix_automl.prepare.history_features import HistoryFeatures
+from glmix_automl.prepare.drawn_order import ASKED
+from glmix_automl.prepare.history_features import HistoryFeatures, history_of
 from glmix_automl.prepare.known import HISTORY, Known
 from glmix_automl.prepare.past_columns import past_features
 from glmix_automl.prepare.remarks import Remarks
@@ -28,14 +29,14 @@ class Memory:
         wanted: which history.
         known: at the end of the model's data.
         member, item: raw columns of ids.
-        rule: how rows say their time; those that do not are of now.
+        rule: how rows say their time; those that do not are of now. None where rows have no times.
     """
 
     wanted: HistoryFeatures
     known: Known
     member: str
     item: str
-    rule: TimeRule
+    rule: TimeRule | None
 
     @classmethod
     def open(cls, folder: Folder) -> "Memory | None":
@@ -50,15 +51,16 @@ class Memory:
         recipe = json.loads(folder.read(RECIPE))
         events: dict[str, Any] = recipe["interactions"]
         where = folder.path(RECIPE)
-        rule = config.parse(events["timestamp"], TimeRule, where)
-        return cls(
-            config.parse(recipe["history"], HistoryFeatures, where), known, events["member"], events["item"], rule
-        )
+        rule = None if events.get("timestamp") is None else config.parse(events["timestamp"], TimeRule, where)
+        wanted = config.parse(recipe["history"], HistoryFeatures, where)
+        wanted = history_of(wanted, events.get("label") is None, rule is not None)
+        return cls(wanted, known, events["member"], events["item"], rule)
 
     @property
     def sources(self) -> tuple[str, ...]:
         """The raw columns that history is made of."""
-        return (self.member, self.item, self.rule.column, *(a.column for a in self.wanted.attributes))
+        time = () if self.rule is None else (self.rule.column,)
+        return (self.member, self.item, *time, *(a.column for a in self.wanted.attributes))
 
     @property
     def made(self) -> tuple[str, ...]:
@@ -89,6 +91,8 @@ class Memory:
         return rows
 
     def _times(self, rows: pa.Table) -> "np.ndarray[Any, np.dtype[np.int64]]":
+        if self.rule is None:
+            return np.full(rows.num_rows, ASKED, np.int64)
         if self.rule.column not in rows.column_names:
             return np.full(rows.num_rows, max(time.time_ns() // 1000, self.known.until + 1), np.int64)
         raw = rows.column(self.rule.column).combine_chunks()

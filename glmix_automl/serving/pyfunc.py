@@ -71,7 +71,7 @@ def model_signature(schema: Schema, memory: Any = None) -> Any:
 
     texts = {name for name, raw_type in schema.raw_types.items() if raw_type.lower() == "string"}
     texts -= {f.source for f in schema.features if isinstance(f, Numeric)}  # numbers kept as text may come as numbers
-    texts -= {memory.rule.column} if memory is not None else set()
+    texts -= {memory.rule.column} if memory is not None and memory.rule is not None else set()
     named = [(name, True) for name in required_columns(schema, memory)]
     named += [(name, False) for name in optional_columns(schema, memory)]
     inputs: list[ColSpec | TensorSpec] = [
@@ -101,6 +101,6 @@ def example(schema: Schema, rows: pd.DataFrame, memory: Any = None) -> pd.DataFr
             continue
         if feature.source not in columns and feature.source not in filled:
             columns[feature.source] = undone(schema, feature, rows)
-    if memory is not None and memory.rule.format is None:
+    if memory is not None and memory.rule is not None and memory.rule.format is None:
         columns[memory.rule.column] = later_times(memory.known.until, len(rows))
     return pd.DataFrame(columns)

@@ -190,6 +190,85 @@ def test_no_column_sees_its_own_response_or_a_later_row(settings: dict[str, Any]
                 assert not before[column].equals(after[column]), f"{column} says nothing"
 
 
+def untimed(settings: dict[str, Any], table: Path) -> dict[str, Any]:
+    events = {k: v for k, v in settings["interactions"].items() if k != "timestamp"} | {"table": {"path": str(table)}}
+    return settings | {"interactions": events, "split": {"by": "random"}}
+
+
+def test_without_times_history_is_of_train_in_a_drawn_order(
+    settings: dict[str, Any], tables: Path, tmp_path: Path
+) -> None:
+    """Held-out rows see all of train, train what comes before, nobody its own or a held-out response."""
+    raw = pd.read_csv(tables / "interactions.csv", dtype=str)
+    rows = laid_rows(untimed(settings, tables / "interactions.csv"), tmp_path / "rows")
+    columns = [n for n in rows.columns if n.startswith("past_")]
+    assert not [n for n in columns if "seconds" in n or "recent" in n]
+    held_out = rows.time == rows.time.max()
+    assert 60 < held_out.sum() < 180
+    train = rows[~held_out]
+    for key, end in (("member", "e0"), ("item", "e1")):
+        counts = train.groupby(end).size()
+        of_held_out = rows[held_out]
+        assert (of_held_out[f"past_{key}_count"] == of_held_out[end].map(counts).fillna(0)).all()
+        in_order = train.sort_values("time").groupby(end).cumcount()
+        assert (train[f"past_{key}_count"] == in_order[train.index]).all()
+    other = raw.set_index("row id")
+    flipped = set(rows.index[held_out])
+    other["stars"] = [str(6 - int(s)) if i in flipped else s for i, s in other.stars.items()]
+    other.reset_index().to_csv(tmp_path / "held out.csv", index=False)
+    after = laid_rows(untimed(settings, tmp_path / "held out.csv"), tmp_path / "after").loc[rows.index]
+    assert (after.label != rows.label).any()
+    pd.testing.assert_frame_equal(after[columns], rows[columns])
+    one = train.sort_values("time").index[300]
+    other = raw.set_index("row id")
+    other.loc[one, "stars"] = str(6 - int(other.stars[one])) if other.stars[one] != "3" else "5"
+    other.reset_index().to_csv(tmp_path / "one.csv", index=False)
+    after = laid_rows(untimed(settings, tmp_path / "one.csv"), tmp_path / "once").loc[rows.index]
+    seen = rows.index[rows.time <= rows.time[one]]
+    pd.testing.assert_frame_equal(after.loc[seen, columns], rows.loc[seen, columns])
+    assert not after[columns].equals(rows[columns])
+
+
+def test_without_times_partitions_do_not_matter_and_scoring_sees_all(
+    settings: dict[str, Any], tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from glmix_automl.layout import Folder
+    from glmix_automl.prepare.answers import answer
+    from glmix_automl.prepare.asking import ask
+    from glmix_automl.prepare.interactions import Interactions
+    from glmix_automl.prepare.recipe import Table
+    from glmix_automl.serving.memory import Memory
+
+    raw = tables / "interactions.csv"
+    digests = set()
+    for parts in (1, 2, 7):
+        monkeypatch.setattr("glmix_automl.prepare.pipeline.partitions", lambda rows, parts=parts: parts)
+        digests.add(prepared(untimed(settings, raw) | {"output": str(tmp_path / f"{parts}")}).digest)
+    assert len(digests) == 1
+    memory = Memory.open(Folder(str(tmp_path / "2")))
+    assert memory is not None
+    assert memory.sources == ("who", "item id", "tags")
+    frame = pd.read_csv(raw, dtype=str)
+    asked = pa.table({"who": ["m3", "nobody"], "item id": ["5", "never"], "tags": ["t0", None]})
+    found = memory.complete(asked)
+    assert found["past_member_count"].to_pylist() == [(frame.who == "m3").sum(), 0]
+    assert found["past_item_count"].to_pylist() == [(frame["item id"] == "5").sum(), 0]
+    mine = frame[frame.who == "m3"]
+    prior = found["past_member_rate"][1].as_py()
+    expected = ((mine.stars.astype(int) >= 4).sum() + 5 * prior) / (len(mine) + 5)
+    assert found["past_member_rate"][0].as_py() == pytest.approx(expected)
+    (tmp_path / "asking.csv").write_text("who,item id,device\nm3,5,web\n")
+    (tmp_path / "asked").mkdir()
+    recipe = parse(untimed(settings, raw), Interactions, "test")
+    rows = Table(path=str(tmp_path / "asking.csv"))
+    answered = ask(None, recipe, rows, ".", str(tmp_path / "asked"), memory.known, True)
+    there = [a for part in range(answered.work.parts) if (a := answer(answered, part)) is not None]
+    for name in ("past_member_rate", "past_item_count", "past_member_stars_mean", "past_factors"):
+        assert there[0][name][0].as_py() == pytest.approx(found[name][0].as_py())
+    with pytest.raises(DataError, match="do not say what came before a row"):
+        ask(None, recipe, rows, ".", str(tmp_path / "asked"), None, True)
+
+
 def test_responses_without_a_reason_are_not_told(settings: dict[str, Any], tables: Path, tmp_path: Path) -> None:
     """A linear model of all columns on drawn responses: 900 rows of test, so a miss has odds below 1 in 2,000."""
     random = np.random.default_rng(5)
@@ -318,8 +397,8 @@ def test_a_member_with_most_rows_is_held_in_blocks(
     del settings["interactions"]["uid"]  # names are made of member, item and time, which may repeat
     settings["shard_rows"] = 250
     if not timed:
-        del settings["interactions"]["timestamp"], settings["history"]
-        settings["split"] = {"by": "random", "unit": "row"}
+        del settings["interactions"]["timestamp"]
+        settings |= {"split": {"by": "random", "unit": "row"}, "history": None}
     whole, known = prepared(settings), read_history(Path(settings["output"]))
     held = []
 

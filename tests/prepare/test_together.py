@@ -123,6 +123,23 @@ def test_factors_are_those_of_earlier_rows(tmp_path: Path) -> None:
         np.testing.assert_allclose(found[row], mine @ vectors[at] * models.scales[model], rtol=1e-5, atol=1e-9)
 
 
+def test_factors_find_what_too_few_rows_at_first_did_not_tell(tmp_path: Path) -> None:
+    """Every member's first rows come before the second ones: on these alone vectors shrink to nothing."""
+    random = np.random.default_rng(3)
+    members, items, size = 400, 60, 12_000
+    taste, kind = (random.choice([-1.0, 1.0], n) for n in (members, items))
+    member, item = random.integers(members, size=size), random.integers(items, size=size)
+    x = taste[member] * kind[item] + random.normal(0, 1, size)
+    rows = {"key": member * 7919, "other": item * 104_729, "time": np.arange(size), "label": np.ones(size, int)}
+    rows = pa.table(rows)
+    effects = {"effect": np.rint(x * FIXED_ONE).astype(np.int64)}
+    models = fitted(tmp_path, rows, effects)
+    assert models.vectors is not None
+    assert np.square(models.vectors[3]).mean() < 1e-2
+    found = looked(models, rows, effects)["factors"][-2_000:]
+    assert np.corrcoef(found, (taste[member] * kind[item])[-2_000:])[0, 1] > 0.6
+
+
 def ridge(vectors: np.ndarray, item: np.ndarray, x: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> np.ndarray:
     inputs = vectors[np.searchsorted(keys, item[rows])]
     return np.linalg.solve(inputs.T @ inputs + factors.RIDGE * np.eye(factors.RANK), inputs.T @ x[rows])

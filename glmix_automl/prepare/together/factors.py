@@ -19,6 +19,7 @@ RIDGE = 8.0
 SWEEPS = 2
 """Per fit."""
 _BEGIN = 0.5  # size of the vectors before the first fit
+_GONE = 1e-4  # mean square of vectors that shrank to nothing on few rows, from where least squares never grow again
 
 
 def factors(sample: Sample, effect: str) -> tuple[str, tuple[float, ...]]:
@@ -33,6 +34,8 @@ def factors(sample: Sample, effect: str) -> tuple[str, tuple[float, ...]]:
     by_member = np.arange(len(member), dtype=np.int32)
     for model in range(sample.models):
         scaled = x / scales[model]
+        if np.square(of_items).mean() < _GONE:
+            of_items = _begin(sample.keys)
         for _ in range(SWEEPS):
             solve_side(sample.starts, by_member, item, sample.block, scaled, model, of_items, RIDGE, of_members)
             solve_side(sample.item_starts, by_item, member, sample.block, scaled, model, of_members, RIDGE,
