@@ -181,11 +181,18 @@ def test_neither_parts_nor_order_of_rows_matter(
 
 @pytest.mark.spark
 def test_spark_draws_the_same(spark: Any, given: dict[str, Any], tmp_path: Path) -> None:
-    made = [
-        prepare_dataset(s, parse(given | {"output": str(tmp_path / str(n)), "engine": "auto"}, Interactions, "test"))
-        for n, s in enumerate((None, spark))
-    ]
-    assert made[0] == made[1]
+    events = {k: v for k, v in given["interactions"].items() if k != "timestamp"}
+    for name, settings in (
+        ("timed", given),
+        ("untimed", given | {"interactions": events, "split": {"by": "random", "unit": "who"}}),
+    ):
+        made = [
+            prepare_dataset(
+                s, parse(settings | {"output": f"{tmp_path}/{name} {n}", "engine": "auto"}, Interactions, "")
+            )
+            for n, s in enumerate((None, spark))
+        ]
+        assert made[0] == made[1], name
 
 
 def test_rows_to_score_get_the_same_columns(given: dict[str, Any], tmp_path: Path) -> None:
