@@ -34,6 +34,7 @@ from sklearn.linear_model import LogisticRegression
 
 from glmix_automl.metrics import auc, delong_test, member_auc
 from glmix_automl.prepare import graph, pipeline
+from glmix_automl.prepare.column_groups import NETWORK_GROUPS as GROUPS
 from glmix_automl.prepare.engine import Local
 from glmix_automl.prepare.history_features import HistoryFeatures
 from glmix_automl.prepare.interactions import Interactions
@@ -46,7 +47,6 @@ from glmix_automl.prepare.remarks import Remarks
 from glmix_automl.schema import Schema
 from glmix_automl.spark import session
 
-GROUPS = ("walks", "projection", "neighbours", "affinity", "topology")
 HISTORY_GROUPS = ("effects", "recent", "tastes", "similar", "factors", "signals")
 ROOT = Path(__file__).resolve().parent.parent
 

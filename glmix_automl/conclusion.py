@@ -1,14 +1,15 @@
 """What a study has come to: leaderboard, report and the winning model in its folder, all of it in MLflow too."""
 
 import dataclasses
+import json
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
 from glmix_automl.dataset import Dataset
 from glmix_automl.ensemble import Ensemble
-from glmix_automl.errors import NoModelError, StudyError
-from glmix_automl.layout import COORDINATES, MODEL, TRIALS, Folder
+from glmix_automl.errors import ConfigError, NoModelError, StudyError
+from glmix_automl.layout import COORDINATES, MODEL, RECIPE, TRIALS, Folder
 from glmix_automl.reporting import report
 from glmix_automl.reporting.edges import find_edges
 from glmix_automl.reporting.evaluation import Evaluation
@@ -58,9 +59,22 @@ def conclude(folder: StudyFolder) -> Leaderboard:
     board.write(folder.files)
     _export(folder, history, evaluation, board)
     score = Model(folder.files.within(MODEL)).score_block
-    losses = permutation_importance(score, evaluation.dataset, record.settings.seed)
+    losses = permutation_importance(score, evaluation.dataset, record.settings.seed, _groups(evaluation.dataset))
     report.write_study_report(folder.files, folder.name, record, history, board, evaluation, losses)
     return board
+
+
+def _groups(dataset: Dataset) -> dict[str, tuple[str, ...]]:
+    """Groups of the dataset's made columns, where a recipe is there to say it."""
+    from glmix_automl.prepare.column_groups import column_groups
+    from glmix_automl.prepare.pipeline import load_recipe
+
+    if not dataset.folder.exists(RECIPE):
+        return {}
+    try:
+        return column_groups(load_recipe(json.loads(dataset.folder.read(RECIPE))))
+    except ConfigError:
+        return {}  # of another version: the report does without
 
 
 def _export(folder: StudyFolder, history: History, evaluation: Evaluation, board: Leaderboard) -> None:

@@ -131,12 +131,13 @@ def _reliability(evaluation: Evaluation, models: Mapping[str, int]) -> Picture:
     return Picture(draw_svg("Reliability curves", draw, 3.8), "Reliability", list(models), note=note)
 
 
-def feature_importance(losses: Mapping[str, float], rows: int) -> list[Picture]:
-    """What the winner's AUC loses without each raw column.
+def feature_importance(losses: Mapping[str, float], rows: int, groups: Mapping[str, float]) -> list[Picture]:
+    """What the winner's AUC loses without each raw column, and without each group of made ones.
 
     Args:
         losses: raw column -> validation AUC lost when its values are given to other rows.
         rows: of the sample.
+        groups: of columns -> the same for all of them together.
     """
     if not losses:
         return []
@@ -146,4 +147,10 @@ def feature_importance(losses: Mapping[str, float], rows: int) -> list[Picture]:
         f"AUC lost on {rows:,} validation rows when the values of a raw column, in all features made of it, are given "
         "to other rows (permutation importance, Breiman 2001). Columns that tell the same can stand in for each other."
     )
-    return [Picture(svg, note=note, wide=len(shown) > 12)]
+    pictures = [Picture(svg, note=note, wide=len(shown) > 12)]
+    if groups:
+        ordered = sorted(groups.items(), key=lambda one: -one[1])
+        svg = bars("AUC lost without each group of made columns", ordered, 0.0, lambda value: f"{value:+.4f}")
+        note = "The same for all columns of a group together, which a recipe makes or leaves out."
+        pictures.append(Picture(svg, note=note))
+    return pictures

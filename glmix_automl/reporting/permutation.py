@@ -1,6 +1,6 @@
 """Permutation importance: the AUC that is lost when a raw column's values are given to other rows (Breiman 2001)."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -20,14 +20,22 @@ Score = Callable[[Block], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Importance:
-    """Raw column -> validation AUC lost without it, on a sample of so many rows."""
+    """Raw column, and group of columns -> validation AUC lost without it, on a sample of so many rows."""
 
     losses: Mapping[str, float] = field(default_factory=dict)
     rows: int = 0
+    groups: Mapping[str, float] = field(default_factory=dict)
 
 
-def permutation_importance(score: Score, dataset: Dataset, seed: int, split: str = "validation") -> Importance:
-    """The importance of every raw column that features are made of; all features of a column move together.
+def permutation_importance(
+    score: Score,
+    dataset: Dataset,
+    seed: int,
+    groups: Mapping[str, Sequence[str]] | None = None,
+    split: str = "validation",
+) -> Importance:
+    """The importance of every raw column that features are made of, all features of a column moved together; and that
+    of groups of raw columns, moved together too.
 
     Raises:
         DataError: the dataset cannot be read.
@@ -37,24 +45,30 @@ def permutation_importance(score: Score, dataset: Dataset, seed: int, split: str
     if np.isnan(whole):
         return Importance()
     draws = generator(seed, "permutation importance")
-    losses = {source: whole - _auc(moved, score) for source, moved in _permute(dataset.schema, block, draws)}
-    return Importance(losses, len(block))
+    alone = {source: (source,) for source in dict.fromkeys(f.source for f in dataset.schema.features)}
+    losses, of_groups = (
+        {name: whole - _auc(moved, score) for name, moved in _permute(dataset.schema, block, sets, draws)}
+        for sets in (alone, groups or {})
+    )
+    return Importance(losses, len(block), of_groups)
 
 
 def _auc(block: Block, score: Score) -> float:
     return metrics.auc(block.label, score(block) + block.offset, block.weight)
 
 
-def _permute(schema: Schema, block: Block, draws: np.random.Generator) -> Iterator[tuple[str, Block]]:
-    """(raw column, the block with its features taken from other rows) for every raw column in turn."""
-    for source in dict.fromkeys(feature.source for feature in schema.features):
+def _permute(
+    schema: Schema, block: Block, sets: Mapping[str, Sequence[str]], draws: np.random.Generator
+) -> Iterator[tuple[str, Block]]:
+    """(name, the block with the features of its raw columns taken from other rows) for every set in turn."""
+    for name, sources in sets.items():
         order = draws.permutation(len(block))
         numerics, categoricals = block.numerics.copy(), block.categoricals.copy()
         for table, features in ((numerics, schema.numerics), (categoricals, schema.categoricals)):
-            own = [place for place, feature in enumerate(features) if feature.source == source]
+            own = [place for place, feature in enumerate(features) if feature.source in sources]
             table[:, own] = table[order[:, None], np.array(own, int)]
         bags = tuple(
-            bag.take(order) if feature.source == source else bag
+            bag.take(order) if feature.source in sources else bag
             for feature, bag in zip(schema.bags, block.bags, strict=True)
         )
-        yield source, replace(block, numerics=numerics, categoricals=categoricals, bags=bags)
+        yield name, replace(block, numerics=numerics, categoricals=categoricals, bags=bags)

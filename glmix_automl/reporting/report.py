@@ -62,7 +62,7 @@ def study_charts(
         "AUC and cost": [*race_charts.auc_against_cost(history), *race_charts.front(history, evaluation)],
         "Quality on test rows": model_charts.quality(evaluation, models),
         "Grown models": model_charts.grown_models(history),
-        "Feature importance": model_charts.feature_importance(importance.losses, importance.rows),
+        "Feature importance": model_charts.feature_importance(importance.losses, importance.rows, importance.groups),
         "Cost by rung": race_charts.cost_by_rung(history),
         "Worker timeline": race_charts.worker_timeline(history),
         "Parameter importance": parameter_charts.parameter_importance(history),

@@ -69,10 +69,15 @@ def test_importance_is_what_a_model_loses_without_a_column(told: Told) -> None:
     first = told.dataset.schema.numerics[0].source
     assert found.rows == told.dataset.rows("validation")
     assert list(found.losses) == list(dict.fromkeys(f.source for f in told.dataset.schema.features))
-    others = {loss for source, loss in found.losses.items() if source != first}
-    assert others == {0.0}
+    others = {source: loss for source, loss in found.losses.items() if source != first}
+    assert set(others.values()) == {0.0}
     assert found.losses[first] > 0.01
     assert permutation_importance(_first_numeric, told.dataset, 0) == found
+    groups = {"with": (first, "another"), "without": tuple(others)}
+    together = permutation_importance(_first_numeric, told.dataset, 0, groups)
+    assert together.losses == found.losses
+    assert together.groups["with"] > 0.01
+    assert together.groups["without"] == 0.0
 
 
 def test_only_what_is_sure_is_coloured(evaluation: Evaluation, told: Told) -> None:
