@@ -38,8 +38,35 @@ def recipe(roles: InteractionRoles | GraphRoles, name: str, positive: str | None
 
 
 def _interactions(roles: InteractionRoles, positive: str | None) -> Iterator[str]:
-    events = roles.events
     taken = {roles.member.column, roles.item.column, roles.label, roles.time, roles.uid, roles.weight}
+    yield from _events(roles, positive)
+    yield "  # What describes the moment must be known before the response: remove what is not."
+    yield from _features([c for c in roles.events.columns if c.name not in taken], "  ", {})
+    followed: list[str] = []
+    used = {name for name in taken if name is not None} | {c.name for c in roles.events.columns}
+    for place, role in (("members", roles.member), ("items", roles.item)):
+        if role.table is None:
+            continue
+        clash = {c.name: f"{place[:-1]}_{c.name}" for c in role.table.columns if c.name in used and c.name != role.key}
+        clash |= _clashes(role.table, {c.name for c in role.table.columns} & set(FIXED))
+        used |= {clash.get(c.name, c.name) for c in role.table.columns if c.name != role.key}
+        yield from _attributes(place, role, clash, _alike(roles))
+        if place == "items":
+            followed = [_followed(c, clash) for c in _worth_following(role)]
+    if followed:
+        yield "history:"
+        yield "  attributes:  # of items, whose past is followed over all members and per member"
+        yield from followed
+    yield ""
+    if roles.time is not None:
+        yield "split: {by: time, fractions: {train: 0.8, validation: 0.1, test: 0.1}}"
+    else:
+        yield "split: {by: random}"
+
+
+def _events(roles: InteractionRoles, positive: str | None) -> Iterator[str]:
+    """The interactions' table and the roles of its columns."""
+    events = roles.events
     names = {c for c in (roles.member.column, roles.item.column) if c is not None}
     rename = _clashes(events, names & set(FIXED))
     yield "interactions:"
@@ -60,29 +87,6 @@ def _interactions(roles: InteractionRoles, positive: str | None) -> Iterator[str
         yield f"  uid: {_text(roles.uid)}  # a value of its own in every row"
     if roles.weight is not None:
         yield f"  weight: {_text(roles.weight)}"
-    yield "  # What describes the moment must be known before the response: remove what is not."
-    used = {name for name in taken if name is not None}
-    yield from _features([c for c in events.columns if c.name not in taken], "  ", {})
-    used |= {c.name for c in events.columns}
-    followed: list[str] = []
-    for place, role in (("members", roles.member), ("items", roles.item)):
-        if role.table is None:
-            continue
-        clash = {c.name: f"{place[:-1]}_{c.name}" for c in role.table.columns if c.name in used and c.name != role.key}
-        clash |= _clashes(role.table, {c.name for c in role.table.columns} & set(FIXED))
-        used |= {clash.get(c.name, c.name) for c in role.table.columns if c.name != role.key}
-        yield from _attributes(place, role, clash, _alike(roles))
-        if place == "items":
-            followed = [_followed(c, clash) for c in _worth_following(role)]
-    if followed:
-        yield "history:"
-        yield "  attributes:  # of items, whose past is followed over all members and per member"
-        yield from followed
-    yield ""
-    if roles.time is not None:
-        yield "split: {by: time, fractions: {train: 0.8, validation: 0.1, test: 0.1}}"
-    else:
-        yield "split: {by: random}"
 
 
 def _network(roles: GraphRoles) -> Iterator[str]:

@@ -248,19 +248,7 @@ def _others(network, hidden, dealt, keys, left, heads, negatives, directed, turn
                 count += 1
         counts[group] = count
         wanted = (heads[group + 1] - heads[group]) * negatives
-        if wanted < count:
-            # Those of least hash are among the ones below a bound that leaves six standard deviations more.
-            bound = (wanted + 6.0 * np.sqrt(wanted) + 36.0) / count
-            below = 0
-            for i in range(count):
-                below += drawn[i] < bound
-            if below >= wanted:
-                kept = 0
-                for i in range(count):
-                    if drawn[i] < bound:
-                        found[kept], drawn[kept] = found[i], drawn[i]
-                        kept += 1
-                count = kept
+        count = _few(found, drawn, count, wanted)
         numbers = np.sort(found[:count])  # equal hashes, which there hardly are, go by number
         for i in range(count):
             drawn[i] = draw(choice, keys[one], keys[numbers[i]])
@@ -269,6 +257,25 @@ def _others(network, hidden, dealt, keys, left, heads, negatives, directed, turn
             out_place[total], out_right[total], out_rank[total] = heads[group], numbers[order[rank]], rank
             total += 1
     return out_place[:total], out_right[:total], out_rank[:total], counts
+
+
+@compile_loop
+def _few(found, drawn, count, wanted):  # type: ignore[no-untyped-def]
+    """Moves a few candidates, those of least hash among them, to the front; returns how many."""
+    if wanted >= count:
+        return count
+    bound = (wanted + 6.0 * np.sqrt(wanted) + 36.0) / count  # leaves six standard deviations more
+    below = 0
+    for i in range(count):
+        below += drawn[i] < bound
+    if below < wanted:
+        return count
+    kept = 0
+    for i in range(count):
+        if drawn[i] < bound:
+            found[kept], drawn[kept] = found[i], drawn[i]
+            kept += 1
+    return kept
 
 
 @compile_loop
