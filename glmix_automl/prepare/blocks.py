@@ -46,14 +46,20 @@ class PartBlock:
             return (np.cumsum(self.counts) - self.counts)[file] + place
         return np.searchsorted(self.addresses, address(file, place))  # type: ignore[arg-type]
 
-    def without(self, file: Ints, place: Ints) -> pa.Table:
-        """The rows but those of some addresses, of which others may be of other blocks."""
-        if self.counts is not None:
-            gone = np.zeros(self.rows.num_rows, bool)
-            gone[self.at(file, place)] = True
-        else:
-            gone = np.isin(self.addresses, address(file, place))  # type: ignore[arg-type]
-        return self.rows.filter(pa.array(~gone))
+    def are(self, file: Ints, place: Ints) -> npt.NDArray[np.bool_]:
+        """[rows], which are of some addresses, of which others may be of other blocks."""
+        if self.counts is None:
+            return np.isin(self.addresses, address(file, place))  # type: ignore[arg-type]
+        found = np.zeros(self.rows.num_rows, bool)
+        found[self.at(file, place)] = True
+        return found
+
+    @property
+    def place(self) -> Ints:
+        """[rows], the place of each in its file."""
+        if self.counts is None:
+            return np.bitwise_and(self.addresses, 2**32 - 1)  # type: ignore[arg-type]
+        return np.arange(self.rows.num_rows) - np.repeat(np.cumsum(self.counts) - self.counts, self.counts)
 
 
 def address(file: Ints, place: Ints) -> Ints:

@@ -23,12 +23,12 @@ import pyarrow.compute as pc
 
 from glmix_automl.features import as_texts
 from glmix_automl.prepare.as_of import Ints
-from glmix_automl.prepare.blocks import cuts_of, in_blocks
+from glmix_automl.prepare.blocks import PartBlock, cuts_of, in_blocks
 from glmix_automl.prepare.engine import Engine
-from glmix_automl.prepare.events import NegativeSampling
 from glmix_automl.prepare.exchange import Spread, read_part, spread
 from glmix_automl.prepare.key_history import ASKS
 from glmix_automl.prepare.known import mixed
+from glmix_automl.prepare.positives import Positives, draws_of, times_of
 from glmix_automl.prepare.row_hash import row_hashes
 from glmix_automl.prepare.stage import LABEL, TIME, UID, WEIGHT, Staging, Taken, read_as, take_in
 from glmix_automl.seeds import derive
@@ -107,10 +107,10 @@ def sample_negatives(engine: Engine, work: Staging, taken: Sequence[Taken]) -> S
     rows = tuple(t.rows for t in taken)
     questions = engine.each("negatives", partial(_drawn, work, rows, unreachable, numbering), parts)
     entries = tuple(e for each in listed for e in each.entries)
-    put = tuple(q for q in questions if q is not None)
+    put = tuple(q for each in questions for q in each)
     answers = tuple(a for a in engine.each("negatives", partial(_answers, work, entries, put), parts) if a is not None)
     made = engine.each("negatives", partial(_rows, work, rows, unreachable, answers, numbering), parts)
-    there = [each for each in made if each is not None]
+    there = [each for of_part in made for each in of_part]
     drawn = [each.taken for each in there if each.taken is not None]
     sums = np.sum([[each.positives, each.negatives, each.candidates] for each in there], axis=0, dtype=np.int64)
     no_examples = tuple(each.no_examples for each in there)
@@ -159,58 +159,25 @@ def _listed(work: Staging, asked: tuple[Spread, ...], first: int, last: int, par
     return _Listed(tuple(entries), tuple(unreachable), there, cells[there], items)
 
 
-def _are_examples(
-    work: Staging, rows: tuple[Spread, ...], unreachable: tuple[Spread, ...], table: pa.Table, part: int
-) -> npt.NDArray[np.bool_]:
-    """Which positives of a partition are examples, as they could have been drawn: [rows].
-
-    Args:
-        work: what is prepared.
-        rows: their files.
-        unreachable: `file` and `place` of rows of items that nobody had taken before.
-        table: the rows.
-        part: the partition.
-    """
-    found = np.ones(table.num_rows, bool)
-    sent, _ = read_part(work.folder, list(unreachable), part)
-    if sent is not None:
-        counts = np.array([f.rows[part] for f in rows], np.int64)
-        found[(np.cumsum(counts) - counts)[sent["file"].to_numpy()] + sent["place"].to_numpy()] = False
-    if work.sampling is not None and not work.sampling.repeats:
-        pair, first = _first_takes(work, table)
-        own = mixed(table["key"].to_numpy(), table["other"].to_numpy())
-        found[first[np.searchsorted(pair, own)] < _times(work, table)] = False
+def _drawn(
+    work: Staging, rows: tuple[Spread, ...], unreachable: tuple[Spread, ...], numbering: _Numbering, part: int
+) -> list[Spread]:
+    """The draws of the examples of a partition, as questions to the cells."""
+    positives = Positives(work, rows, unreachable, part)
+    found = []
+    for block in positives.blocks():
+        if block is not None:
+            question = _question(work, block.rows, np.flatnonzero(positives.are_examples(block)), numbering)
+            question = question.append_column("origin", pa.array(np.full(question.num_rows, part, np.int32)))
+            found.append(spread(work.folder, question, question["cell"].to_numpy() % work.parts, work.parts)[0])
     return found
 
 
-def _times(work: Staging, table: pa.Table) -> Ints:
-    """[rows]; one for all of rows without times, whatever order they were put in."""
-    return table[TIME].to_numpy() if work.timed else np.zeros(table.num_rows, np.int64)
-
-
-def _first_takes(work: Staging, table: pa.Table) -> tuple[Ints, Ints]:
-    """Members with items that they have taken, ascending, and the first time."""
-    pairs, time = mixed(table["key"].to_numpy(), table["other"].to_numpy()), _times(work, table)
-    order = np.lexsort((time, pairs))
-    pair, at = np.unique(pairs[order], return_index=True)
-    return pair, time[order][at]
-
-
-def _draws(sampling: NegativeSampling) -> int:
-    """Draws per positive: some are of what the member has taken, or of one item twice."""
-    return 2 * sampling.per_positive + 2
-
-
-def _drawn(
-    work: Staging, rows: tuple[Spread, ...], unreachable: tuple[Spread, ...], numbering: _Numbering, part: int
-) -> Spread | None:
-    """The draws of the examples of a partition, as questions to the cells."""
-    table, _ = read_part(work.folder, list(rows), part)
-    if table is None or work.sampling is None:
-        return None
-    examples = np.flatnonzero(_are_examples(work, rows, unreachable, table, part))
+def _question(work: Staging, table: pa.Table, examples: Ints, numbering: _Numbering) -> pa.Table:
+    """The draws of some rows: which entry of which cell, and the row that it is for."""
+    assert work.sampling is not None, "negatives are to be drawn"
     named = [table[c].take(pa.array(examples)) for c in ((UID,) if work.uid is not None else ("e0", "e1", TIME))]
-    count = _draws(work.sampling)
+    count = draws_of(work.sampling)
     row = np.repeat(examples, count)
     turn = np.tile(np.arange(count, dtype=np.int64), len(examples))
     seeded = row_hashes(named, derive(work.seed, "sampled negatives")).view(np.int64)
@@ -220,16 +187,8 @@ def _drawn(
     able = np.repeat(size > 0, count)
     row, turn, number = row[able], turn[able], number[able]
     cell = np.searchsorted(numbering.before, number, side="right") - 1
-    question = pa.table(
-        {
-            "cell": cell,
-            "index": number - numbering.before[cell],
-            "row": row,
-            "turn": turn,
-            "origin": np.full(len(row), part, np.int32),
-        }
-    )
-    return spread(work.folder, question, cell % work.parts, work.parts)[0]
+    cut = table[work.cut_by].to_numpy()[row]
+    return pa.table({"cell": cell, "index": number - numbering.before[cell], "row": row, "turn": turn, "cut": cut})
 
 
 def _answers(work: Staging, entries: tuple[Spread, ...], questions: tuple[Spread, ...], part: int) -> Spread | None:
@@ -242,7 +201,7 @@ def _answers(work: Staging, entries: tuple[Spread, ...], questions: tuple[Spread
     order = np.lexsort((key, cell))
     at = order[np.searchsorted(cell[order], asked["cell"].to_numpy()) + asked["index"].to_numpy()]
     found = pa.table(
-        {"row": asked["row"], "turn": asked["turn"], "key": key[at], "id": listed["id"].take(pa.array(at))}
+        {**{c: asked[c] for c in ("row", "turn", "cut")}, "key": key[at], "id": listed["id"].take(pa.array(at))}
     )
     return spread(work.folder, found, asked["origin"].to_numpy(), work.parts)[0]
 
@@ -262,23 +221,26 @@ def _rows(
     answers: tuple[Spread, ...],
     numbering: _Numbering,
     part: int,
-) -> _Made | None:
-    """The drawn rows of a partition's members, taken in."""
-    table, _ = read_part(work.folder, list(rows), part)
-    if table is None or work.sampling is None:
-        return None
-    kept = _are_examples(work, rows, unreachable, table, part)
+) -> list[_Made]:
+    """The drawn rows of a partition's members, taken in: of each block of positives."""
+    positives = Positives(work, rows, unreachable, part)
+    drawn = in_blocks(work.folder, answers, part, "cut", positives.cuts)
+    pairs = zip(positives.blocks(), drawn, strict=True)
+    return [_made(positives, block, found, numbering) for block, found in pairs if block is not None]
+
+
+def _made(positives: Positives, block: PartBlock, answers: PartBlock | None, numbering: _Numbering) -> _Made:
+    """The drawn rows of a block."""
+    work, table = positives.work, block.rows
+    assert work.sampling is not None, "negatives are to be drawn"
+    kept = positives.are_examples(block)
     examples = np.flatnonzero(kept)
-    counts = np.array([f.rows[part] for f in rows], np.int64)
-    file = np.repeat(np.arange(len(rows)), counts)
-    place = np.arange(len(kept)) - (np.cumsum(counts) - counts)[file]
-    lost = pa.table({"file": file[~kept], "place": place[~kept]})
-    left_out = spread(work.folder, lost, np.full(lost.num_rows, part), work.parts)[0]
+    lost = pa.table({"file": block.file[~kept], "place": block.place[~kept]})
+    left_out = spread(work.folder, lost, np.full(lost.num_rows, positives.part), work.parts)[0]
     known = numbering.known_items(table[TIME].to_numpy()[examples])
-    found, _ = read_part(work.folder, list(answers), part)
-    if found is None:
+    if answers is None:
         return _Made(None, left_out, len(examples), 0, int(known.sum()))
-    found = found.take(pa.array(_kept(work, table, found, work.sampling)))
+    found = answers.rows.take(pa.array(_kept(work, table, answers.rows, positives.takes)))
     row = found["row"].to_numpy()
     at, drawn = np.unique(row, return_inverse=True, return_counts=True)[1:]
     made = _like(work, table.take(pa.array(row)), found["id"].combine_chunks(), row)
@@ -289,11 +251,12 @@ def _rows(
     return _Made(take_in(work, made), left_out, len(examples), len(row), int(known.sum()))
 
 
-def _kept(work: Staging, table: pa.Table, found: pa.Table, sampling: NegativeSampling) -> Ints:
+def _kept(work: Staging, table: pa.Table, found: pa.Table, takes: tuple[Ints, Ints]) -> Ints:
     """Which draws become rows: the first of each row, of an item once, none that the member has taken by then."""
-    member, time = table["key"].to_numpy(), _times(work, table)
+    member, time = table["key"].to_numpy(), times_of(work, table)
     row, turn, key = (found[c].to_numpy() for c in ("row", "turn", "key"))
-    pair, first = _first_takes(work, table)
+    sampling, (pair, first) = work.sampling, takes
+    assert sampling is not None, "negatives are to be drawn"
     if sampling.repeats:  # only what it takes at this very moment is no negative
         now = mixed(mixed(member, table["other"].to_numpy()), time)
         free = np.flatnonzero(~np.isin(mixed(mixed(member[row], key), time[row]), now))

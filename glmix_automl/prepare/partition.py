@@ -93,13 +93,11 @@ class Laid:
 
 def lay(work: Staging, inputs: PartitionInputs, part: int) -> Laid | None:
     """Reads a partition, puts its past beside it, and writes it for the shards; None where it has no rows."""
-    # A name that is made of member, item and time is made in one block.
-    by = TIME if work.timed or work.history is not None else "other"
-    cuts = cuts_of(work.folder, inputs.rows, part, by, work.held_rows)
+    cuts = cuts_of(work.folder, inputs.rows, part, work.cut_by, work.held_rows)
     dropped, _ = read_part(work.folder, inputs.dropped, part)
     look = None if work.history is None else LookingBack(work, inputs.described.get(part), inputs.fitted, part)
     found = []
-    for number, block in enumerate(in_blocks(work.folder, inputs.rows, part, by, cuts)):
+    for number, block in enumerate(in_blocks(work.folder, inputs.rows, part, work.cut_by, cuts)):
         if block is None:
             continue
         if look is not None:
@@ -108,7 +106,7 @@ def lay(work: Staging, inputs: PartitionInputs, part: int) -> Laid | None:
                 block = replace(block, rows=block.rows.append_column(place.name, past[place.source]))
         rows = block.rows
         if dropped is not None:
-            rows = block.without(dropped["file"].to_numpy(), dropped["place"].to_numpy())
+            rows = rows.filter(pa.array(~block.are(dropped["file"].to_numpy(), dropped["place"].to_numpy())))
         if work.sampling is not None:
             labels = np.maximum(rows[LABEL].to_numpy(), 0)  # what was drawn has only asked so far
             rows = rows.set_column(rows.schema.get_field_index(LABEL), LABEL, pa.array(labels))

@@ -100,6 +100,13 @@ class Staging:
     held_rows: int = HELD_ROWS
 
     @property
+    def cut_by(self) -> str:
+        """The column that a large partition of members is cut by: a name made of member, item and time is made in one
+        block.
+        """
+        return TIME if self.timed or self.history is not None else "other"
+
+    @property
     def places(self) -> dict[DeclaredFeature, Staged]:
         """The staged column of each feature."""
         return plan_stages(self.features)

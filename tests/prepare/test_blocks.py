@@ -29,8 +29,8 @@ def test_blocks_follow_each_other_in_time_and_know_their_rows(tmp_path: Path, li
         drawn = random.permutation(len(ids))[:50]
         assert (block.at(ids[drawn] // 2_000, ids[drawn] % 2_000) == drawn).all()
         gone = random.integers(0, 10_000, 300) if limit < 10_000 else np.arange(300)
-        left = block.without(gone // 2_000, gone % 2_000)["id"].to_pylist()
-        assert left == [i for i in ids.tolist() if i not in set(gone.tolist())]
+        assert block.are(gone // 2_000, gone % 2_000).tolist() == [i in set(gone.tolist()) for i in ids.tolist()]
+        assert (block.place == ids % 2_000).all()
         seen += ids.tolist()
     assert sorted(seen) == list(range(10_000))
     assert len(cuts) == (14 if limit == 700 else 0)

@@ -168,7 +168,7 @@ def test_neither_parts_nor_order_of_rows_matter(
     events = given["interactions"] | {"table": {"path": str(tmp_path / "shuffled.csv")}}
     for parts, settings in ((1, given), (2, given), (7, given | {"interactions": events})):
         monkeypatch.setattr("glmix_automl.prepare.pipeline.partitions", lambda rows, parts=parts: parts)
-        held = {"history": settings["history"] | {"heavy_rows": 100_000 if parts == 1 else 100}}
+        held = {"history": settings["history"] | {"heavy_rows": 100_000 if parts == 1 else 1_000}}
         recipe = settings | held | {"output": str(tmp_path / f"{parts}")}
         made = prepare_dataset(None, parse(recipe, Interactions, "test"))
         digests.append(made.digest)
