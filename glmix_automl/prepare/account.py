@@ -12,6 +12,7 @@ from glmix_automl.manifest import Manifest, Shard, Split
 from glmix_automl.prepare import sides
 from glmix_automl.prepare.checks import Report, check_dataset, find_warnings
 from glmix_automl.prepare.engine import Engine
+from glmix_automl.prepare.past_columns import past_features
 from glmix_automl.prepare.profile import (
     Edges,
     Profile,
@@ -87,7 +88,9 @@ def account_of(
         s: f"{sum(w.digest for w in written if w.planned.split == i) % 2**64:016x}" for i, s in enumerate(SPLITS)
     }
     manifest = _manifest(schema, digests, shards, profile)
-    checks = check_dataset(schema, profile, tally, work.places)
+    drawn = work.history if not work.timed else None
+    grown = frozenset(f.source for f in past_features(drawn)) if drawn is not None else frozenset[str]()
+    checks = check_dataset(schema, profile, tally, work.places, grown)
     report = Report(
         name=recipe.name,
         digest=manifest.digest,

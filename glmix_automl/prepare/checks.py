@@ -70,6 +70,7 @@ def check_dataset(
     found: Profile,
     tally: Tally,
     places: Mapping[DeclaredFeature, Staged],
+    grown: frozenset[str] = frozenset(),
 ) -> tuple[FeatureCheck, ...]:
     """The checks of every feature of the schema.
 
@@ -78,6 +79,7 @@ def check_dataset(
         found: its profile.
         tally: counts of the staged columns.
         places: declared feature -> its staged column.
+        grown: raw columns that differ after train by how they are made: history in a drawn order.
     """
     stage_of = {(p.source, p.kind, p.separator): p.name for p in places.values()}
     result = []
@@ -94,7 +96,7 @@ def check_dataset(
                 fill=there,
                 distinct=schema.size(feature) - 1 if isinstance(feature, Bag) else fill.distinct,
                 unseen=_unseen(schema, feature, tables, fill),
-                cumulative=is_cumulative(feature),
+                cumulative=feature.source in grown or is_cumulative(feature),
                 psi=stability(tables[SPLITS[0]].sum(axis=0), tables[SPLITS[1]].sum(axis=0)),
                 auc=_alone(feature, tables, found),
             )

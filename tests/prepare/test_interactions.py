@@ -245,6 +245,8 @@ def test_without_times_partitions_do_not_matter_and_scoring_sees_all(
         monkeypatch.setattr("glmix_automl.prepare.pipeline.partitions", lambda rows, parts=parts: parts)
         digests.add(prepared(untimed(settings, raw) | {"output": str(tmp_path / f"{parts}")}).digest)
     assert len(digests) == 1
+    report = (tmp_path / "1" / "data_report.json").read_text()
+    assert not [w for w in json.loads(report)["warnings"] if "drift" in w and "past_" in w]
     memory = Memory.open(Folder(str(tmp_path / "2")))
     assert memory is not None
     assert memory.sources == ("who", "item id", "tags")
