@@ -434,6 +434,25 @@ def test_a_member_with_most_rows_is_held_in_blocks(
     assert max(rows for _, rows in held) <= 2 * 40
 
 
+def test_tasks_may_run_twice_at_once(settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Spark does when it speculates, or tries again what was lost after it had written its files."""
+    from glmix_automl.prepare.engine import Local
+
+    first, known = prepared(settings), read_history(Path(settings["output"]))
+    each = Local.each
+
+    def twice(self: Local, step: str, function: Any, items: Any) -> list[Any]:
+        found = each(self, step, function, [i for i in items for _ in range(2)])
+        return [found[2 * n + n % 2] for n in range(len(items))]
+
+    monkeypatch.setattr(Local, "each", twice)
+    monkeypatch.setattr("glmix_automl.prepare.pipeline.partitions", lambda rows: 3)
+    again = settings | {"output": str(tmp_path / "again")}
+    assert prepared(again) == first
+    assert read_history(Path(again["output"])) == known
+    assert not [f for f in Path(again["output"]).rglob("*") if f.name.startswith((".", "_stage"))]
+
+
 def read_history(dataset: Path) -> dict[str, list[tuple[Any, ...]]]:
     """Kind of key -> what is known of each key at the end, in order of the keys."""
     return {
