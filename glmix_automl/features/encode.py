@@ -95,10 +95,11 @@ def transform_numbers(feature: Numeric, numbers: npt.NDArray[np.float64]) -> npt
         curved = _quantile(np.asarray(feature.knots), numbers)
     else:
         curved = numbers
-    scaled = (curved - feature.center) / feature.scale
+    scaled = curved - feature.center
+    scaled /= feature.scale
     if feature.transform != "missing":
-        scaled = np.where(missing, feature.fill, scaled)
-    return np.clip(scaled, -FLOAT32_MAX, FLOAT32_MAX).astype(np.float32)
+        scaled[missing] = feature.fill
+    return np.clip(scaled, -FLOAT32_MAX, FLOAT32_MAX, out=scaled).astype(np.float32)
 
 
 def invert_numbers(feature: Numeric, column: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -45,7 +45,8 @@ class RawBag(NamedTuple):
 
 
 def as_numbers(column: pa.Array | pa.ChunkedArray, name: str = "") -> npt.NDArray[np.float64]:
-    """The column as float64 [rows], NaN where missing, within the range of a float32.
+    """The column as float64 [rows], NaN where missing, within the range of a float32; the very memory of the column
+    where it is so already, which cannot be written to.
 
     Raises:
         DataError: the type (list, struct, map, bytes) has no reading as a number; `name` says which column.
@@ -65,8 +66,10 @@ def as_numbers(column: pa.Array | pa.ChunkedArray, name: str = "") -> npt.NDArra
     elif pa.types.is_boolean(kind):
         array = array.cast(pa.uint8())
     numbers = array.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False)
+    if len(numbers) and numbers.min() >= -FLOAT32_MAX and numbers.max() <= FLOAT32_MAX:  # false where one is NaN
+        return numbers
     numbers = np.where(np.isfinite(numbers), numbers, np.nan)
-    return np.clip(numbers, -FLOAT32_MAX, FLOAT32_MAX)
+    return np.clip(numbers, -FLOAT32_MAX, FLOAT32_MAX, out=numbers)
 
 
 def as_texts(column: pa.Array | pa.ChunkedArray, name: str = "") -> pa.Array:
@@ -91,7 +94,8 @@ def as_texts(column: pa.Array | pa.ChunkedArray, name: str = "") -> pa.Array:
         texts = array.cast(pa.timestamp("us"), safe=False).cast(pa.string())
     else:
         texts = array.cast(pa.string())
-    return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
+    empty = pc.equal(texts, "")
+    return pc.if_else(empty, pa.scalar(None, pa.string()), texts) if pc.any(empty).as_py() else texts
 
 
 def as_bag(column: pa.Array | pa.ChunkedArray, name: str = "", separator: str | None = None) -> RawBag:
