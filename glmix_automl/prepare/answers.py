@@ -106,10 +106,12 @@ def answered(
     attributes: list[Any] = []
     if questions and work.history is not None:
         told = Following(work.folder, work.parts, work.history, known=known)
-        items = engine.each("items", partial(items_step, told, questions, sides.get(1, ())), list(range(work.parts)))
+        items = engine.each(
+            "items", partial(items_step, told, questions, sides.get(1, ())), filled(questions, work.parts)
+        )
         again = tuple(q for i in items for q in i.questions)
         step = partial(attributes_step, told, again, tuple(v for i in items for v in i.values))
-        attributes = engine.each("attributes", step, list(range(work.parts))) if again else []
+        attributes = engine.each("attributes", step, filled(again, work.parts)) if again else []
     asked = Questions(
         work=work,
         rows=tuple(t.rows for t in taken),
@@ -126,8 +128,14 @@ def answered(
     if known is not None or work.history is None or not work.history.fits_items or not events:
         return asked
     share = sampled_share(sum(sum(t.rows.rows) for t in events))
-    drawn = [d for d in engine.each("history", partial(_draw, asked, share), list(range(work.parts))) if d is not None]
+    dealt = engine.each("history", partial(_draw, asked, share), filled(asked.newer, work.parts))
+    drawn = [d for d in dealt if d is not None]
     return replace(asked, fitted=fit_models(engine, work.folder, work.history, drawn)) if drawn else asked
+
+
+def filled(files: Sequence[Spread], parts: int) -> list[int]:
+    """The partitions that have rows: of many, few rows fill a few, and what is known in the others is not read."""
+    return [part for part in range(parts) if any(file.rows[part] for file in files)]
 
 
 def check_moments(taken: Sequence[Taken], known: Known | None) -> None:

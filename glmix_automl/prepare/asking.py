@@ -23,7 +23,7 @@ from glmix_automl.prepare.recipe import Table
 from glmix_automl.prepare.remarks import Remarks
 from glmix_automl.prepare.spark_events import id_column, label_column
 from glmix_automl.prepare.spark_times import time_column
-from glmix_automl.prepare.stage import Staging, Taken
+from glmix_automl.prepare.stage import Staging
 from glmix_automl.prepare.tables import column, lack, read_table, require
 from glmix_automl.prepare.times import TimeRule
 from glmix_automl.schema import Entity
@@ -63,7 +63,11 @@ def ask(
     engine: Engine = Local(StepProgress(False)) if spark is None else OnSpark(spark, StepProgress(False))
     how = _rows_by_spark if spark is not None else _rows_by_arrow
     given, there, timed, size = how(spark, engine, recipe, rows, root, at, remarks)
-    work, lacking = _work(recipe, folder, there, partitions(size))
+    wanted = newer and recipe.past is not None and recipe.interactions.timestamp is not None
+    interactions = _newer(spark, engine, recipe, known, remarks) if wanted else None
+    # As few rows or many are asked about, a task holds no larger share of the interactions and of what is known.
+    parts = max(partitions(max(size, interactions.rows or 0 if interactions else 0)), known.parts if known else 1)
+    work, lacking = _work(recipe, folder, there, parts)
     taken = given.take_in(work)
     if not taken:
         raise DataError(f"rows to score {rows.path}: none has a member, an item and a time")
@@ -72,8 +76,8 @@ def ask(
             f"rows to score {rows.path}: interactions without times do not say what came before a row; score from what "
             "the model knows of members and items (`history: carried`)"
         )
-    wanted = newer and work.history is not None and work.timed
-    events = _newer(spark, engine, recipe, known, work, remarks) if wanted else []
+    # Of interactions no columns but those that history needs.
+    events = interactions.take_in(replace(work, features=(), asks=False)) if interactions else []
     check_moments(taken, known if work.history is not None else None)
     sides = {side: tuple(given.take_in_side(work, side)) for side in (0, 1)}
     events_recipe = recipe.interactions
@@ -133,11 +137,9 @@ def _rows_by_arrow(
     return given, there | ({_UID} if uid else set()), timed, table.num_rows
 
 
-def _newer(
-    spark: Any, engine: Engine, recipe: Interactions, known: Known | None, work: Staging, remarks: Remarks
-) -> list[Taken]:
-    """The interactions that are not known yet; of their columns only what history needs."""
-    events, bare = recipe.interactions, replace(work, features=(), asks=False)
+def _newer(spark: Any, engine: Engine, recipe: Interactions, known: Known | None, remarks: Remarks) -> Tables:
+    """The interactions that are not known yet."""
+    events = recipe.interactions
     where = f"interactions table {events.table.path}"
     signals = recipe.past.signals if recipe.past is not None else ()
     label_columns = [events.label.column] if events.label is not None else []
@@ -152,7 +154,7 @@ def _newer(
         )
         there = [f.name for f in table.schema]
         lack([events.member, events.item, *label_columns, *signals], there, where)
-        return ArrowTables(engine, table, how, {}, where, remarks).take_in(bare)
+        return ArrowTables(engine, table, how, {}, where, remarks)
     assert events.timestamp is not None, "only rows with times are newer"
     raw = require(
         read_table(spark, events.table, recipe.root, "interactions", remarks),
@@ -168,7 +170,7 @@ def _newer(
     ).dropna(subset=[_MEMBER, _ITEM, _LABEL, _MOMENT])
     if known is not None:
         frame = frame.where(f"`{_MOMENT}` > {known.until}")
-    return SparkTables(frame, Roles(_LABEL, (_MEMBER, _ITEM), time=_MOMENT), {}, None).take_in(bare)
+    return SparkTables(frame, Roles(_LABEL, (_MEMBER, _ITEM), time=_MOMENT), {}, frame.count())
 
 
 def _moment(recipe: Interactions, there: set[str], at: int | None, where: str) -> tuple[TimeRule | None, bool]:

@@ -188,6 +188,8 @@ def attach(work: Staging, parts: Sequence[Encoded], keys: Ints, schema: Schema) 
 def raw_columns(work: Staging, parts: Sequence[SidePart], keys: Ints) -> dict[str, pa.Array]:
     """The side's staged columns for rows of given ids, null for ids that it has no row for.
 
+    A block of the side is in memory at a time, and of the others what was asked for.
+
     Args:
         work: what is prepared.
         parts: of one side, those that may hold the ids.
@@ -196,9 +198,10 @@ def raw_columns(work: Staging, parts: Sequence[SidePart], keys: Ints) -> dict[st
     unique, inverse = np.unique(keys, return_inverse=True)
     found = []
     for part, wanted in _wanted(work, parts, unique):
-        table, _ = read_part(work.folder, part.rows, part.part)
-        if table is not None:
-            found.append(table.filter(pa.array(np.isin(table["key"].to_numpy(), wanted))))
+        for block in part.rows:
+            table, _ = read_part(work.folder, [block], part.part)
+            if table is not None:
+                found.append(table.filter(pa.array(_lookup(wanted, table["key"].to_numpy())[1])))
     if not found:
         return {}
     every = pa.concat_tables(found).combine_chunks()

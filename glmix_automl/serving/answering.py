@@ -7,9 +7,7 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
 from pyspark.sql.pandas.types import from_arrow_schema
@@ -17,19 +15,17 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from glmix_automl import spark as application
 from glmix_automl.config import Config
 from glmix_automl.errors import ConfigError, DataError
-from glmix_automl.features import as_texts
 from glmix_automl.layout import RECIPE, Folder
 from glmix_automl.prepare import pipeline
-from glmix_automl.prepare.answers import Questions, answer, answer_schema
+from glmix_automl.prepare.answers import Questions, answer, answer_schema, filled
 from glmix_automl.prepare.asking import ask
 from glmix_automl.prepare.interactions import Interactions
 from glmix_automl.prepare.known import HISTORY, Known
 from glmix_automl.prepare.local_files import local_path
-from glmix_automl.prepare.local_tables import read_local, recipe_needs_spark, table_needs_spark
-from glmix_automl.prepare.recipe import Recipe, Table
-from glmix_automl.prepare.row_hash import keys_of
+from glmix_automl.prepare.local_tables import recipe_needs_spark, table_needs_spark
+from glmix_automl.prepare.recipe import Recipe
 from glmix_automl.prepare.run_settings import run_settings
-from glmix_automl.prepare.tables import column, lack, read_table
+from glmix_automl.serving.candidates import candidates
 from glmix_automl.serving.frames import score_frame
 from glmix_automl.serving.model import Model
 from glmix_automl.serving.scored_rows import BATCH_ROWS, keep_best, score_rows
@@ -101,19 +97,19 @@ def _scored(
 ) -> tuple[int, list[str]]:
     known = _known(spark is not None, recipe, settings, source, stage)
     newer = settings.history == "given" or "interactions" in settings.tables
-    rows = settings.rows or _candidates(spark, recipe, settings, stage)
+    rows = settings.rows or candidates(spark, recipe, settings, stage)
     asked = ask(spark, recipe, rows, settings.root or ".", stage.uri, known, newer, _moment(settings.at, known))
     kept = [name for name in dict.fromkeys(asked.names) if name is not None]
     if spark is not None:
         return score_frame(_in_tasks(spark, asked), settings, source, to, kept), list(asked.notes)
     model = Model(source.folder)
     write = partial(_score_part, asked, model, settings, source.version, kept, to)
-    return sum(map(write, range(asked.work.parts))), list(asked.notes)
+    return sum(map(write, filled(asked.rows, asked.work.parts))), list(asked.notes)
 
 
 def _in_tasks(spark: "SparkSession", asked: Questions) -> "DataFrame":
     """The rows, answered partition by partition."""
-    context, parts = spark.sparkContext, asked.work.parts
+    context, parts = spark.sparkContext, filled(asked.rows, asked.work.parts)
     sent = context.broadcast(asked)
 
     def rows_of(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -123,7 +119,7 @@ def _in_tasks(spark: "SparkSession", asked: Questions) -> "DataFrame":
                 if rows is not None:
                     yield from rows.to_batches(max_chunksize=BATCH_ROWS)
 
-    dealt = spark.createDataFrame(context.parallelize([(part,) for part in range(parts)], parts), "part bigint")
+    dealt = spark.createDataFrame(context.parallelize([(part,) for part in parts], len(parts)), "part bigint")
     return dealt.mapInArrow(rows_of, from_arrow_schema(answer_schema(asked)))
 
 
@@ -168,41 +164,6 @@ def _score_part(
         scored = keep_best(scored, asked.names[0], settings.top)
     pq.write_table(scored, to.path(f"part-{part:05d}.parquet"), filesystem=to.filesystem)
     return int(scored.num_rows)
-
-
-def _candidates(spark: "SparkSession | None", recipe: Interactions, settings: ScoreSettings, stage: Folder) -> Table:
-    """A table of every wanted member with every item of the recipe's table."""
-    member, item = recipe.interactions.member, recipe.interactions.item
-    if recipe.items is None or (recipe.members is None and settings.members is None):
-        raise ConfigError("rows: candidates are members with items, and the recipe has no tables of both; give `rows`")
-    if settings.members is not None:
-        members = _ids(spark, settings.members, settings.root or ".", member)
-    else:
-        assert recipe.members is not None, "checked above"
-        members = _ids(spark, recipe.members.table, recipe.root, recipe.members.key)
-    items = _ids(spark, recipe.items.table, recipe.root, recipe.items.key)
-    if settings.sample is not None:
-        members = members.take(pa.array(np.argsort(keys_of(members), kind="stable")[: settings.sample]))
-    pairs = {
-        member: members.take(pa.array(np.repeat(np.arange(len(members)), len(items)))),
-        item: items.take(pa.array(np.tile(np.arange(len(items)), len(members)))),
-    }
-    place = stage.within("candidates.parquet")
-    pq.write_table(pa.table(pairs), place.path(), filesystem=place.filesystem)
-    return Table(path=place.path() if spark is None else place.uri)
-
-
-def _ids(spark: "SparkSession | None", table: Table, root: str, key: str) -> pa.Array:
-    """The ids of a table, each once."""
-    where = f"table {table.path}"
-    if spark is None:
-        found = read_local(table, root, "scored")
-    else:
-        frame = read_table(spark, table, root, "scored")
-        lack([key], frame.columns, where)
-        found = frame.select(column(key)).toArrow()
-    lack([key], found.column_names, where)
-    return pc.unique(as_texts(found.column(key), key).drop_null())
 
 
 def _moment(at: str | float | None, known: Known | None) -> int:

@@ -1,6 +1,6 @@
 """Raw rows of a Spark frame are scored by its executors.
 
-Random effects of members and items are joined to the rows on the entity, so no process holds those of all; the model's
+Random effects of members and items are joined to the rows on the entity, so no executor holds those of all; the model's
 other files go to the executors with the task, no shared disk is needed, and every Python worker loads the model, and
 with it TensorFlow, once.
 """

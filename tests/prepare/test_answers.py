@@ -106,6 +106,12 @@ def test_partitions_do_not_matter(
     columns = [c for c in cut["raw"].columns if c != "uid"]
     for parts in (2, 8):
         monkeypatch.setattr("glmix_automl.prepare.asking.partitions", lambda rows, parts=parts: parts)
+        (tmp_path / f"asked in {parts}").mkdir()
+        table = Table(path=str(cut["rows"]))
+        asked = ask(None, cut["whole"], table, ".", str(tmp_path / f"asked in {parts}"), known, True)
+        assert asked.work.parts == max(parts, 4), (
+            "however few rows ask, no task holds more of what is known than before"
+        )
         raw = cut["raw"][~cut["raw"].uid.isin(cut["refitted"])]
         same(answered(cut["whole"], cut["rows"], tmp_path / f"in {parts}", known), raw, columns)
 

@@ -94,8 +94,8 @@ def test_what_the_model_knows_and_newer_interactions(of_members: Trained, tmp_pa
         model.predict(frame.drop(columns="who"))
 
 
-def test_candidates_of_members_are_all_items(of_members: Trained, tmp_path: Path) -> None:
-    """Of a sample of members, and of given ones; as rows that name them score."""
+def test_candidates_of_members_are_all_items(of_members: Trained, tmp_path: Path, spark: Any) -> None:
+    """Of a sample of members, and of given ones; as rows that name them score, and by Spark as here."""
     tables = Path(of_members.settings["rows"]["path"]).parent
     asked = {"rows": None, "history": "carried", "at": "end"}
     of_members.score(tmp_path / "sample", 0, **asked, sample=3)
@@ -107,6 +107,12 @@ def test_candidates_of_members_are_all_items(of_members: Trained, tmp_path: Path
     for name, rows in best.groupby("who"):
         wanted = found.score[found["who"] == name].nlargest(2)
         np.testing.assert_allclose(rows.sort_values("rank").score, wanted, atol=1e-6)
+    of_members.score(tmp_path / "by Spark", 0, **asked, sample=3, engine="spark")
+    both = [
+        frame.sort_values(["who", "item id"], ignore_index=True)
+        for frame in (found, pd.read_parquet(tmp_path / "by Spark"))
+    ]
+    pd.testing.assert_frame_equal(both[0], both[1][both[0].columns], check_dtype=False, atol=1e-6)
     with pytest.raises(ConfigError, match="is no moment"):
         of_members.score(tmp_path / "wrong", 0, **asked | {"at": "yesterday"})
 

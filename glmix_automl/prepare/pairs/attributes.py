@@ -87,7 +87,9 @@ def attribute(feature: NumericFeature | CategoricalFeature | BagFeature, raw: pa
         DataError: the column's type has no such reading.
     """
     if isinstance(feature, NumericFeature):
-        return Attribute(feature, raw, numbers=as_numbers(raw, feature.source))
+        return Attribute(
+            feature, raw, numbers=np.array(as_numbers(raw, feature.source))
+        )  # of one type for compiled loops
     if isinstance(feature, CategoricalFeature):
         texts = as_texts(raw, feature.source)
         rows = np.flatnonzero(texts.is_valid().to_numpy(zero_copy_only=False))
