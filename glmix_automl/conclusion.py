@@ -102,7 +102,10 @@ def _describe(folder: StudyFolder, dataset: Dataset, winner: Row, target: Folder
     model = Model(target)
     terms = zip((term.weight for term in model.description.terms), model.trained, strict=True)
     save_fixed_part(target, model.schema, list(terms), model.description.bias)
-    names = ("validation_auc", "test_auc", "test_low", "test_high", "member_auc", "ndcg_at_10", "precision_at_10")
+    names = (
+        *("validation_auc", "test_auc", "test_low", "test_high", "member_auc", "cold_start_auc"),
+        *("ndcg_at_10", "precision_at_10"),
+    )
     measures = {name.replace("_", " "): getattr(winner, name) for name in names}
     target.write(CARD, model_card(folder.name, model, dataset, measures))
 

@@ -26,7 +26,7 @@ def model_card(name: str, model: Model, dataset: Dataset, measures: Mapping[str,
     """
     required, optional = required_columns(model.schema, model.memory), optional_columns(model.schema, model.memory)
     parts = [
-        f"# {name}",
+        f"# {dataset.schema.name}: the winner of {name}",
         f"Log-odds are {model.description.bias:.6g} (bias) plus a weighted sum of {len(model.coordinates)} coordinates "
         "that were trained one on what the others leave over; the probability is their logistic function.",
         "## Data",
@@ -44,8 +44,9 @@ def model_card(name: str, model: Model, dataset: Dataset, measures: Mapping[str,
         "    glmix-automl score score.yaml --set model=FOLDER      # batch: kind table, interactions or graph",
         '    mlflow.pyfunc.load_model("models:/NAME@champion").predict(frame)      # in Python',
         "    mlflow models serve -m models:/NAME@champion --env-manager local      # JSON rows over HTTP",
-        f"`{SAVED_MODEL}/` is the fixed part (what TensorFlow computes) on encoded features, `effects/` the "
-        "coefficients of random effects; `schema.json` turns raw columns into features.",
+        f"`{SAVED_MODEL}/` is the fixed part (what TensorFlow computes) on encoded features, "
+        + ("`effects/` the coefficients of random effects, " if any(c.entities for c in model.trained) else "")
+        + "`schema.json` turns raw columns into features.",
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
 
