@@ -15,7 +15,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="level, smallest_gain, calibration, member_auc, cold_start_auc or scoring_time (docs/scoring.md)",
+        help="a key of the rule in docs/scoring.md, for example smallest_gain=0.001",
     )
     parser.add_argument("--force", action="store_true", help="make it the champion whatever the comparison says")
 

@@ -34,6 +34,8 @@ class PromotionRule(Config):
     """How much AUC on rows of members or items that train has not seen may fall; null for no bound."""
     scoring_time: float | None = pydantic.Field(default=5.0, gt=0)
     """How many times the champion's scoring time, measured in the same call, is allowed; null for no bound."""
+    scoring_seconds: float = pydantic.Field(default=1.0, ge=0)
+    """Hold-out rows that are scored in less are fast enough, however many times the champion's time it is."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def _broken_rail(rule: PromotionRule, candidate: "Measures", champion: "Measures
         if most is not None and then - now > most:
             return f"{name.replace('_', ' ')} falls from {then:.4f} to {now:.4f}, by more than {most:g}"
     times = candidate.scoring_seconds / max(champion.scoring_seconds, 1e-9)
-    if rule.scoring_time is not None and times > rule.scoring_time and candidate.scoring_seconds > 1.0:
+    if rule.scoring_time is not None and times > rule.scoring_time and candidate.scoring_seconds > rule.scoring_seconds:
         return f"scoring takes {times:.1f} times as long, more than {rule.scoring_time:g}"
     return None
 

@@ -51,7 +51,9 @@ def promote(
     registry = Registry(uri, registered_name(name or record.dataset_name))
     version = registry.register(run, MODEL, record.id, int(origin["trial"]))
     before = registry.champion()
+    last = None if before is None else before.number
     if before is not None and before.number == version.number:
+        last = before.before  # a champion that is promoted again goes back to whom it followed
         known = holdout.measure(Model(folder.files.within(MODEL))).numbers()
         decision = Decision("promoted", "it is the champion already", known, known)
     else:
@@ -63,12 +65,13 @@ def promote(
     found = decision.numbers() | {
         "name": registry.name,
         "version": version.number,
-        "champion_before": None if before is None else before.number,
+        "champion_before": last,
         "dataset": record.dataset_name,
         "digest": dataset.digest,
         "uri": uri,
     }
-    registry.describe(version, {f"glmix.{key}": str(value) for key, value in found.items()}, _text(found))
+    tags = {f"glmix.{key}": "" if value is None else str(value) for key, value in found.items()}
+    registry.describe(version, tags, _text(found))
     if decision.action == "promoted":
         registry.crown(version)
     _note(folder, found)

@@ -34,6 +34,12 @@ class Version:
     run: str
     tags: Mapping[str, str]
 
+    @property
+    def before(self) -> int | None:
+        """The champion that this one followed; None if it was the first, or never was one."""
+        number = self.tags.get(BEFORE, "")
+        return int(number) if number.isdecimal() else None
+
 
 class Registry:
     """The versions of the registered model `name` on one MLflow server or store.
@@ -145,8 +151,7 @@ class Registry:
         now = self.champion()
         if now is None:
             raise StudyError(f"{self.uri}: model {self.name!r} has no champion that could be rolled back")
-        number = now.tags.get(BEFORE, "")
-        before = self.find(int(number)) if number else None
+        before = self.find(now.before) if now.before is not None else None
         if before is None:
             raise StudyError(
                 f"{self.uri}: version {now.number} of model {self.name!r} had no champion before it; "

@@ -1,17 +1,11 @@
 """Only a better model becomes champion: against a real MLflow server, with studies that real trials were run for."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import requests
 
 from glmix_automl.api import Study
 from glmix_automl.cli import main
@@ -21,43 +15,23 @@ from glmix_automl.layout import RAW
 from glmix_automl.serving.champion import Decision, PromotionRule, decide
 from glmix_automl.serving.holdout import Holdout, Measures
 from glmix_automl.serving.promotion import promote, registered_name
-from glmix_automl.study.folder import StudyFolder
 from glmix_automl.tracking.registry import Registry
 from tests.dataset_maker import make_dataset, write_raw
+from tests.serving.failing_proxy import FailingProxy, failing_proxy
 
 NAME = "suggestions"
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint")
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real MLflow server."""
-    folder = tmp_path_factory.mktemp("server")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
-    command += ["--artifacts-destination", str(folder / "artifacts")]
-    with (folder / "log").open("wb") as log:
-        quiet = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # eight processes fewer
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=quiet)
-    try:
-        uri, end = f"http://127.0.0.1:{port}", time.monotonic() + 120
-        while True:
-            try:
-                requests.get(f"{uri}/health", timeout=1)
-                break
-            except requests.RequestException:
-                assert time.monotonic() < end, (folder / "log").read_text()
-                time.sleep(0.3)
-        yield uri
-    finally:
-        process.terminate()
-        process.wait(30)
+def proxy(server: str) -> Iterator[FailingProxy]:
+    """What the studies take for the server."""
+    with failing_proxy(server) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
-def studies(server: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Study]:
+def studies(proxy: FailingProxy, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Study]:
     """A weak, a good and an equally good study of one dataset, by name."""
     folder = tmp_path_factory.mktemp("studies")
     make_dataset(folder / "dataset", rows=6000, held_out=3000, bags=0, weighted_bags=0)
@@ -75,7 +49,7 @@ def studies(server: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
                 "dataset": str(folder / "dataset"),
                 "study": str(folder / name),
                 "workers": {"place": "in_process"},
-                "tracking": {"uri": server},
+                "tracking": {"uri": proxy.uri},
                 "race": {"one": {"strategy": "fixed", **entry}},
             }
         ).run()
@@ -133,24 +107,48 @@ def test_only_a_better_model_becomes_champion(
 
 
 @pytest.mark.slow
-def test_a_server_that_is_away_leaves_nothing_half_done(studies: dict[str, Study], tmp_path: Path) -> None:
-    folder = studies["good"].folder
-    files = [folder.path / name for name in ("tracking.json", "study.json")]
-    saved = [file.read_text() for file in files]
-    uri = json.loads(saved[0])["uri"]
-    before = (folder.path / "promotion.json").read_text() if (folder.path / "promotion.json").exists() else ""
-    try:
-        for file, text in zip(files, saved, strict=True):
-            file.write_text(text.replace(uri, "http://127.0.0.1:9"))
-        with pytest.raises(StudyError, match="try again"):
-            promote(StudyFolder(str(folder.path)), NAME)
-        after = (folder.path / "promotion.json").read_text() if (folder.path / "promotion.json").exists() else ""
-        assert after == before
-    finally:
-        for file, text in zip(files, saved, strict=True):
-            file.write_text(text)
+def test_a_server_that_is_away_or_breaks_down_leaves_nothing_half_done(
+    studies: dict[str, Study], server: str, proxy: FailingProxy
+) -> None:
+    name = "breaks"
+    registry, good = Registry(server, name), studies["good"].folder
+    noted = good.path / "promotion.json"
+    before = noted.read_text() if noted.exists() else ""
+    proxy.mend()
+    assert promote(studies["weak"].folder, name)["action"] == "promoted"
+    least = proxy.seen  # requests of a promotion without a champion before it
+    for whole in (0, 2, 4, 8, 12, least // 2, least - 8, least):
+        proxy.mend(whole, loses=whole % 8 == 4)
+        with pytest.raises(StudyError, match="nothing was half-done, try again"):
+            promote(good, name)
+        now = registry.champion()
+        assert now is not None
+        assert now.number == 1, f"after {whole} requests"
+        assert (noted.read_text() if noted.exists() else "") == before
+    proxy.mend()
+    found = promote(good, name)
+    assert (found["action"], found["version"], found["champion_before"]) == ("promoted", 2, 1)
+    assert registry.find(3) is None, "one version, however often it was tried"
+
+    # The alias moves, and the word of it is lost.
+    seen = proxy.seen
+    registry.roll_back()
+    proxy.mend(seen - 1, loses=True)
+    with pytest.raises(StudyError, match="try again"):
+        promote(good, name)
+    proxy.mend()
+    now = registry.champion()
+    assert now is not None
+    assert (now.number, now.before) == (2, 1), "it is whole"
+    again = promote(good, name)
+    assert (again["reason"], again["champion_before"]) == ("it is the champion already", 1)
+    assert main(["rollback", name, "--uri", server]) == 0
+    now = registry.champion()
+    assert now is not None
+    assert now.number == 1, "who is promoted twice goes back to whom it followed"
+    assert main(["rollback", name, "--uri", server]) == 1, "there was none before"
     with pytest.raises(StudyError, match="no champion that could be rolled back"):
-        Registry(uri, "nobody").roll_back()
+        Registry(server, "nobody").roll_back()
 
 
 def test_hold_out_rows_that_are_not_the_splits_are_refused(tmp_path: Path) -> None:
@@ -199,6 +197,7 @@ def test_the_rule() -> None:
     assert action(measured(holdout, better, cold_start_auc=0.5)) == "kept"
     assert action(measured(holdout, better, cold_start_auc=float("nan"))) == "promoted"
     assert action(measured(holdout, better, scoring_seconds=6.0)) == "kept"
+    assert action(measured(holdout, better, scoring_seconds=6.0), scoring_seconds=7.0) == "promoted"
     one_class = Holdout(None, 0 * label, ones, 0 * ones, None, np.zeros(2000, bool))
     found = decide(PromotionRule(), one_class, measured(one_class, better), None)
     assert isinstance(found, Decision)
