@@ -1,19 +1,20 @@
-"""Rows per processor second of scoring: ours from encoded and from raw rows, beside Keras and LightGBM.
+"""Rows per second of scoring, and processor time per row: from encoded and raw rows, beside Keras and LightGBM.
 
-    python benchmarks/scoring.py [--rows 400000] [--turns 3]
+    python benchmarks/scoring.py [--rows 400000] [--turns 3] [--executors]
 
 30 numerics and 8 categoricals. A subnetwork of 128-128 and its twin in Keras (`predict`, batches of 8,192) on encoded
 rows; 100 trees of 31 leaves and LightGBM's own `predict` of the same trees; a logistic regression; random effects of
 20,000 members. Raw rows are Arrow columns as tables bring them (doubles and text): encoding is in their time. Weights
 are as drawn: what a row costs does not depend on them. Figures are medians over turns, a ratio being that of two runs
-in one turn. Seconds are the processor's, of all threads, which other work hardly changes. The exponent is
-of seconds in rows, from a quarter of the rows to all, 1 being linear.
+in one turn. Seconds are the clock's, and beside them the processor's, of all threads, which other work hardly changes.
+The exponent is the slope of the processor's seconds in rows, on logarithms, over 1/16, 1/4 and all of the rows, 1
+being linear. With `--executors` the trees score the raw rows as a table by Spark on one core and on two.
 """
 
 import argparse
-import math
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -26,11 +27,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from glmix_automl.dataset.block import Block
 from glmix_automl.dataset.builder import BlockBuilder
 from glmix_automl.features import encode
-from glmix_automl.layout import COORDINATE, DESCRIPTION, SCHEMA, WEIGHTS, Folder
+from glmix_automl.layout import DESCRIPTION, SCHEMA, Folder
 from glmix_automl.models import FAMILIES
 from glmix_automl.models.checkpoint import save_coordinate
 from glmix_automl.models.coordinate import Coordinate
@@ -40,9 +42,13 @@ from glmix_automl.serving.export import ModelDescription, Term
 from glmix_automl.serving.model import Model
 
 SIZES = (10_000, 2_000, 500, 300, 100, 50, 30, 20)
-NUMERICS, MEMBERS, TREES, LEAVES, WIDTH, EMBEDDING = 30, 20_000, 100, 31, 128, 16
-Scorer = Callable[[int], float]
+NUMERICS, MEMBERS, TREES, LEAVES, WIDTH, EMBEDDING, FILES = 30, 20_000, 100, 31, 128, 16, 16
+Seconds = tuple[float, float]
+"""The clock's, and the processor's of all threads."""
+Scorer = Callable[[int], Seconds]
 """Seconds for so many rows."""
+PARTS = (16, 4, 1)
+"""Of the rows: those that the exponent is found from."""
 
 
 def main() -> None:
@@ -50,10 +56,18 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--rows", type=int, default=400_000)
     options.add_argument("--turns", type=int, default=3)
+    options.add_argument("--executors", action="store_true", help="Spark on one core and on two, instead")
+    options.add_argument("--folder", help=argparse.SUPPRESS)
     given = options.parse_args()
+    if given.folder:
+        print(f"{score_by_spark(Path(given.folder))}")
+        return
     schema, raw = make(given.rows)
+    if given.executors:
+        compare_executors(schema, raw, given.turns)
+        return
     block = encoded(schema, raw)
-    print(f"{'':34}{'rows/s':>12}{'exponent':>10}   beside its twin")
+    print(f"{'':34}{'rows/s':>12}{'cpu us/row':>12}{'exponent':>10}   beside its twin: rows/s, cpu")
     for name, ours, twin in pairs(schema, raw, block):
         report(name, ours, twin, given.rows, given.turns)
 
@@ -62,19 +76,60 @@ def report(name: str, ours: dict[str, Scorer], twin: tuple[str, Scorer] | None, 
     """Runs what belongs together in turns, and prints a line for each."""
     every = ours | ({twin[0]: twin[1]} if twin else {})
     for scorer in every.values():
-        scorer(1000)  # graphs are traced and pages mapped
-    seconds: dict[str, list[tuple[float, float]]] = {label: [] for label in every}
+        scorer(rows // 16)  # graphs are traced and pages mapped
+    found: dict[str, list[list[Seconds]]] = {label: [] for label in every}
     for _ in range(turns):
         for label, scorer in every.items():
-            seconds[label].append((scorer(rows // 4), scorer(rows)))
-    for label, found in seconds.items():
-        speed = statistics.median(rows / whole for _, whole in found)
-        exponent = statistics.median(math.log(whole / part) / math.log(4) for part, whole in found)
+            found[label].append([scorer(rows // part) for part in PARTS])
+    for label, measured in found.items():
+        clock, processor = (statistics.median(turn[-1][kind] for turn in measured) for kind in (0, 1))
+        slopes = [np.polyfit(-np.log(PARTS), np.log([cpu for _, cpu in turn]), 1)[0] for turn in measured]
         ratio = ""
         if twin and label != twin[0]:
-            times = [theirs[1] / whole[1] for whole, theirs in zip(found, seconds[twin[0]], strict=True)]
-            ratio = f"{statistics.median(times):.2f} x {twin[0]}"
-        print(f"{name + ', ' + label:34}{speed:12,.0f}{exponent:10.2f}   {ratio}", flush=True)
+            both = list(zip(measured, found[twin[0]], strict=True))
+            times = [statistics.median(b[-1][kind] / a[-1][kind] for a, b in both) for kind in (0, 1)]
+            ratio = f"{times[0]:.2f}, {times[1]:.2f} x {twin[0]}"
+        line = f"{rows / clock:12,.0f}{1e6 * processor / rows:12.2f}{statistics.median(slopes):10.2f}"
+        print(f"{name + ', ' + label:34}{line}   {ratio}", flush=True)
+
+
+def compare_executors(schema: Schema, raw: pa.Table, turns: int) -> None:
+    """Prints rows/s of Spark on one core and on two, in turns."""
+    trees, _ = grown(schema, encoded(schema, raw.slice(0, 50_000)))
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        save(schema, trees, Folder(str(folder / "model")))
+        (folder / "rows").mkdir()
+        for part in range(FILES):
+            size = raw.num_rows // FILES
+            pq.write_table(raw.slice(part * size, size), folder / "rows" / f"part-{part}.parquet")
+        seconds: dict[int, list[float]] = {1: [], 2: []}
+        for _ in range(turns):
+            for cores, found in seconds.items():
+                command = [sys.executable, __file__, "--folder", str(folder)]
+                environment = os.environ | {"MASTER": f"local[{cores}]"}
+                done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+                found.append(float(done.stdout.split()[-1]))
+    speeds = [
+        f"{cores} cores {raw.num_rows / statistics.median(found):,.0f} rows/s" for cores, found in seconds.items()
+    ]
+    times = statistics.median(one / two for one, two in zip(seconds[1], seconds[2], strict=True))
+    print(f"trees by Spark, raw rows: {', '.join(speeds)}, {times:.2f} times")
+
+
+def score_by_spark(folder: Path) -> float:
+    """Seconds of scoring the table once more, the workers having loaded the model."""
+    from glmix_automl import spark as application
+    from glmix_automl.serving.scoring import score
+    from glmix_automl.serving.settings import ScoreSettings
+
+    given = {"model": str(folder / "model"), "rows": {"path": str(folder / "rows")}, "engine": "spark"}
+    settings = ScoreSettings.model_validate(given | {"output": str(folder / "scores")})
+    application.session("benchmark")
+    score(settings)
+    begun = time.perf_counter()
+    score(settings)
+    return time.perf_counter() - begun
 
 
 def make(rows: int) -> tuple[Schema, pa.Table]:
@@ -128,22 +183,25 @@ def pairs(
 def ours(schema: Schema, coordinate: Coordinate, raw: pa.Table, block: Block | None) -> dict[str, Scorer]:
     """An exported model of one coordinate, from encoded and from raw rows."""
     with tempfile.TemporaryDirectory() as place:
-        folder = Folder(place)
-        save_coordinate(folder.within("coordinates/0"), coordinate)
-        assert {COORDINATE, WEIGHTS} <= set(folder.files("coordinates/0"))
-        folder.write(SCHEMA, schema.model_dump_json())
-        term = Term(folder="coordinates/0", weight=1.0)
-        folder.write(DESCRIPTION, ModelDescription(bias=0.0, terms=(term,)).model_dump_json())
-        model = Model(folder)
+        model = save(schema, coordinate, Folder(place))
 
-    def of_encoded(rows: int) -> float:
+    def of_encoded(rows: int) -> Seconds:
         assert block is not None
         return timed(lambda: model.score_block(block.slice(0, rows)))
 
-    def of_raw(rows: int) -> float:
+    def of_raw(rows: int) -> Seconds:
         return timed(lambda: model.score(raw.slice(0, rows)))
 
     return {"encoded": of_encoded, "raw": of_raw} if block is not None else {"raw": of_raw}
+
+
+def save(schema: Schema, coordinate: Coordinate, folder: Folder) -> Model:
+    """The model of one coordinate, in a folder and in memory."""
+    save_coordinate(folder.within("coordinates/0"), coordinate)
+    folder.write(SCHEMA, schema.model_dump_json())
+    term = Term(folder="coordinates/0", weight=1.0)
+    folder.write(DESCRIPTION, ModelDescription(bias=0.0, terms=(term,)).model_dump_json())
+    return Model(folder)
 
 
 def keras_twin(block: Block) -> Scorer:
@@ -198,11 +256,11 @@ def drawn_effects() -> pa.Table:
     return pa.table({"entity": [f"m{i}" for i in range(MEMBERS)], "effect": lists})
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Processor seconds."""
-    begun = time.process_time()
+def timed(work: Callable[[], object]) -> Seconds:
+    """What it took."""
+    clock, processor = time.perf_counter(), time.process_time()
     work()
-    return time.process_time() - begun
+    return time.perf_counter() - clock, time.process_time() - processor
 
 
 if __name__ == "__main__":
