@@ -35,21 +35,20 @@ def run(options: argparse.Namespace) -> Outcome:
 
 
 def _show(output: str, members: int) -> None:
-    """Prints the rows of the first few members."""
+    """Prints the rows of the first few members; shares of coordinates are for the file, and for wider paper."""
     import pyarrow.parquet as pq
     from rich.console import Console
     from rich.table import Table
 
     from glmix_automl.layout import Folder
-    from glmix_automl.serving.scored_rows import RANK, VERSION
+    from glmix_automl.schema import UID
+    from glmix_automl.serving.scored_rows import PROBABILITY, RANK, SCORE, SHARES
 
     folder = Folder(output)
-    rows = (
-        pq.read_table(folder.path(), filesystem=folder.filesystem)
-        .to_pandas()
-        .drop(columns=[VERSION, "uid"], errors="ignore")
-    )
-    who = rows.columns[0]
+    rows = pq.read_table(folder.path(), filesystem=folder.filesystem).to_pandas()
+    ids = [name for name in rows.columns[: rows.columns.get_loc(SCORE)] if name != UID]
+    rows = rows[[*ids, *(name for name in (RANK, SCORE, PROBABILITY, SHARES) if name in rows)]]
+    who = ids[0]
     rows = rows[rows[who].isin(sorted(rows[who].unique())[:members])]
     rows = rows.sort_values([who, RANK] if RANK in rows else [who])
     table = Table(*rows.columns, box=None)
@@ -63,4 +62,4 @@ def _text(value: object) -> str:
         return f"{value:.4f}"
     if not hasattr(value, "tolist") or not hasattr(value, "__len__"):
         return str(value)
-    return ", ".join(f"{s['feature']} {s['log_odds']:+.2f} ({s['coordinate']})" for s in value.tolist())
+    return "\n".join(f"{s['feature']} {s['log_odds']:+.2f} ({s['coordinate']})" for s in value.tolist())
