@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from glmix_automl.dataset import Dataset
-from glmix_automl.errors import ChangedDataError, StudyError
+from glmix_automl.errors import ChangedDataError, DataError, StudyError
 from glmix_automl.layout import DESCRIPTION, MODEL, PROMOTIONS
 from glmix_automl.serving.champion import Decision, PromotionRule, decide
 from glmix_automl.serving.holdout import Holdout, Measures
@@ -37,7 +37,8 @@ def promote(
 
     Raises:
         StudyError: the study has no model or was not logged; the registry is away: nothing was half-done, try again.
-        DataError: the dataset keeps no raw hold-out rows, or is another one by now.
+        DataError: the dataset keeps no raw hold-out rows, or is another one by now; the champion needs a column that
+            they have no more, and it is not forced.
     """
     uri, run, origin = _logged_run(folder)
     record = folder.record
@@ -57,7 +58,7 @@ def promote(
         known = holdout.measure(Model(folder.files.within(MODEL))).numbers()
         decision = Decision("promoted", "it is the champion already", known, known)
     else:
-        decision = _decide(folder, registry, before, holdout, rule or PromotionRule())
+        decision = _decide(folder, registry, before, holdout, rule or PromotionRule(), force)
     if force and decision.action == "kept":
         decision = Decision(
             "promoted", f"forced, though {decision.reason}", decision.candidate, decision.champion, decision.comparison
@@ -100,13 +101,20 @@ def _logged_run(folder: StudyFolder) -> tuple[str, str, dict[str, Any]]:
 
 
 def _decide(
-    folder: StudyFolder, registry: Registry, before: Version | None, holdout: Holdout, rule: PromotionRule
+    folder: StudyFolder, registry: Registry, before: Version | None, holdout: Holdout, rule: PromotionRule, force: bool
 ) -> Decision:
     champion: Measures | None = None
+    candidate = holdout.measure(Model(folder.files.within(MODEL)))
     if before is not None:
-        with tempfile.TemporaryDirectory() as place:
-            champion = holdout.measure(Model(registry.download(before, Path(place))))
-    return decide(rule, holdout, holdout.measure(Model(folder.files.within(MODEL))), champion)
+        try:
+            with tempfile.TemporaryDirectory() as place:
+                champion = holdout.measure(Model(registry.download(before, Path(place))))
+        except DataError as error:
+            lost = f"the champion, version {before.number}, cannot be scored on these rows: {error}"
+            if not force:
+                raise DataError(f"{lost}; let the recipe bring what it needs, or promote with --force") from error
+            return Decision("kept", lost, candidate.numbers(), {})
+    return decide(rule, holdout, candidate, champion)
 
 
 def _text(found: dict[str, Any]) -> str:

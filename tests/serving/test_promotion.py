@@ -32,21 +32,24 @@ def proxy(server: str) -> Iterator[FailingProxy]:
 
 @pytest.fixture(scope="module")
 def studies(proxy: FailingProxy, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Study]:
-    """A weak, a good and an equally good study of one dataset, by name."""
+    """A weak, a good and an equally good study of one dataset, and one of a dataset with a column less, by name."""
     folder = tmp_path_factory.mktemp("studies")
     make_dataset(folder / "dataset", rows=6000, held_out=3000, bags=0, weighted_bags=0)
-    write_raw(folder / "dataset")
+    make_dataset(folder / "narrower", rows=2000, numerics=3, bags=0, weighted_bags=0)
+    for dataset in ("dataset", "narrower"):
+        write_raw(folder / dataset)
     made = {}
     stump = {"family": "trees", "parameters": {"trees": 1, "leaves": 2}}
     entries: dict[str, dict[str, object]] = {
         "weak": stump,
         "good": {"family": "logistic", "parameters": {"solver": "lbfgs", "l2": 1.0}},
         "equal": {"family": "logistic", "parameters": {"solver": "lbfgs", "l2": 1.2}},
+        "narrow": {"family": "logistic", "parameters": {"solver": "lbfgs", "l2": 1.0}},
     }
     for name, entry in entries.items():
         made[name] = Study(
             {
-                "dataset": str(folder / "dataset"),
+                "dataset": str(folder / ("narrower" if name == "narrow" else "dataset")),
                 "study": str(folder / name),
                 "workers": {"place": "in_process"},
                 "tracking": {"uri": proxy.uri},
@@ -104,6 +107,14 @@ def test_only_a_better_model_becomes_champion(
     assert now.number == 2
     lines = (studies["equal"].folder.path / "promotion.json").read_text().splitlines()
     assert [json.loads(line)["action"] for line in lines] == ["kept", "promoted"]
+
+    narrow = studies["narrow"].folder
+    with pytest.raises(DataError, match="version 2, cannot be scored on these rows: no column 'n3'"):
+        promote(narrow, NAME)
+    forced = promote(narrow, NAME, force=True)
+    assert (forced["action"], forced["version"], forced["champion_before"]) == ("promoted", 4, 2)
+    assert "cannot be scored" in forced["reason"]
+    assert registry.roll_back()[1].number == 2
 
 
 @pytest.mark.slow
