@@ -25,5 +25,5 @@ Show it again, or more of it:
   the race in MLflow    $automl ui $out/study
   the champion's card   cat $out/study/model/model.md
   why it was promoted   cat $out/study/promotion.json
-  answers over HTTP     PATH=$(dirname "$automl"):\$PATH MLFLOW_TRACKING_URI=$registry mlflow models serve -m models:/quickstart@champion --env-manager local
+  answers over HTTP     PATH=$(realpath "$(dirname "$automl")"):\$PATH MLFLOW_TRACKING_URI=$registry mlflow models serve -m models:/quickstart@champion --env-manager local
 END
