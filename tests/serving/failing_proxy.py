@@ -17,6 +17,7 @@ class FailingProxy(ThreadingHTTPServer):
         behind: address of the real server.
         whole: how many requests it hands on.
         loses: whether the next request is still handed on, and only its answer lost.
+        lost: method and path of requests that are handed on, and whose answers are lost.
         seen: requests so far.
     """
 
@@ -28,9 +29,9 @@ class FailingProxy(ThreadingHTTPServer):
         self._lock = threading.Lock()
         self.mend()
 
-    def mend(self, whole: int = 1 << 30, loses: bool = False) -> None:
+    def mend(self, whole: int = 1 << 30, loses: bool = False, lost: str = "none") -> None:
         """Begins to count anew."""
-        self.whole, self.loses, self.seen = whole, loses, 0
+        self.whole, self.loses, self.lost, self.seen = whole, loses, lost, 0
 
     def number(self) -> int:
         """Of the request that has come, from 0."""
@@ -50,7 +51,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         headers = {k: v for k, v in self.headers.items() if k.lower() not in {*_OF_ONE_CONNECTION, "host"}}
         got = requests.request(self.command, self.server.behind + self.path, data=content, headers=headers, timeout=60)
-        if number == self.server.whole:
+        if number == self.server.whole or f"{self.command} {self.path}" == self.server.lost:
             return
         self.send_response(got.status_code)
         for key, value in got.headers.items():

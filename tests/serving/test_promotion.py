@@ -119,8 +119,9 @@ def test_only_a_better_model_becomes_champion(
 
 @pytest.mark.slow
 def test_a_server_that_is_away_or_breaks_down_leaves_nothing_half_done(
-    studies: dict[str, Study], server: str, proxy: FailingProxy
+    studies: dict[str, Study], server: str, proxy: FailingProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # each file of a download would wait for itself
     name = "breaks"
     registry, good = Registry(server, name), studies["good"].folder
     noted = good.path / "promotion.json"
@@ -128,7 +129,7 @@ def test_a_server_that_is_away_or_breaks_down_leaves_nothing_half_done(
     proxy.mend()
     assert promote(studies["weak"].folder, name)["action"] == "promoted"
     least = proxy.seen  # requests of a promotion without a champion before it
-    for whole in (0, 2, 4, 8, 12, least // 2, least - 8, least):
+    for whole in (0, 2, 4, 12, least // 2, least):
         proxy.mend(whole, loses=whole % 8 == 4)
         with pytest.raises(StudyError, match="nothing was half-done, try again"):
             promote(good, name)
@@ -142,9 +143,8 @@ def test_a_server_that_is_away_or_breaks_down_leaves_nothing_half_done(
     assert registry.find(3) is None, "one version, however often it was tried"
 
     # The alias moves, and the word of it is lost.
-    seen = proxy.seen
     registry.roll_back()
-    proxy.mend(seen - 1, loses=True)
+    proxy.mend(lost="POST /api/2.0/mlflow/registered-models/alias")
     with pytest.raises(StudyError, match="try again"):
         promote(good, name)
     proxy.mend()
