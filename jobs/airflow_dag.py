@@ -28,10 +28,11 @@ from airflow.exceptions import AirflowException
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 
 try:
-    from airflow.sdk import DAG, Asset, ObjectStoragePath, Param, chain
+    from airflow.sdk import DAG, Asset, AssetAlias, ObjectStoragePath, Param, chain
     from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 except ImportError:  # Airflow 2
     from airflow.datasets import Dataset as Asset  # type: ignore[no-redef]
+    from airflow.datasets import DatasetAlias as AssetAlias  # type: ignore[no-redef]
     from airflow.exceptions import AirflowFailException, AirflowSkipException  # type: ignore[no-redef]
     from airflow.io.path import ObjectStoragePath  # type: ignore[no-redef]
     from airflow.models.baseoperator import chain  # type: ignore[no-redef]
@@ -52,7 +53,7 @@ KEY = (
     "(data_interval_start | ds if data_interval_start else run_id | replace(':', '-') | replace('+', '-'))) }}"
 )
 SMALL = ("digest", "way", "reason", "validation_auc", "test_auc", "action", "name", "version", "rows", "run", "run_url")
-CHAMPION = Asset(name="glmix_champion", uri="glmix://champion/suggestions")
+CHANGES = AssetAlias("glmix_champion_changes")  # an outlet itself would have an event each night, changed or not
 
 
 class NightStep(SparkSubmitOperator):
@@ -113,8 +114,9 @@ class NightStep(SparkSubmitOperator):
             kind = AirflowException if found.get("retry", True) else AirflowFailException
             raise kind(found["error"])
         small = {name: value for name, value in found["found"].items() if name in SMALL}
-        if self.step == "promote" and small.get("action") == "promoted":
-            _announce(context, small)
+        anew = found != before or context["ti"].try_number > 1  # else it was done under this key before
+        if self.step == "promote" and found["found"]["action"] == "promoted" and anew:
+            _announce(context, found["found"])
         return small
 
     def _run_here(self) -> None:
@@ -136,10 +138,9 @@ class NightStep(SparkSubmitOperator):
 
 
 def _announce(context: Any, found: dict[str, Any]) -> None:
-    """Says on the asset which version is champion now, for DAGs that are scheduled on it."""
-    events = context.get("outlet_events")
-    if events is not None:
-        events[CHAMPION].extra = {name: found.get(name) for name in ("name", "version", "test_auc")}
+    """Says on the asset `glmix://champion/NAME` which version is champion now, for DAGs that are scheduled on it."""
+    extra = {"version": found["version"], "auc": found["candidate.auc"]}
+    context["outlet_events"][CHANGES].add(Asset(f"glmix://champion/{found['name']}"), extra=extra)
 
 
 def _retries(step: str) -> dict[str, Any]:
@@ -183,7 +184,7 @@ with DAG(
     tags=["glmix-automl"],
     doc_md=__doc__,
 ) as dag:
-    tasks = [NightStep(step=name, outlets=[CHAMPION] if name == "promote" else [], **_retries(name)) for name in STEPS]
+    tasks = [NightStep(step=name, outlets=[CHANGES] if name == "promote" else [], **_retries(name)) for name in STEPS]
     if os.environ.get("GLMIX_APPROVAL") == "1":
         tasks.insert(STEPS.index("promote"), _approval())
     chain(*tasks)

@@ -1,15 +1,16 @@
 """The DAG under a real Airflow, in its own environment: once per key, resumed, promoted only if better, stopped."""
 
+import contextlib
 import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,15 @@ class Airflow:
         found: dict[str, Any] = json.loads((self.nights / date / "night.json").read_text())
         return found
 
+    def announced(self) -> list[tuple[str, dict[str, Any]]]:
+        """Asset and what is said of it, of every event so far."""
+        database = self.folder / "home" / "airflow.db"
+        if not database.exists():  # nothing was run yet
+            return []
+        with contextlib.closing(sqlite3.connect(database)) as store:
+            events = store.execute("SELECT uri, asset_event.extra FROM asset_event JOIN asset ON asset.id = asset_id")
+            return [(uri, json.loads(extra)) for uri, extra in events]
+
     def champion(self) -> int | None:
         """Version of the champion."""
         found = Registry(f"sqlite:///{self.nights / 'mlflow.db'}", "suggestions").champion()
@@ -109,7 +119,7 @@ def deliver(folder: Path) -> None:
     rows.to_parquet(broken)
 
 
-@contextmanager
+@contextlib.contextmanager
 def killing(journal: Path, step: str, key: str) -> Iterator[list[int]]:
     """Kills the process of a step once, as soon as its study's journal holds two results; gives its pid."""
     killed: list[int] = []
@@ -152,12 +162,14 @@ def test_a_killed_search_is_resumed_by_the_retry_and_a_night_is_done_once(airflo
     assert scores.num_rows == night["steps"]["score"]["found"]["rows"] > 0
     assert scores["date"].unique().to_pylist() == [FIRST], "a partition a night"
     assert airflow.champion() == 1
+    auc = night["steps"]["promote"]["found"]["candidate.auc"]
+    assert airflow.announced() == [("glmix://champion/suggestions", {"version": 1, "auc": auc})]
 
     before = {path: path.read_bytes() for path in airflow.nights.rglob("*.json*")}
     out = airflow.run(FIRST, "good.yaml")
     assert "search: done already" in out, out[-4000:]
     assert {path: path.read_bytes() for path in airflow.nights.rglob("*.json*")} == before
-    assert airflow.champion() == 1
+    assert (airflow.champion(), len(airflow.announced())) == (1, 1)
 
 
 @pytest.fixture
@@ -170,12 +182,14 @@ def done(airflow: Airflow) -> Airflow:
 
 
 def test_a_worse_model_is_not_promoted(done: Airflow) -> None:
+    announced = len(done.announced())
     out = done.run(SECOND, "weak.yaml")
     steps = done.night(SECOND)["steps"]
     assert steps["search"]["found"]["way"] == "search", out[-4000:]
     assert (steps["promote"]["state"], steps["promote"]["found"]["version"]) == ("kept", 2)
     assert steps["prune"]["state"] == "done"
     assert done.champion() == 1
+    assert len(done.announced()) == announced
 
 
 def test_a_broken_table_stops_at_the_gate(done: Airflow) -> None:
