@@ -28,7 +28,12 @@ from tests.nightly.night_maker import ALONE, ROOT, configure
 from tests.spark_cluster import JAVA
 from tests.spark_cluster import environment as spark_environment
 
-pytestmark = [pytest.mark.slow, pytest.mark.spark, pytest.mark.timeout(2400)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.spark,
+    pytest.mark.timeout(2400),
+    pytest.mark.filterwarnings("ignore:.*Any type hint"),
+]
 FIRST, SECOND, THIRD = "2026-11-26", "2026-11-27", "2026-11-28"
 LINEAR = {"strategy": "fixed", "family": "logistic", "parameters": {"solver": "lbfgs"}}
 WEAK = {**LINEAR, "family": "trees", "parameters": {"trees": 1, "leaves": 2}}
