@@ -13,6 +13,8 @@ from glmix_automl.api import Study
 from tests.end_to_end.conftest import CONFIGURATION, command
 from tests.spark_cluster import standalone, submitted
 
+pytestmark = pytest.mark.timeout(900)
+
 
 def found(study: Study) -> dict[tuple[str, str], float | None]:
     """AUC of every trial by what was tried: numbers depend on who was asked first."""
