@@ -57,9 +57,8 @@ class Evaluator:
             DataError: the dataset cannot be read, or is not the one that the study began with.
         """
         _use_threads(threads)
-        self._dataset, self._study = Dataset.open(dataset), Folder(study)
-        if digest is not None:  # a worker that takes a lost one's place must not train on what lies there by then
-            confirm(self._dataset, digest, fingerprints)
+        self._place, self._study = dataset, Folder(study)
+        self._digest, self._fingerprints = digest, fingerprints
         self._seed, self._block_rows, self._threads = seed, block_rows, threads
         self._seconds = math.inf if trial_seconds is None else trial_seconds
         self._averaging = averaging
@@ -106,7 +105,13 @@ class Evaluator:
         return Result(trial.number, fit.state, auc, loss, metrics, tuple(curve), costs, ensemble=fit.ensemble)
 
     def _enter(self) -> None:
-        """Reads this rank's share; again when a lost rank has made the world a new one."""
+        """Opens the dataset and reads this rank's share; again when a lost rank has made the world a new one.
+
+        Whoever takes a lost one's place must not train on what lies there by then.
+        """
+        self._dataset = Dataset.open(self._place)
+        if self._digest is not None:
+            confirm(self._dataset, self._digest, self._fingerprints)
         self._trainers: dict[str, Trainer[Any]] = {}
         self._splits = Splits(self._dataset, self._study, self._collective, self._seed, self._block_rows)
         self._splits.load()

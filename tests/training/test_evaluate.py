@@ -19,6 +19,7 @@ from glmix_automl.errors import DataError, TrialError
 from glmix_automl.schema import Schema
 from glmix_automl.training.evaluate import Evaluator
 from glmix_automl.trial import MixtureFit, Progress, Result, State, Trial
+from glmix_automl.workers.collective import Alone, enter
 from tests.dataset.test_fingerprint import reorder
 
 FAST = {"batch_size": 64, "learning_rate": 0.02}
@@ -268,7 +269,10 @@ def test_a_worker_trains_on_no_other_dataset_than_the_study_began_with(
     shutil.copytree(dataset, tmp_path / "dataset")
     begun = Dataset.open(str(tmp_path / "dataset"))
     known = {"digest": begun.digest, "fingerprints": fingerprints(begun)}
-    Evaluator(str(tmp_path / "dataset"), study, **known)  # type: ignore[arg-type]
+    evaluate = Evaluator(str(tmp_path / "dataset"), study, **known)  # type: ignore[arg-type]
     reorder(tmp_path / "dataset")
+    enter(Alone())  # a rank was lost, and the world is a new one
+    with pytest.raises(DataError, match="split test is not what it was when the study began"):
+        evaluate(trial(0), never)
     with pytest.raises(DataError, match="split test is not what it was when the study began"):
         Evaluator(str(tmp_path / "dataset"), study, **known)  # type: ignore[arg-type]
