@@ -10,8 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from glmix_automl.dataset import Dataset
-from glmix_automl.errors import ChangedDataError, DataError, StudyError
+from glmix_automl.errors import DataError, StudyError
 from glmix_automl.layout import DESCRIPTION, MODEL, PROMOTIONS
 from glmix_automl.serving.champion import Decision, PromotionRule, decide
 from glmix_automl.serving.holdout import Holdout, Measures
@@ -42,12 +41,7 @@ def promote(
     """
     uri, run, origin = _logged_run(folder)
     record = folder.record
-    dataset = Dataset.open(record.settings.dataset)
-    if dataset.digest != record.digest:
-        raise ChangedDataError(
-            f"{record.settings.dataset}: is another dataset by now (digest {dataset.digest[:12]}, the study's is "
-            f"{record.digest[:12]}); promote right after the search, or search again"
-        )
+    dataset = folder.open_dataset()
     holdout = Holdout.read(dataset)
     registry = Registry(uri, registered_name(name or record.dataset_name))
     version = registry.register(run, MODEL, record.id, int(origin["trial"]))
