@@ -326,6 +326,7 @@ def test_a_server_that_hangs_costs_seconds_at_the_end_once(
     assert uri in study.problem
     (waited,) = waits  # not again to publish
     assert waited < SILENT_SECONDS + 5, "from when it was asked, not from the end"
+    print(f"waited {waited:.1f} s")
     assert not [record for record in caplog.records if record.levelname == "WARNING"], "the one line is `problem`"
 
 
