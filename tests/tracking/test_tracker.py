@@ -187,7 +187,8 @@ def server(folder: Path, port: int) -> Iterator[int]:
                 time.sleep(0.1)
         yield process.pid
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        for number in (signal.SIGTERM, signal.SIGCONT):  # the second, that a stopped one hears the first
+            os.killpg(process.pid, number)
         process.wait(20)
 
 
