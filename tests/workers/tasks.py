@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from glmix_automl import seeds
-from glmix_automl.errors import DataError
+from glmix_automl.errors import ChangedDataError, DataError
 from glmix_automl.trial import Costs, Progress, Result, State, Trial
 from glmix_automl.workers import averaging, collective
 from glmix_automl.workers.executor import Reporter
@@ -102,6 +102,10 @@ class Light:
                 file.write("scores")
         except OSError as error:
             raise DataError(f"{full}: cannot be written") from error
+
+    def _find_another_dataset(self, trial: Trial, report: Reporter) -> None:
+        """As where its world was formed anew, and the dataset had been replaced meanwhile."""
+        raise ChangedDataError("split test is not what it was")
 
     def _patient(self, trial: Trial, report: Reporter) -> dict[str, Any]:
         """Reports until it is asked to stop."""

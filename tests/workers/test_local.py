@@ -130,6 +130,16 @@ def test_a_disk_that_stays_full_ends_the_pool_with_its_trials_open(tmp_path: Pat
                 future.result(LONG)
 
 
+def test_another_dataset_ends_the_pool_with_its_trials_open(tmp_path: Path) -> None:
+    with local_pool(TaskSpec(LIGHT), 1, logs=tmp_path) as pool:
+        futures = [pool.submit(trial(1, do="find_another_dataset")), pool.submit(trial(2))]
+        for future in futures:
+            with pytest.raises(PoolError) as told:
+                future.result(LONG)
+            assert str(told.value) == "split test is not what it was"
+    assert "find_another_dataset" in (tmp_path / "local-worker-0.log").read_text(), "where it was raised"
+
+
 @pytest.mark.slow
 def test_a_worker_that_cannot_start_is_tried_again_later_and_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
