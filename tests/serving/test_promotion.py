@@ -10,12 +10,13 @@ import pytest
 from glmix_automl.api import Study
 from glmix_automl.cli import main
 from glmix_automl.dataset import Dataset
-from glmix_automl.errors import DataError, StudyError
+from glmix_automl.errors import ChangedDataError, DataError, StudyError
 from glmix_automl.layout import RAW
 from glmix_automl.serving.champion import Decision, PromotionRule, decide
 from glmix_automl.serving.holdout import Holdout, Measures
 from glmix_automl.serving.promotion import promote, registered_name
 from glmix_automl.tracking.registry import Registry
+from tests.dataset.test_fingerprint import SHARD, reorder
 from tests.dataset_maker import make_dataset, write_raw
 from tests.serving.failing_proxy import FailingProxy, failing_proxy
 
@@ -160,6 +161,17 @@ def test_a_server_that_is_away_or_breaks_down_leaves_nothing_half_done(
     assert main(["rollback", name, "--uri", server]) == 1, "there was none before"
     with pytest.raises(StudyError, match="no champion that could be rolled back"):
         Registry(server, "nobody").roll_back()
+
+
+def test_nothing_is_promoted_on_a_dataset_that_was_replaced(studies: dict[str, Study]) -> None:
+    folder, place = studies["good"].folder, Path(studies["good"].settings.dataset)
+    kept = (place / SHARD).read_bytes()
+    reorder(place)
+    try:
+        with pytest.raises(ChangedDataError, match="split test is not what it was when the study began"):
+            promote(folder, "replaced")
+    finally:
+        (place / SHARD).write_bytes(kept)
 
 
 def test_hold_out_rows_that_are_not_the_splits_are_refused(tmp_path: Path) -> None:
