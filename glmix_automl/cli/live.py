@@ -50,18 +50,18 @@ def work(study: Study, resume: bool) -> Outcome:
         with display(console, session) as observe:
             study.ended = session.run(observe)
     if study.ended == control.INTERRUPTED:
-        console.print(f"interrupted; go on with: glmix-automl resume {study.folder.uri}", highlight=False)
+        console.print(f"interrupted; go on with: glmix-automl resume {study.folder.uri}", soft_wrap=True)
         return Outcome({"study": study.folder.uri, "ended": study.ended}, INTERRUPTED)
-    console.print(f"ended: {study.ended}", highlight=False)
+    console.print(f"ended: {study.ended}")
     return Outcome(show_study(console, study, tracker))
 
 
 def _tell_plan(console: Console, session: Session) -> None:
     """What the default race of a dataset is, and what it leaves out."""
     limit = f"{session.settings.limits.seconds:g} seconds at most"
-    console.print(f"default race: {', '.join(session.settings.race)}; {limit}", highlight=False, soft_wrap=True)
+    console.print(f"default race: {', '.join(session.settings.race)}; {limit}", soft_wrap=True)
     for line in session.settings.left_out:
-        console.print(f"left out: {line}", highlight=False, soft_wrap=True)
+        console.print(f"left out: {line}", soft_wrap=True)
 
 
 def show_study(console: Console, study: Study, tracker: Tracker | None = None) -> dict[str, Any]:
@@ -69,21 +69,23 @@ def show_study(console: Console, study: Study, tracker: Tracker | None = None) -
     with set_aside(study.folder.path / LOGS / "report.log"):
         board = conclude(study.folder)
     console.print(leaderboard_view(board, study.folder.name, console.width))
-    console.print(f"report: {study.folder.files.within(REPORT).uri}", highlight=False, soft_wrap=True)
+    console.print(f"report: {study.folder.files.within(REPORT).uri}", soft_wrap=True)
     if not study.settings.tracking.enabled:
         return summary(study.folder, board)
     with set_aside(study.folder.path / LOGS / "publish.log"):
         problem = publish(study.folder, board, tracker)
     if problem is not None:
         words = f"MLflow is behind ({problem}); later: glmix-automl report {study.folder.uri}"
-        console.print(words, highlight=False, soft_wrap=True, markup=False)
-    console.print(f"MLflow: glmix-automl ui {study.folder.uri}", highlight=False, soft_wrap=True)
+        console.print(words, soft_wrap=True)
+    console.print(f"MLflow: glmix-automl ui {study.folder.uri}", soft_wrap=True)
     return summary(study.folder, board) | {"mlflow_behind": problem}
 
 
 def console_for() -> Console:
-    """Standard output; wide where it is no terminal, so that lines in logs are whole."""
-    return Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH)
+    """Standard output; wide where it is no terminal, so that lines in logs are whole. Names and places are shown as
+    they are: brackets in them are no markup.
+    """
+    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, markup=False, highlight=False)
 
 
 @contextlib.contextmanager
@@ -163,11 +165,11 @@ class _Lines:
         if self._shown is None:
             self._shown = controller.replayed
         for result in results[self._shown :]:
-            self._console.print(result_line(controller, result), highlight=False, markup=False)
+            self._console.print(result_line(controller, result))
         self._shown = len(results)
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + self.EVERY_SECONDS
-            self._console.print(_headline(controller, self._limits, executor), highlight=False, markup=False)
+            self._console.print(_headline(controller, self._limits, executor))
 
 
 def _headline(controller: Controller, limits: Limits, executor: Executor) -> str:

@@ -34,11 +34,11 @@ def run(options: argparse.Namespace) -> Outcome:
     server = uri if away else f"http://{options.host}:{options.port}"
     console = console_for()
     for line in _addresses(folder, server):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=True)
     if away or uri.startswith("databricks"):
-        console.print(f"the study is tracked at {uri}; open that in a browser", highlight=False, soft_wrap=True)
+        console.print(f"the study is tracked at {uri}; open that in a browser", soft_wrap=True)
         return Outcome({"server": uri})
-    console.print(f"{server} shows {uri}; Ctrl-C ends it", highlight=False, soft_wrap=True)
+    console.print(f"{server} shows {uri}; Ctrl-C ends it", soft_wrap=True)
     if uri == default_uri(folder):
         settle(folder)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--workers", "1"]

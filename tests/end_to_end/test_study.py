@@ -160,7 +160,9 @@ def test_the_commands_about_a_finished_study(finished: tuple[Study, str], capsys
 
     path = str(finished[0].folder.path)
     assert main(["status", path]) == 0
-    assert "every entry of the race has ended" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "every entry of the race has ended" in shown
+    assert ODD in shown, "brackets in names are no markup"
     assert main(["compare", path, path]) == 0
     assert "+0.0000" in capsys.readouterr().out
 

@@ -6,9 +6,13 @@ import pytest
 from rich.console import Console
 
 from glmix_automl.cli.compare import DISPENSABLE
-from glmix_automl.reporting.display import leaderboard_view, whole_columns
+from glmix_automl.cli.live import console_for
+from glmix_automl.reporting.display import leaderboard_view, status_view, whole_columns
 from glmix_automl.reporting.evaluation import Evaluation
 from glmix_automl.reporting.leaderboard import leaderboard
+from glmix_automl.study.history import History
+from glmix_automl.study.settings import Limits
+from glmix_automl.trial import Trial
 from tests.reporting.conftest import Told
 
 
@@ -42,3 +46,11 @@ def test_a_table_loses_columns_before_it_cuts_a_name_or_an_interval() -> None:
         assert max(map(len, shown[width].splitlines())) <= width
     assert all(text in shown[160] for (text,) in cells.values())
     assert all(cells[name][0] in shown[80] for name in ("study", "winner", "test AUC [95 %]", "to first", "p"))
+
+
+def test_brackets_in_names_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    trial = Trial(0, "net (l2=1) [a/b]", "toy")
+    console_for().print(status_view(History(trials={0: trial}), {"workers": []}, Limits(), 1.0, "mon [a]"))
+    shown = capsys.readouterr().out
+    assert "net (l2=1) [a/b]" in shown
+    assert "mon [a]: " in shown
