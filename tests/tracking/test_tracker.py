@@ -224,7 +224,7 @@ def test_with_the_server_away_in_the_middle_nothing_is_lost_and_nothing_waits(
         with server(tmp_path, port) as group:
             controller._most = 60
             controller.run(executor)  # 20 with the server back
-            _until(lambda: len(runs(uri, tracker.parent)) == 60 if tracker.parent else False)
+            _until(lambda: len(runs(uri, tracker.parent)) == 60 and tracker.problem is None, 120)
             os.killpg(group, signal.SIGSTOP)
             controller._most = 62
             controller.run(executor)  # 2 with a server that has ceased to answer
