@@ -124,9 +124,8 @@ class View:
     def recall(self, trial: Trial, result: Result, at: float) -> None:
         """Takes in a result that is logged already: what came after it is compared with the best so far."""
         self._ended += 1
-        entry = trial.strategy.replace(
-            "/", "\0"
-        )  # which `fit` replaces: a slash would open a group of charts of its own
+        # A slash, which `fit` would keep, opens a group of charts of its own.
+        entry = trial.strategy.replace("/", "\0")
         for name in (BEST, fit(f"{BEST} by entry/{entry}")):
             if result.auc is not None and result.auc > self._best.get(name, 0.0):
                 self._best[name] = result.auc
