@@ -4,8 +4,11 @@ A step is one function applied to each of some items; the functions are the same
 """
 
 import os
-from collections.abc import Callable, Sequence
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -14,6 +17,8 @@ from glmix_automl.prepare.progress import StepProgress
 Item = TypeVar("Item")
 TaskResult = TypeVar("TaskResult")
 SharedValue = TypeVar("SharedValue")
+_GROUP = ("spark.jobGroup.id", "spark.job.description", "spark.job.interruptOnCancel")
+_SECONDS = 0.5  # between looks at a running job
 
 
 @dataclass
@@ -86,6 +91,33 @@ class OnSpark:
         """See `Engine`."""
         if not items:
             return []
-        with self.progress.step(step, len(items)) as done:
+        with self.progress.step(step, len(items)) as done, self._watched(step, len(items)):
             made = self.context.parallelize(list(items), len(items)).map(function).collect()
             return [done(each) for each in made]
+
+    @contextmanager
+    def _watched(self, step: str, tasks: int) -> Iterator[None]:
+        """Shows how many tasks of a job have ended while it runs, on a terminal."""
+        if not self.progress.live:
+            yield
+            return
+        before = {name: self.context.getLocalProperty(name) for name in _GROUP}
+        group, over = uuid.uuid4().hex, threading.Event()
+        self.context.setJobGroup(group, step)
+
+        def watch() -> None:
+            tracker = self.context.statusTracker()
+            while not over.wait(_SECONDS):
+                jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(group)]
+                stages = [tracker.getStageInfo(stage) for job in jobs if job is not None for stage in job.stageIds]
+                self.progress.at(step, sum(s.numCompletedTasks for s in stages if s is not None) / tasks)
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
+            for name, value in before.items():
+                self.context.setLocalProperty(name, value)

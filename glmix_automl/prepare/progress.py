@@ -62,10 +62,10 @@ class StepProgress:
         def done(result: Any) -> Any:
             nonlocal finished
             finished += 1
-            self._at(name, finished / max(tasks, 1))
+            self.at(name, finished / max(tasks, 1))
             return result
 
-        self._at(name, 0)
+        self.at(name, 0)
         yield done
 
     def _end(self) -> None:
@@ -77,7 +77,13 @@ class StepProgress:
     def _of_rows(self) -> str:
         return f" ({self.rows:,} rows)" if self.rows else ""
 
-    def _at(self, name: str, share: float) -> None:
+    @property
+    def live(self) -> bool:
+        """Whether there is a bar that moves."""
+        return self._bar is not None
+
+    def at(self, name: str, share: float) -> None:
+        """How far a step is, from 0 to 1; a bar never goes back."""
         if self._bar is not None:
             names = list(STEP_TITLES)
             before = sum(STEP_TITLES[n] for n in names[: names.index(name)])

@@ -1,6 +1,8 @@
 """What a person sees of a preparation under way."""
 
 import io
+import time
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -34,6 +36,27 @@ def test_one_bar_on_a_terminal_that_only_grows() -> None:
     assert seen == sorted(seen)
     assert seen[0] < seen[1] == seen[2] < seen[3]
     assert "shards" in said.getvalue()
+
+
+@pytest.mark.spark
+def test_the_bar_moves_while_a_job_of_spark_runs(spark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from glmix_automl.prepare import engine
+
+    monkeypatch.setattr(engine, "_SECONDS", 0.05)
+    seen = []
+    with StepProgress(True, Console(file=io.StringIO(), force_terminal=True, width=100)) as progress:
+        monkeypatch.setattr(progress, "at", lambda name, share: seen.append((name, share)))
+        spark.sparkContext.setJobGroup("mine", "what a person calls it")
+        made = engine.OnSpark(spark, progress).each("shards", _slowly, list(range(6)))
+    assert made == list(range(6))
+    assert any(0 < share < 1 for _, share in seen[:-6]), "before the job had ended"
+    assert {name for name, _ in seen} == {"shards"}
+    assert spark.sparkContext.getLocalProperty("spark.jobGroup.id") == "mine"
+
+
+def _slowly(item: int) -> int:
+    time.sleep(0.2)
+    return item
 
 
 def test_a_step_ends_with_the_first_failure() -> None:
