@@ -33,8 +33,7 @@ def interaction_rows(engine: Engine, recipe: Interactions) -> RawRows:
 
 def _read_by_tasks(spark: Any, recipe: Interactions) -> bool:
     """Whether Spark's tasks read the tables by Arrow, each its row groups: Parquet under paths that all of them see.
-
-    Half the processor time of a million rows, since nothing is left for Spark to plan and compile.
+    Nothing is then left for Spark to plan and compile.
     """
     files = str(spark.sparkContext._jsc.hadoopConfiguration().get("fs.defaultFS", "file:///"))
     if not files.startswith("file:") or recipe_needs_spark(recipe) is not None:
