@@ -29,17 +29,17 @@ def factors(sample: Sample, effect: str) -> tuple[str, tuple[float, ...]]:
     vectors = np.empty((sample.models, len(sample.keys), RANK), np.float32)
     of_items, of_members = _begin(sample.keys), np.zeros((len(sample.starts) - 1, RANK))
     # Arrays of one kind (read-only ones are another), so that the loop is compiled once.
-    item, by_item = sample.item.copy(), sample.by_item.copy()
+    item, block, by_item = sample.item.copy(), sample.block.copy(), sample.by_item
     member = np.repeat(np.arange(len(of_members), dtype=np.int32), np.diff(sample.starts))
-    by_member = np.arange(len(member), dtype=np.int32)
+    # Both sides in their own order: rows that are read one after the other lie one after the other.
+    member_of, block_of, x_of = member[by_item], block[by_item], x[by_item]
     for model in range(sample.models):
-        scaled = x / scales[model]
+        scaled, scaled_of = x / scales[model], x_of / scales[model]
         if np.square(of_items).mean() < _GONE:
             of_items = _begin(sample.keys)
         for _ in range(SWEEPS):
-            solve_side(sample.starts, by_member, item, sample.block, scaled, model, of_items, RIDGE, of_members)
-            solve_side(sample.item_starts, by_item, member, sample.block, scaled, model, of_members, RIDGE,
-                       of_items)  # fmt: skip
+            solve_side(sample.starts, item, block, scaled, model, of_items, RIDGE, of_members)
+            solve_side(sample.item_starts, member_of, block_of, scaled_of, model, of_members, RIDGE, of_items)
         vectors[model] = of_items
     path = write_batches(sample.folder, [pa.table({"vectors": vectors.reshape(-1)})])
     return path, tuple(scales.tolist())
@@ -67,33 +67,31 @@ def solve(matrix, right, ridge, result, row):  # type: ignore[no-untyped-def]
     """Fills a row of result [rows, rank] with the solution of (matrix + ridge I) r = right, by Cholesky; `matrix`, of
     which the lower half counts, is spoilt.
     """
-    rank = len(right)
-    for a in range(rank):
+    for a in range(RANK):
         matrix[a, a] += ridge
         for b in range(a + 1):
             total = matrix[a, b]
             for c in range(b):
                 total -= matrix[a, c] * matrix[b, c]
             matrix[a, b] = np.sqrt(total) if a == b else total / matrix[b, b]
-    for a in range(rank):
+    for a in range(RANK):
         total = right[a]
         for c in range(a):
             total -= matrix[a, c] * result[row, c]
         result[row, a] = total / matrix[a, a]
-    for a in range(rank - 1, -1, -1):
+    for a in range(RANK - 1, -1, -1):
         total = result[row, a]
-        for c in range(a + 1, rank):
+        for c in range(a + 1, RANK):
             total -= matrix[c, a] * result[row, c]
         result[row, a] = total / matrix[a, a]
 
 
 @compile_loop
-def solve_side(starts, order, other, block, x, model, given, ridge, result):  # type: ignore[no-untyped-def]
+def solve_side(starts, other, block, x, model, given, ridge, result):  # type: ignore[no-untyped-def]
     """Fills result [ids, rank] with ridge regressions of each id's rows on the vectors of their other ends.
 
     Args:
-        starts: [ids + 1], where each id's rows begin in `order`, those of earlier blocks first.
-        order: [rows].
+        starts: [ids + 1], where each id's rows begin, those of earlier blocks first.
         other: [rows], number of the other end.
         block: [rows].
         x: [rows].
@@ -102,20 +100,22 @@ def solve_side(starts, order, other, block, x, model, given, ridge, result):  # 
         ridge: strength.
         result: 0 of ids without rows.
     """
-    rank = given.shape[1]
-    matrix, right = np.zeros((rank, rank)), np.zeros(rank)
+    matrix, right = np.zeros((RANK, RANK)), np.zeros(RANK)
     for one in range(len(starts) - 1):
-        for a in range(rank):
+        if starts[one] == starts[one + 1] or block[starts[one]] > model:
+            for a in range(RANK):
+                result[one, a] = 0.0
+            continue
+        for a in range(RANK):
             right[a] = 0.0
-            for b in range(a + 1):
+            for b in range(RANK):
                 matrix[a, b] = 0.0
-        for at in range(starts[one], starts[one + 1]):
-            row = order[at]
+        for row in range(starts[one], starts[one + 1]):
             if block[row] > model:
                 break
             k = other[row]
-            for a in range(rank):
+            for a in range(RANK):
                 right[a] += given[k, a] * x[row]
-                for b in range(a + 1):
+                for b in range(RANK):  # whole rows of a length known to the compiler go in a few instructions
                     matrix[a, b] += given[k, a] * given[k, b]
         solve(matrix, right, ridge, result, one)

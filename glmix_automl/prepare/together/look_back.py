@@ -16,7 +16,7 @@ import numpy.typing as npt
 from glmix_automl.prepare.exchange import Ints
 from glmix_automl.prepare.pairs.adjacency import Numbers, compile_loop
 from glmix_automl.prepare.past_columns import FIXED_ONE
-from glmix_automl.prepare.together.factors import RIDGE, solve
+from glmix_automl.prepare.together.factors import RANK, RIDGE, solve
 from glmix_automl.prepare.together.similar import NearestItems
 
 LAST_SEEN = 100
@@ -175,8 +175,7 @@ def _products(  # type: ignore[no-untyped-def]
     starts, time, item, model, x, counts, vectors, scales, ridge, last, products
 ):
     """Fills products [rows]."""
-    rank = vectors.shape[2]
-    matrix, right, mine = np.zeros((rank, rank)), np.zeros(rank), np.zeros((1, rank))
+    matrix, right, mine = np.zeros((RANK, RANK)), np.zeros(RANK), np.zeros((1, RANK))
     seen = np.empty(last, np.int64)
     for member in range(len(starts) - 1):
         count, begin = 0, starts[member]
@@ -186,23 +185,23 @@ def _products(  # type: ignore[no-untyped-def]
                 end += 1
             now = model[begin] - 1
             if count and now >= 0:
-                for a in range(rank):
+                for a in range(RANK):
                     right[a] = 0.0
-                    for b in range(a + 1):
+                    for b in range(RANK):
                         matrix[a, b] = 0.0
                 for at in range(max(0, count - last), count):
                     p = seen[at % last]
                     k = item[p]
                     if k >= 0:
-                        for a in range(rank):
+                        for a in range(RANK):
                             right[a] += vectors[now, k, a] * x[p] / scales[now]
-                            for b in range(a + 1):
+                            for b in range(RANK):
                                 matrix[a, b] += vectors[now, k, a] * vectors[now, k, b]
                 solve(matrix, right, ridge, mine, 0)
                 for p in range(begin, end):
                     if item[p] >= 0:
                         product = 0.0
-                        for a in range(rank):
+                        for a in range(RANK):
                             product += mine[0, a] * vectors[now, item[p], a]
                         products[p] = product * scales[now]
             for p in range(begin, end):
