@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.spark_cluster import standalone
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 BARE = {"PATH": "/usr/bin:/bin"}
 
@@ -120,7 +122,7 @@ def contents(folder: Path) -> dict[str, int]:
 @pytest.mark.spark
 @pytest.mark.horovod
 @pytest.mark.timeout(900)
-def test_this_environment_packed_through_a_link_runs_elsewhere_and_is_not_touched(checkout: Path) -> None:
+def test_this_environment_packed_through_a_link_runs_on_executors_and_is_not_touched(checkout: Path) -> None:
     (checkout / ".venv").symlink_to(sys.prefix)
     wheel = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
     source = checkout.parent / "source"  # building writes beside what it reads
@@ -133,13 +135,15 @@ def test_this_environment_packed_through_a_link_runs_elsewhere_and_is_not_touche
     assert ran.returncode == 0, ran.stderr
     assert contents(Path(sys.prefix)) == before
 
-    moved = checkout.parent / "moved" / "environment"
-    moved.mkdir(parents=True)
-    subprocess.run(["tar", "-xzf", checkout / "dist" / "glmix-automl-environment.tar.gz", "-C", moved], check=True)
-    options = ["--master", "local[1]", "--conf", f"spark.pyspark.python={moved}/bin/python"]
-    driver, (prefix, package, total, names) = submitted(checkout.parent, *options)
-    assert driver == prefix == str(moved)
-    assert Path(package).is_relative_to(moved)
+    archive = checkout / "dist" / "glmix-automl-environment.tar.gz"
+    options = ["--archives", f"{archive}#environment", "--conf", "spark.pyspark.python=./environment/bin/python"]
+    options += ["--conf", f"spark.pyspark.driver.python={checkout.parent}/environment/bin/python"]
+    folder = checkout.parent / "cluster"
+    with standalone(folder, workers=1) as cluster:
+        driver, (prefix, package, total, names) = submitted(checkout.parent, "--master", cluster.master, *options)
+    assert driver == str(checkout.parent / "environment")
+    assert Path(prefix).is_relative_to(folder), "where the executor unpacked it"
+    assert Path(package).is_relative_to(prefix)
     assert total == 3.0
     assert {"tensorflow", "horovod", "pyspark", "glmix-automl"} <= {name.lower() for name in names}
     assert not {"pytest", "mypy", "ruff", "duckdb", "polars", "cmake", "pip"} & {name.lower() for name in names}
@@ -171,7 +175,7 @@ def submitted(folder: Path, *options: str) -> list:
     (folder / "task.py").write_text(TASK)
     tools = folder / "tools"
     tools.mkdir()
-    for name in ("bash", "dirname", "readlink", "env", "ps", "sed", "uname", "id", "getent"):
+    for name in ("bash", "dirname", "readlink", "env", "ps", "sed", "uname", "id", "getent", "tar", "gzip", "rm"):
         if found := shutil.which(name):
             (tools / name).symlink_to(found)
     command = [str(bin_ / "spark-submit"), *options, str(folder / "task.py")]
