@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Runs the tests in two processes at a time: those that share the Spark session, and all others. What the first say is
-# shown when they have ended. Arguments are pytest's: scripts/test.sh [-m MARKS] PATH...
+# Runs the tests in two processes at a time: those that share the Spark session and then those of some folders, and
+# beside them all others, so that both end at about the same time. What the first say is shown when they have ended.
+# Arguments are pytest's: scripts/test.sh [-m MARKS] PATH...
 set -euo pipefail
 set -m  # else what runs beside ignores SIGINT, and so do the processes that tests interrupt
 cd "$(dirname "$0")/.."
 python="${BIN:-.venv/bin}/python"
+with_spark="cli dataset laws"
 marks="" paths=()
 while (($#)); do
     case "$1" in
@@ -13,16 +15,24 @@ while (($#)); do
     esac
 done
 
+# 5: no test was chosen, which is as it should be where the paths hold tests of one kind only.
+tests() {
+    "$python" -m pytest "$@" "${paths[@]}" || (($? == 5))
+}
+
+beside() {
+    local failed=0
+    tests -m "${marks}spark" || failed=1
+    tests -m "${marks}not spark" --folders "$with_spark" || failed=1
+    return $failed
+}
+
 said="$(mktemp)"
 trap 'kill "${spark:-}" 2>/dev/null || true; rm -f "$said"' EXIT
-"$python" -m pytest -m "${marks}spark" "${paths[@]}" >"$said" 2>&1 &
+beside >"$said" 2>&1 &
 spark=$!
-others_code=0 spark_code=0
-"$python" -m pytest -m "${marks}not spark" "${paths[@]}" || others_code=$?
-wait "$spark" || spark_code=$?
+failed=0
+tests -m "${marks}not spark" --without "$with_spark" || failed=1
+wait "$spark" || failed=1
 cat "$said"
-# 5: no test was chosen, which is as it should be where the paths hold tests of one kind only.
-for code in "$others_code" "$spark_code"; do
-    ((code == 0 || code == 5)) || exit "$code"
-done
-((others_code == 0 || spark_code == 0))
+exit $failed

@@ -16,6 +16,34 @@ hypothesis.settings.load_profile("repeatable")
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--folders "cli prepare"`: of these folders of tests only; `--without` of all others."""
+    parser.addoption("--folders", default="", help="of these folders of tests only, with spaces between")
+    parser.addoption("--without", default="", help="of all folders of tests but these")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Files and folders that the options leave out are not even read."""
+    return True if _left_out(collection_path, config) else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Nor are tests of them run where a file of theirs was named."""
+    left_out = [item for item in items if _left_out(item.path, config)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not _left_out(item.path, config)]
+
+
+def _left_out(path: Path, config: pytest.Config) -> bool:
+    tests = ROOT / "tests"
+    if path == tests or not path.is_relative_to(tests):
+        return False
+    first = path.relative_to(tests).parts[0]
+    wanted, others = (config.getoption(name).split() for name in ("--folders", "--without"))
+    return first in others or bool(wanted and first not in wanted)
+
+
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The one local Spark session of the test run, with two cores and few shuffle partitions."""
