@@ -6,7 +6,7 @@ set -euo pipefail
 set -m  # else what runs beside ignores SIGINT, and so do the processes that tests interrupt
 cd "$(dirname "$0")/.."
 python="${BIN:-.venv/bin}/python"
-with_spark="cli dataset laws"
+with_spark="cli dataset laws prepare serving"
 marks="" paths=()
 while (($#)); do
     case "$1" in
