@@ -28,7 +28,7 @@ beside() {
 }
 
 said="$(mktemp)"
-trap 'kill "${spark:-}" 2>/dev/null || true; rm -f "$said"' EXIT
+trap 'kill -- "-${spark:-}" 2>/dev/null || true; rm -f "$said"' EXIT  # the group: pytest and what it started
 beside >"$said" 2>&1 &
 spark=$!
 failed=0
