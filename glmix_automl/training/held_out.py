@@ -10,13 +10,13 @@ with slope and bend the first two derivatives of the row's weighted loss. So hel
 step of the fit, where folds would cost a fit each.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
 
 from glmix_automl.models.design import Coefficients, Design, Floats, Grouping, compile_fast
-from glmix_automl.training.newton import CHUNKS, EXACT, RowTargets, factorise, gather, split_evenly
+from glmix_automl.training.cholesky import EXACT, factorise, gather
+from glmix_automl.training.newton import RowTargets, run_in_shares
 
 DUAL = 256  # rows of an entity, at most, for the exact leverage where it has more than `EXACT` columns
 LARGEST = 0.99  # of a row's leverage `bend * h`, where it is only about right
@@ -49,9 +49,7 @@ def leave_one_out(
         *(grouping.order, grouping.starts, targets.label, targets.weight, targets.offset),
         *(coefficients.starts, coefficients.columns, precision, mean, out),
     )
-    edges = split_evenly(grouping.rows[first:last], np.diff(coefficients.starts)[first:last], threads * CHUNKS)
-    with ThreadPoolExecutor(threads, "held_out") as pool:
-        list(pool.map(run, [first + e for e in edges[:-1]], [first + e for e in edges[1:]]))
+    run_in_shares(run, grouping, coefficients, threads, first, last)
     return out
 
 

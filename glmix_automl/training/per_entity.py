@@ -19,7 +19,8 @@ from glmix_automl.models.effect_columns import PAIR
 from glmix_automl.models.random_effect import STATES, RandomEffect
 from glmix_automl.seeds import generator
 from glmix_automl.training.held_out import leave_one_out
-from glmix_automl.training.newton import NEWTON_STEPS, RowTargets, Solution, solve, split_evenly
+from glmix_automl.training.newton import RowTargets, Solution, solve, split_evenly
+from glmix_automl.training.newton_steps import NEWTON_STEPS
 from glmix_automl.training.prior import Knowledge, carry_over, join, recall
 from glmix_automl.training.source import Source
 from glmix_automl.training.strength import estimate_precision

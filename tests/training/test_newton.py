@@ -7,7 +7,8 @@ from sklearn.linear_model import LogisticRegression
 
 from glmix_automl.models.design import Coefficients, Design, Grouping, scores
 from glmix_automl.seeds import generator
-from glmix_automl.training.newton import NEWTON_STEPS, RowTargets, solve
+from glmix_automl.training.newton import RowTargets, solve
+from glmix_automl.training.newton_steps import NEWTON_STEPS
 
 ENTITIES = 40
 
