@@ -57,11 +57,14 @@ class Positives:
         """Their blocks."""
         return in_blocks(self.work.folder, self.rows, self.part, self.work.cut_by, self.cuts)
 
+    @cached_property
+    def _unreachable(self) -> pa.Table | None:
+        return read_part(self.work.folder, self.unreachable, self.part)[0]
+
     def are_examples(self, block: PartBlock) -> npt.NDArray[np.bool_]:
         """Which positives of a block are examples, as they could have been drawn: [rows]."""
         found = np.ones(block.rows.num_rows, bool)
-        sent, _ = read_part(self.work.folder, self.unreachable, self.part)
-        if sent is not None:
+        if (sent := self._unreachable) is not None:
             found[block.are(sent["file"].to_numpy(), sent["place"].to_numpy())] = False
         if self.work.sampling is not None and not self.work.sampling.repeats:
             pair, first = self.takes

@@ -87,9 +87,10 @@ def attribute(feature: NumericFeature | CategoricalFeature | BagFeature, raw: pa
         DataError: the column's type has no such reading.
     """
     if isinstance(feature, NumericFeature):
-        return Attribute(
-            feature, raw, numbers=np.array(as_numbers(raw, feature.source))
-        )  # of one type for compiled loops
+        numbers = np.array(
+            as_numbers(raw, feature.source)
+        )  # a copy that can be written to: one type for compiled loops
+        return Attribute(feature, raw, numbers=numbers)
     if isinstance(feature, CategoricalFeature):
         texts = as_texts(raw, feature.source)
         rows = np.flatnonzero(texts.is_valid().to_numpy(zero_copy_only=False))
