@@ -8,7 +8,7 @@ rows; 100 trees of 31 leaves and LightGBM's own `predict` of the same trees; a l
 are as drawn: what a row costs does not depend on them. Figures are medians over turns, a ratio being that of two runs
 in one turn. Seconds are the clock's, and beside them the processor's, of all threads, which other work hardly changes.
 The exponent is the slope of the processor's seconds in rows, on logarithms, over 1/16, 1/4 and all of the rows, 1
-being linear. With `--executors` the trees score the raw rows as a table by Spark on one core and on two.
+being linear. With `--executors` the trees score the raw rows as a table by Spark on one core of the machine and on two.
 """
 
 import argparse
@@ -107,7 +107,7 @@ def compare_executors(schema: Schema, raw: pa.Table, turns: int) -> None:
         for _ in range(turns):
             for cores, found in seconds.items():
                 command = [sys.executable, __file__, "--folder", str(folder)]
-                environment = os.environ | {"MASTER": f"local[{cores}]"}
+                environment = os.environ | {"CORES": str(cores)}
                 done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
                 found.append(float(done.stdout.split()[-1]))
     speeds = [
@@ -118,13 +118,18 @@ def compare_executors(schema: Schema, raw: pa.Table, turns: int) -> None:
 
 
 def score_by_spark(folder: Path) -> float:
-    """Seconds of scoring the table once more, the workers having loaded the model."""
+    """Seconds of scoring the table once more, the workers having loaded the model, on `CORES` cores: of tasks, and of
+    all processes, as Spark's own and a task's Python would share two.
+    """
     from glmix_automl import spark as application
     from glmix_automl.serving.scoring import score
     from glmix_automl.serving.settings import ScoreSettings
 
     given = {"model": str(folder / "model"), "rows": {"path": str(folder / "rows")}, "engine": "spark"}
     settings = ScoreSettings.model_validate(given | {"output": str(folder / "scores")})
+    cores = int(os.environ["CORES"])
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+    os.environ["MASTER"] = f"local[{cores}]"
     application.session("benchmark")
     score(settings)
     begun = time.perf_counter()
