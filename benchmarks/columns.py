@@ -9,8 +9,9 @@
 
 Models are scikit-learn's logistic regression and LightGBM, fitted on the training rows and judged on the test rows;
 differences are to the rows above (`none` for a group alone, `all` for one left out), with DeLong's paired 95 %
-intervals, members kept together. Per-member AUC is the mean over members with both classes. Seconds are of this process
-(a thread): a group's preparation and columns, alone, less those of no group; of interactions of a whole preparation.
+intervals, members kept together. Per-member AUC is the mean over members with both classes. Of history, `none` has
+counts and rates. Seconds are of this process (a thread): a group's preparation and columns, alone, less those of no
+group; of interactions of a whole preparation.
 `--growth` generates networks of so many links instead, and prints what making the rows of each costs with all groups,
 and the exponent in links; `--history-growth` generates so many interactions, and prints what preparing them costs
 without the groups and with all of them, and the exponents in rows.
@@ -120,7 +121,11 @@ def compare_history(recipe: Interactions) -> None:
         there = [f.name for f in schema.numerics if f.source not in past or f.source in wanted]
         return np.stack([rows[name].to_numpy() for name in there], axis=1)
 
-    judge(HISTORY_GROUPS, of, rows["label"].to_numpy(), members, train, test, seconds)
+    labels = rows["label"].to_numpy()
+    bare = np.stack([rows[f.name].to_numpy() for f in schema.numerics if f.source not in past], axis=1)
+    alone = [m.fit(bare[train], labels[train]).predict_proba(bare[test])[:, 1] for m in models()]
+    print("without any history: logistic {:.4f}, LightGBM {:.4f}".format(*(auc(labels[test], s) for s in alone)))
+    judge(HISTORY_GROUPS, of, labels, members, train, test, seconds)
 
 
 def followed(history: HistoryFeatures, groups: frozenset[str]) -> HistoryFeatures:
