@@ -202,7 +202,7 @@ class Model:
 def raw_table(schema: Schema, frame: pd.DataFrame, also: Sequence[str] = ()) -> pa.Table:
     """The columns of a frame that features and entities (and `also`) are made of, as preparation reads them.
 
-    Dicts become maps, sparse columns dense ones, and values of several types the text that each reads as.
+    Dicts, and the lists of pairs that pandas reads maps from Parquet as, become maps, sparse columns dense ones, and values of several types the text that each reads as.
 
     Raises:
         DataError: no frame, a column is there twice, or its values cannot be read.
@@ -227,8 +227,8 @@ def _array(name: str, values: "pd.Series", is_bag: bool) -> pa.Array:
     if values.dtype.kind == "c" or any(isinstance(value, complex) for value in _objects(values)):
         raise DataError(f"column {name!r} holds complex numbers, which no feature can be made of")
     try:
-        if is_bag and any(isinstance(value, dict) for value in values):
-            return pa.array(_pairs(values), pa.map_(pa.string(), pa.float64()))
+        if is_bag and any(isinstance(value, dict) or _pairs(value) for value in values):
+            return pa.array([_pairs(value) for value in values], pa.map_(pa.string(), pa.float64()))
         try:
             return pa.array(values, from_pandas=True)
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):  # several types, or an integer of any size
@@ -254,11 +254,13 @@ def _texts(name: str, values: "pd.Series") -> pa.Array:
     return pa.array(found, pa.string())
 
 
-def _pairs(values: "Sequence[object] | pd.Series") -> list[object]:
-    return [
-        [(key, number) for key, number in value.items() if number is not None] if isinstance(value, dict) else None
-        for value in values
-    ]
+def _pairs(value: object) -> list[tuple[object, object]] | None:
+    """The terms of a weighted bag with their values; None of what is no map."""
+    if isinstance(value, dict):
+        value = list(value.items())
+    if not isinstance(value, list) or not all(isinstance(pair, tuple) and len(pair) == 2 for pair in value):
+        return None
+    return [(term, number) for term, number in value if number is not None]
 
 
 def _json(folder: Folder, name: str) -> dict[str, object]:

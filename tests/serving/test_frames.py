@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.parquet
 import pytest
 
 from glmix_automl.errors import DataError
@@ -60,6 +61,19 @@ def test_what_is_read_is_what_was_meant() -> None:
     rows = encoded(["a", 3, 3.0, 2.5, True, None])
     assert [row["number"] for row in rows] == [0, 3, 3, 2.5, 1, 0]
     assert [row["term"] for row in rows] == [2, 1, 1, 3, 0, 0]
+
+
+def test_a_weighted_bag_reads_alike_from_dicts_and_from_parquet() -> None:
+    given: list[dict[str, float] | None] = [{"a": 0.5, "3": 2.0}, {}, None]
+    table = pa.table({"x": [1, 1, 1], "y": pa.array(given, pa.map_(pa.string(), pa.float64()))})
+    file = pa.BufferOutputStream()
+    pyarrow.parquet.write_table(table, file)
+    read = pd.read_parquet(pa.BufferReader(file.getvalue()))
+    assert isinstance(read.y[0], list)  # of pairs
+    frames = read, pd.DataFrame({"x": [1, 1, 1], "y": given})
+    found, expected = (encode(SCHEMA, raw_table(SCHEMA, frame)).to_pylist() for frame in frames)
+    assert found == expected
+    assert [len(row["bag"]) for row in found] == [2, 0, 0]
 
 
 @pytest.mark.parametrize(
