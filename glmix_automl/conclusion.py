@@ -10,6 +10,7 @@ from glmix_automl.dataset import Dataset
 from glmix_automl.ensemble import Ensemble
 from glmix_automl.errors import ConfigError, NoModelError, StudyError
 from glmix_automl.layout import COORDINATES, MODEL, RECIPE, TRIALS, Folder
+from glmix_automl.refit import refit
 from glmix_automl.reporting import report
 from glmix_automl.reporting.edges import find_edges
 from glmix_automl.reporting.evaluation import Evaluation
@@ -55,13 +56,33 @@ def conclude(folder: StudyFolder) -> Leaderboard:
     evaluation = evaluate(folder, history)
     record = folder.record
     board = leaderboard(history, evaluation, record.settings.prefer)
-    board = dataclasses.replace(board, remarks=(*find_edges(record.settings.race, history), *record.settings.left_out))
+    trained, remarks = _train_again(folder, history, evaluation, board.rows[0])
+    remarks = (*find_edges(record.settings.race, history), *record.settings.left_out, *remarks)
+    board = dataclasses.replace(board, remarks=remarks)
     board.write(folder.files)
-    _export(folder, history, evaluation, board)
+    _export(folder, history, evaluation, board, trained)
     score = Model(folder.files.within(MODEL)).score_block
     losses = permutation_importance(score, evaluation.dataset, record.settings.seed, _groups(evaluation.dataset))
     report.write_study_report(folder.files, folder.name, record, history, board, evaluation, losses)
     return board
+
+
+def _train_again(
+    folder: StudyFolder, history: History, evaluation: Evaluation, winner: Row
+) -> tuple[Folder, tuple[str, ...]]:
+    """Where the winner's coordinates lie, trained again on train and validation if the study is to, and what that was
+    worth on the test rows.
+    """
+    if not folder.record.settings.refit or history.ended in (None, INTERRUPTED):
+        return folder.files, ()
+    try:
+        found = refit(folder, history, evaluation.model(winner.trial))
+    except StudyError as error:
+        return folder.files, (f"the model is the one of train alone: {error}",)
+    after = Evaluation(evaluation.dataset, found, history)
+    gain = evaluation.compare_scores(winner.trial, after.scores(winner.trial))
+    told = f"test AUC {after.auc(winner.trial).estimate:.4f}, {gain.difference:+.4f} (p {gain.p_value:.2g})"
+    return found, (f"the model is the winner trained again on train and validation, its choices fixed: {told}",)
 
 
 def _groups(dataset: Dataset) -> dict[str, tuple[str, ...]]:
@@ -77,7 +98,7 @@ def _groups(dataset: Dataset) -> dict[str, tuple[str, ...]]:
         return {}  # of another version: the report does without
 
 
-def _export(folder: StudyFolder, history: History, evaluation: Evaluation, board: Leaderboard) -> None:
+def _export(folder: StudyFolder, history: History, evaluation: Evaluation, board: Leaderboard, trained: Folder) -> None:
     winner = board.rows[0]
     origin: dict[str, object] = {
         "study": folder.record.id,
@@ -89,7 +110,7 @@ def _export(folder: StudyFolder, history: History, evaluation: Evaluation, board
     model, target = evaluation.model(winner.trial), folder.files.within(MODEL)
     found = _plan(history, winner.entry, model)
     origin |= {"plan": found.model_dump(mode="json")} if found is not None else {}
-    export(folder.files, model, evaluation.dataset.schema, target, origin, evaluation.dataset.folder)
+    export(trained, model, evaluation.dataset.schema, target, origin, evaluation.dataset.folder)
     _describe(folder, evaluation.dataset, winner, target)
 
 

@@ -44,6 +44,7 @@ LEADERBOARD_CSV = "leaderboard.csv"
 LEADERBOARD_JSON = "leaderboard.json"
 REPORT = "report.html"
 MODEL = "model"  # the exported winner
+REFIT = "refit"  # refit/trials/<number>/: members of the winner trained on train and validation
 PROMOTIONS = "promotion.json"  # a line of JSON per decision on whether it becomes the champion
 
 # An exported model: the schema of its dataset, and

@@ -15,7 +15,7 @@ ROWS = [
     {"generate", "prepare", "dataset", "workers", "search"},
     {"models", "study"},
     {"training", "reporting"},
-    {"tracking", "check"},
+    {"tracking", "check", "refit"},
     {"serving"},
     {"conclusion"},
     {"api"},

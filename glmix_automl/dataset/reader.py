@@ -71,6 +71,14 @@ class Dataset:
                     )
         return dataset
 
+    def with_validation_in_train(self) -> "Dataset":
+        """The same with the rows of validation behind those of train too: to train again what has been chosen."""
+        merged = Dataset(self.folder, self.schema, self.manifest)
+        rows = self.rows("train")
+        behind = (replace(shard, first=rows + shard.first) for shard in self.shards("validation"))
+        merged._shards["train"] = [*self.shards("train"), *behind]
+        return merged
+
     @property
     def digest(self) -> str:
         """Identity of the content: equal digests, equal rows in every split."""

@@ -80,4 +80,8 @@ class Evaluation:
 
     def compare(self, first: int, second: int) -> Comparison:
         """AUC of `second` less AUC of `first`, paired (DeLong)."""
-        return metrics.delong_test(self.labels, self.scores(first), self.scores(second), self.weights, self.members)
+        return self.compare_scores(first, self.scores(second))
+
+    def compare_scores(self, first: int, scores: NDArray[np.float32]) -> Comparison:
+        """AUC of log-odds, float32 [rows], less AUC of `first`, paired (DeLong)."""
+        return metrics.delong_test(self.labels, self.scores(first), scores, self.weights, self.members)

@@ -202,7 +202,8 @@ class Model:
 def raw_table(schema: Schema, frame: pd.DataFrame, also: Sequence[str] = ()) -> pa.Table:
     """The columns of a frame that features and entities (and `also`) are made of, as preparation reads them.
 
-    Dicts, and the lists of pairs that pandas reads maps from Parquet as, become maps, sparse columns dense ones, and values of several types the text that each reads as.
+    Dicts, and the lists of pairs that pandas reads maps from Parquet as, become maps, sparse columns dense ones, and
+    values of several types the text that each reads as.
 
     Raises:
         DataError: no frame, a column is there twice, or its values cannot be read.

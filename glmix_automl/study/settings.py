@@ -170,6 +170,8 @@ class SearchSettings(Config):
     """Entry that others are compared with in the report; none: the first."""
     prefer: Preference = "simpler"
     """Which model wins: the simplest of those within one standard error of the best validation AUC, or the best."""
+    refit: bool = False
+    """Whether what is exported is the winner trained again on train and validation together, its choices fixed."""
     workers: Workers = Workers()
     limits: Limits = Limits()
     tracking: Tracking = Tracking()

@@ -87,6 +87,7 @@ def boost(
     fit = Fit(State.STOPPED if grower.stopped else State.FINISHED, grower.made, grower.made * train.label.shape[0])
     fit.best, fit.epochs, fit.eval_seconds = grower.best, grower.made / per_epoch, grower.eval_seconds
     fit.train_seconds = time.perf_counter() - started - fit.eval_seconds
+    fit.metrics["trees"] = float(grower.best_trees)
     return fit
 
 

@@ -39,6 +39,7 @@ class Evaluator:
         block_rows: int | None = None,
         digest: str | None = None,
         fingerprints: Mapping[str, str] = MappingProxyType({}),
+        validation_in_train: bool = False,
     ) -> None:
         """Opens the dataset and reads this rank's share of every split.
 
@@ -52,6 +53,7 @@ class Evaluator:
             block_rows: for data larger than memory: rows of a block streamed from disk at each pass, instead of
                 everything resident; None keeps all splits in memory.
             digest, fingerprints: of the dataset that the study began with; None takes what there is.
+            validation_in_train: whether train has the rows of validation too, where what was chosen is trained again.
 
         Raises:
             DataError: the dataset cannot be read, or is not the one that the study began with.
@@ -61,7 +63,7 @@ class Evaluator:
         self._digest, self._fingerprints = digest, fingerprints
         self._seed, self._block_rows, self._threads = seed, block_rows, threads
         self._seconds = math.inf if trial_seconds is None else trial_seconds
-        self._averaging = averaging
+        self._averaging, self._validation_in_train = averaging, validation_in_train
         self._collective: Collective = current()
         self._enter()
 
@@ -112,6 +114,8 @@ class Evaluator:
         self._dataset = Dataset.open(self._place)
         if self._digest is not None:
             confirm(self._dataset, self._digest, self._fingerprints)
+        if self._validation_in_train:
+            self._dataset = self._dataset.with_validation_in_train()
         self._trainers: dict[str, Trainer[Any]] = {}
         self._splits = Splits(self._dataset, self._study, self._collective, self._seed, self._block_rows)
         self._splits.load()

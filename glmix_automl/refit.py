@@ -1,0 +1,122 @@
+"""The winner trained once more on train and validation together: what was chosen stays as it is, rows become more.
+
+Structure, budgets, strengths and weights are those that validation chose; so that no choice is made again, an epoch
+is the last where it was the best, and nobody looks at the validation rows, which are rows of train by then.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from glmix_automl.ensemble import Ensemble, flatten
+from glmix_automl.errors import StudyError
+from glmix_automl.layout import REFIT, TRIALS, Folder
+from glmix_automl.models import family_of
+from glmix_automl.study.executors import evaluator, executor
+from glmix_automl.study.folder import StudyFolder
+from glmix_automl.study.history import History
+from glmix_automl.trial import State, Trial, Value
+from glmix_automl.workers.executor import Executor
+from glmix_automl.workers.task_spec import TaskSpec
+
+DONE = "refit.json"
+"""In the folder of each trial that was trained again, written last."""
+
+
+def refit(folder: StudyFolder, history: History, model: Ensemble) -> Folder:
+    """Trains the members of a model again, each on what it was trained on top of, with the study's kind of worker.
+
+    Args:
+        folder: of the study.
+        history: of the study.
+        model: over trained coordinates.
+
+    Returns:
+        A folder with `trials/<number>/`, as a study has them; what is there from an earlier call is kept.
+
+    Raises:
+        DataError: the dataset cannot be read, or has changed.
+        StudyError: a member could not be trained again: which, and why.
+    """
+    target = folder.files.within(REFIT)
+    trials = [fix(history, number) for number in list_needed(history, model)]
+    left = [trial for trial in trials if not _is_done(target, trial)]
+    if left:
+        with _worker(folder, target) as worker:
+            for trial in left:
+                _train(worker, trial, target)
+    return target
+
+
+def list_needed(history: History, model: Ensemble) -> list[int]:
+    """The members and whatever they were trained on top of, in the order in which they were asked for."""
+    found: set[int] = set()
+    todo = list(model.pruned.members)
+    while todo:
+        number = todo.pop()
+        if number in found:
+            continue
+        found.add(number)
+        trial = history.trials[number]
+        todo += [] if trial.parent is None else [trial.parent]
+        todo += [member for below in _below(history, trial) for member in below.pruned.members]
+    return sorted(found)
+
+
+def fix(history: History, number: int) -> Trial:
+    """The trial with every choice made that validation made when it ran: how many epochs, trees, what strength.
+
+    Offsets and teachers are over trained coordinates, as mixtures are not fitted again.
+    """
+    trial, result = history.trials[number], history.results[number]
+    known = family_of(trial.family).parameters.model_fields
+    chosen: dict[str, Value] = {name: value for name, value in result.metrics.items() if name in known}
+    chosen |= {name: value for name, value in (("patience", 0), ("evaluations", 1)) if name in known}
+    if "trees" in known:
+        epochs = 1.0
+    else:
+        points = [point for point in result.curve if point.auc is not None]
+        epochs = max(points, key=lambda point: point.auc or 0.0).epoch if points else trial.epochs
+    offset, teacher = (_flat(history, below) for below in (trial.offset, trial.teacher))
+    return replace(trial, parameters={**trial.parameters, **chosen}, epochs=epochs, offset=offset, teacher=teacher)
+
+
+def _flat(history: History, model: Ensemble | None) -> Ensemble | None:
+    fitted = {n: result.ensemble for n, result in history.results.items() if result.ensemble is not None}
+    return None if model is None else flatten(model, fitted)
+
+
+def _below(history: History, trial: Trial) -> Iterator[Ensemble]:
+    return (below for model in (trial.offset, trial.teacher) if (below := _flat(history, model)) is not None)
+
+
+def _is_done(target: Folder, trial: Trial) -> bool:
+    place = f"{TRIALS}/{trial.number}/{DONE}"
+    return target.exists(place) and target.read(place) == _words(trial)
+
+
+def _words(trial: Trial) -> bytes:
+    return json.dumps(trial.to_json(), sort_keys=True).encode()
+
+
+@contextmanager
+def _worker(folder: StudyFolder, target: Folder) -> Iterator[Executor]:
+    """One slot where the study's workers are, with a train that has validation's rows too."""
+    record = folder.record
+    workers = record.settings.workers.model_copy(update={"slots": 1})
+    spec = evaluator(record, folder.open_dataset())
+    own = {"study": target.uri, "validation_in_train": True}
+    with executor(workers, TaskSpec(spec.name, {**spec.arguments, **own}), folder.path, lambda _: None) as worker:
+        yield worker
+
+
+def _train(worker: Executor, trial: Trial, target: Folder) -> None:
+    future = worker.submit(trial)
+    while not future.done():
+        worker.wait({future}, None)
+    result = future.result()
+    if result.state is not State.FINISHED:
+        why = (result.error or "it was stopped").strip().splitlines()[-1]
+        raise StudyError(f"trial {trial.number} could not be trained again on train and validation: {why}")
+    target.write(f"{TRIALS}/{trial.number}/{DONE}", _words(trial))

@@ -1,0 +1,82 @@
+"""The winner trained again on train and validation: the optimum of all these rows, and what is exported."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from glmix_automl.api import Study
+from glmix_automl.dataset import Dataset
+from glmix_automl.layout import MODEL, REFIT, TRIALS
+from glmix_automl.reporting.evaluation import Evaluation
+from glmix_automl.serving.model import Model
+from tests.dataset_maker import make_dataset
+
+EXACT: dict[str, Any] = {"solver": "lbfgs", "l2": "auto", "tolerance": 1e-10, "features": "n*"}
+NETWORK: dict[str, Any] = {"depth": 1, "width": 16, "learning_rate": 0.01, "embedding_width": 4}
+GROWTH: dict[str, Any] = {
+    "strategy": "adanet",
+    "candidates": 4,
+    "improvement": 0.0,
+    "generator": {
+        "kind": "pool",
+        "candidates": [
+            {"family": "logistic", "parameters": {**EXACT, "features": "*"}, "until": 1, "alone": True},
+            {"family": "random_effect", "parameters": {"entity": "member"}, "until": 2, "alone": True},
+            {"family": "trees", "parameters": {"trees": 40, "leaves": 4, "patience": 5}, "until": 3, "alone": True},
+            {"family": "subnetwork", "parameters": NETWORK, "epochs": 3, "training": "residual"},
+        ],
+    },
+}
+
+
+def run(folder: Path, entry: dict[str, Any], **settings: Any) -> Study:
+    settings = {"workers": {"place": "in_process"}, "tracking": {"enabled": False}, **settings}
+    dataset = str(folder / "dataset")
+    return Study({"dataset": dataset, "study": str(folder / "study"), "race": {"entry": entry}, **settings}).run()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    make_dataset(tmp_path / "dataset", rows=800, held_out=700)
+    return tmp_path
+
+
+def test_the_logistic_regression_is_the_optimum_on_both_splits(folder: Path) -> None:
+    study = run(folder, {"strategy": "fixed", "family": "logistic", "parameters": EXACT}, refit=True)
+    chosen = study.history.results[0].metrics["l2"]
+    dataset = Dataset.open(str(folder / "dataset"))
+    train, validation, test = (dataset.read(split) for split in ("train", "validation", "test"))
+    x, y = (np.concatenate([getattr(train, part), getattr(validation, part)]) for part in ("numerics", "label"))
+    expected = LogisticRegression(C=1 / chosen, tol=1e-8).fit(x, y).decision_function(test.numerics)
+    model = Model(study.folder.files.within(MODEL))
+    assert model.score_block(test) == pytest.approx(expected, abs=1e-3)
+    alone = LogisticRegression(C=1 / chosen, tol=1e-8).fit(train.numerics, train.label)
+    assert model.score_block(test) != pytest.approx(alone.decision_function(test.numerics), abs=1e-2)
+
+
+def test_an_ensemble_keeps_its_weights_and_its_members_are_trained_anew(folder: Path) -> None:
+    study = run(folder, GROWTH)
+    before, history = study.leaderboard(), study.history
+    winner = int(before.trial[0])
+    dataset = Dataset.open(str(folder / "dataset"))
+    evaluation = Evaluation(dataset, study.folder.files, history)
+    weights = evaluation.model(winner).pruned
+    assert len(weights.members) > 1
+    settings = study.settings.model_copy(update={"refit": True, "study": str(folder / "again")})
+    again = Study(settings).run()
+    assert again.leaderboard().validation_auc[0] == before.validation_auc[0]  # chosen on validation, as without
+    after = Evaluation(dataset, again.folder.files.within(REFIT), again.history)
+    assert after.model(winner).pruned == weights
+    assert not np.allclose(after.scores(winner), evaluation.scores(winner), atol=1e-2)
+    exported = Model(again.folder.files.within(MODEL)).score_block(dataset.read("test", entities=True))
+    assert exported == pytest.approx(after.scores(winner), abs=1e-5)
+    files = sorted((again.folder.path / REFIT / TRIALS).glob("*/*"))
+    times = [file.stat().st_mtime_ns for file in files]
+    board = (again.folder.path / "leaderboard.json").read_text()
+    assert "trained again on train and validation, its choices fixed: test AUC 0." in board
+    again.report()
+    assert [file.stat().st_mtime_ns for file in files] == times  # nothing is trained a third time
+    assert (again.folder.path / "leaderboard.json").read_text() == board
