@@ -4,11 +4,13 @@
 
 Nothing is said to the default race but the dataset (and `--seconds`, of each study). Baselines run in the same call on
 the same splits: LightGBM with 300 trees and its own defaults, without a look at validation; logistic regression with
-`l2: auto`; the entry `adanet` of `--pool`. For each model the mean test AUC over the seeds, and its difference to the
-default race's winner, paired by row with members as clusters (DeLong), averaged over the seeds.
+`l2: auto`; the entry `adanet` of `--pool`. What the winner gains by training again on train and validation is a remark
+of each run. For each model the mean test AUC over the seeds, and its difference to the default race's winner, paired by
+row with members as clusters (DeLong), averaged over the seeds.
 """
 
 import argparse
+import json
 import statistics
 import tempfile
 import time
@@ -20,6 +22,7 @@ from glmix_automl import metrics
 from glmix_automl.api import Study
 from glmix_automl.conclusion import evaluate
 from glmix_automl.config import load
+from glmix_automl.layout import LEADERBOARD_JSON
 from glmix_automl.reporting.leaderboard import entry_model, leaderboard
 from glmix_automl.search.growth.default_arms import LINEAR
 from glmix_automl.study.settings import SearchSettings
@@ -39,6 +42,7 @@ def run(dataset: str, folder: Path, seed: int, seconds: float | None, race: dict
     settings: dict[str, Any] = {"dataset": dataset, "study": str(folder), "seed": seed, "race": race}
     settings["tracking"] = {"enabled": False}
     settings["limits"] = {"seconds": seconds} if seconds else {}
+    settings["refit"] = not race
     return Study(settings).run()
 
 
@@ -48,6 +52,8 @@ def read_models(study: Study, entries: bool) -> tuple[Scored, Any]:
     evaluation = evaluate(study.folder, history)
     board = leaderboard(history, evaluation, study.settings.prefer)
     print(f"  {board.choice}")
+    remarks = json.loads(study.folder.files.read(LEADERBOARD_JSON))["remarks"]
+    print("\n".join(f"  {remark}" for remark in remarks))
     for row in board.rows:
         print(
             f"    {row.entry:22s} {row.validation_auc:.4f} {row.test_auc:.4f} {row.worker_seconds:6.1f} s  {row.model}"
