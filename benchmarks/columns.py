@@ -4,7 +4,8 @@
     python benchmarks/columns.py conf/prepare/generated-pymk.yaml --set root=PATH
     python benchmarks/columns.py conf/prepare/ml-100k.yaml --set root=PATH
     python benchmarks/columns.py conf/prepare/generated-jymbii.yaml --set root=PATH
-    python benchmarks/columns.py --growth 100000 1000000
+    python benchmarks/columns.py conf/prepare/github-social.yaml --set root=PATH --whole
+    python benchmarks/columns.py --growth 100000 1000000 10000000
     python benchmarks/columns.py --history-growth 250000 1000000 4000000
 
 Models are scikit-learn's logistic regression and LightGBM, fitted on the training rows and judged on the test rows;
@@ -12,9 +13,12 @@ differences are to the rows above (`none` for a group alone, `all` for one left 
 intervals, members kept together. Per-member AUC is the mean over members with both classes. Of history, `none` has
 counts and rates. Seconds are of this process (a thread): a group's preparation and columns, alone, less those of no
 group; of interactions of a whole preparation.
-`--growth` generates networks of so many links instead, and prints what making the rows of each costs with all groups,
-and the exponent in links; `--history-growth` generates so many interactions, and prints what preparing them costs
-without the groups and with all of them, and the exponents in rows.
+`--whole` prints instead what the whole preparation costs without groups and with all of the recipe's, by the clock and
+in processor seconds, each the second time in the process, when everything is compiled.
+`--growth` generates networks of so many links (kept in `--raw` and found there again), and prints what making the rows
+of each costs with all groups (the least of three runs; of the largest, one), how many steps from node to node walks of
+three steps take for them, and the exponents in links and in steps from the smallest; `--history-growth` generates so
+many interactions, and prints what preparing them costs without the groups and with all of them, and the exponents.
 """
 
 import argparse
@@ -56,15 +60,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("conf", nargs="?")
     parser.add_argument("--set", action="append", default=[], dest="overrides")
+    parser.add_argument("--whole", action="store_true")
+    parser.add_argument("--raw")
     parser.add_argument("--growth", type=int, nargs="+", default=[])
     parser.add_argument("--history-growth", type=int, nargs="+", default=[])
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     if options.growth:
-        growth(sorted(options.growth))
+        growth(sorted(options.growth), options.raw)
     if options.history_growth:
         history_growth(sorted(options.history_growth))
-    if options.conf:
+    if options.conf and options.whole:
+        whole(options.conf, options.overrides)
+    elif options.conf:
         compare(options.conf, options.overrides)
 
 
@@ -208,26 +216,73 @@ def spent(made: ExampleRows, rows: pa.Table, groups: set[str]) -> float:
     return time.process_time() - begun
 
 
-def growth(sizes: list[int]) -> None:
+def whole(conf: str, overrides: list[str]) -> None:
+    """Prints what a recipe's whole preparation costs, by threads."""
+    every: Any = pipeline.load_recipe(conf, overrides)
+    bare = {"columns": switched(set())}
+    if isinstance(every, Interactions):
+        assert every.history is not None, "there is history to be told apart"
+        bare = {"history": followed(every.history, frozenset())}
+    spent: dict[str, tuple[float, float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, recipe in 2 * [("none", every.model_copy(update=bare)), ("all", every)]:
+            recipe = recipe.model_copy(update={"output": f"{folder}/{name}", "engine": "local"})
+            begun, clock = time.process_time(), time.perf_counter()
+            pipeline.prepare_dataset(None, recipe, True)
+            spent[name] = time.perf_counter() - clock, time.process_time() - begun
+    print(f"{'groups':>6} {'seconds':>8} {'cpu s':>8}")
+    for name, (seconds, cpu) in spent.items():
+        print(f"{name:>6} {seconds:>8.2f} {cpu:>8.2f}")
+    print(
+        "times none, clock {:.2f}, processor {:.2f}".format(
+            *(a / b for a, b in zip(spent["all"], spent["none"], strict=True))
+        )
+    )
+
+
+def growth(sizes: list[int], raw: str | None) -> None:
+    first: tuple[int, float, float] | None = None
+    print(f"{'links':>12} {'pairs':>10} {'cpu s':>8} {'us/link':>8} {'steps/link':>10} exponents")
+    with tempfile.TemporaryDirectory() as folder:
+        for links in [sizes[0], *sizes]:  # the smallest first: the first time compiles
+            at = Path(raw or folder) / str(links)
+            generated(at, links)
+            runs = [row_costs(str(at)) for _ in range(1 if links == sizes[-1] else 3)]
+            spent, pairs, steps = min(runs)
+            said = ""
+            if first is not None and links > first[0]:
+                grown = math.log(spent / first[1])
+                said = f"{grown / math.log(links / first[0]):.3f} {grown / math.log(steps / first[2]):.3f}"
+            print(
+                f"{links:>12,} {pairs:>10,} {spent:>8.1f} {1e6 * spent / links:>8.2f} {steps / links:>10.1f} {said}",
+                flush=True,
+            )
+            first = (links, spent, steps) if links == sizes[0] else first
+
+
+def generated(at: Path, links: int) -> None:
     from glmix_automl.cli import main as command
 
-    first: tuple[int, float] | None = None
-    print(f"{'links':>12} {'pairs':>10} {'cpu s':>8} {'us/link':>8} exponent")
-    for links in [sizes[0], *sizes]:  # the smallest twice: the first time compiles
-        with tempfile.TemporaryDirectory() as folder:
-            if command(["generate", "pymk", "--rows", str(links), "--output", f"{folder}/raw"]):
-                sys.exit("the network could not be generated")
-            conf = str(ROOT / "conf" / "prepare" / "generated-pymk.yaml")
-            _, made, _, spent = examples(conf, [f"root={folder}/raw"])
-            begun, pairs = time.process_time(), 0
-            for span in made.spans(4):
-                pairs += len(made.rows(*span))
-            spent += time.process_time() - begun
-        exponent = (
-            f"{math.log(spent / first[1]) / math.log(links / first[0]):8.3f}" if first and links > first[0] else ""
-        )
-        print(f"{links:>12,} {pairs:>10,} {spent:>8.1f} {1e6 * spent / links:>8.1f} {exponent}", flush=True)
-        first = (links, spent) if links == sizes[0] else first
+    if not at.exists() and command(["generate", "pymk", "--rows", str(links), "--output", str(at)]):
+        sys.exit("the network could not be generated")
+
+
+def row_costs(root: str) -> tuple[float, int, int]:
+    """(processor seconds of all but reading, pairs, steps of their walks: from the left ends' neighbours, once for all
+    of a left end's pairs, and from the right ends of all).
+    """
+    _, made, _, spent = examples(str(ROOT / "conf" / "prepare" / "generated-pymk.yaml"), [f"root={root}"])
+    links = made.network.links
+    degrees, number = links.degrees, dict(zip(made.ids.to_pylist(), range(len(made.ids)), strict=True))
+    around = np.bincount(np.repeat(np.arange(links.nodes), degrees), degrees[links.others], links.nodes)
+    pairs, steps = 0, int(around[np.unique(made.positives.left)].sum())
+    for span in made.spans(4):
+        begun = time.process_time()
+        rows = made.rows(*span)
+        spent += time.process_time() - begun
+        pairs += len(rows)
+        steps += int(degrees[[number[i] for i in rows["right"].to_pylist()]].sum())
+    return spent, pairs, steps
 
 
 def history_growth(sizes: list[int]) -> None:

@@ -177,6 +177,7 @@ def example_rows(
         )
     kept = wanted.take(np.flatnonzero(reached)) if chosen.unreachable == "drop" else wanted
     positives = candidates.most_wanted(kept, keys, chosen.per_member, chosen.negatives, seed)
+    positives = positives.take(np.argsort(remaining.place[positives.left], kind="stable"))
     counts |= {"members with examples": len(np.unique(positives.left)), "positives chosen": len(positives)}
     known = Network.of(remaining, keys, attributes, recipe.columns, directed, seed)
     of_hidden = links.adjacency(hide)

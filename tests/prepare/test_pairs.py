@@ -1,5 +1,6 @@
 """What is known of pairs against dense matrices, and against links that must not be seen."""
 
+import itertools
 import math
 from itertools import combinations
 from typing import Any
@@ -199,6 +200,19 @@ def test_near_nodes_have_near_vectors() -> None:
     assert roc_auc_score(same, cosine) > 0.99
 
 
+def test_nodes_that_share_neighbours_are_near_each_other() -> None:
+    """Of cliques of ten whose numbers are dealt at random, each lies together, and every node is there once."""
+    clique = np.random.default_rng(0).permutation(200).reshape(20, 10)
+    network = adjacency([(int(a), int(b)) for c in clique for a, b in itertools.combinations(c, 2)], 203)
+    assert sorted(network.nearby.tolist()) == list(range(203))
+    assert (network.nearby[network.place] == np.argsort(network.place)[network.place]).all()
+    assert all(np.ptp(network.place[c]) == 9 for c in clique)
+    left = np.array([5, 7, 5, 202, 7], np.int32)
+    order, heads = network.by_left(left)
+    groups = [order[a:b].tolist() for a, b in itertools.pairwise(heads)]
+    assert sorted(groups) == [[0, 2], [1, 4], [3]]
+
+
 def test_profiles_of_hubs_are_of_evenly_taken_neighbours() -> None:
     nodes = 2000
     star = adjacency([(0, n) for n in range(1, nodes)], nodes)
@@ -206,7 +220,7 @@ def test_profiles_of_hubs_are_of_evenly_taken_neighbours() -> None:
     bags = attribute(BagFeature(source="tags"), pa.array(tags), nodes).bags
     assert bags is not None
     ends = np.array([0], np.int32), np.array([1], np.int32)
-    found = neighbours.profiles(star, bags, "tags", *ends)
+    found = neighbours.profile_cosines(star, neighbours.profiles(star, bags), bags, "tags", *ends)
     # half of the neighbours have either: 0.707 but for where the 256 stand
     assert found["left_profile_tags"][0] == pytest.approx(math.sqrt(0.5), abs=0.05)
 

@@ -1,6 +1,7 @@
 """A network in memory: who is next to whom, in compressed rows."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numba import njit
@@ -46,27 +47,78 @@ class Adjacency:
     @classmethod
     def of(cls, sources: Nodes, targets: Nodes, nodes: int) -> "Adjacency":
         """From edges, each named once: [edges] node numbers of both ends, which differ."""
-        one = np.concatenate([sources, targets]).astype(np.int64)
-        other = np.concatenate([targets, sources]).astype(np.int64)
-        way = np.repeat(np.array([OUT, BACK], np.uint8), len(sources))
-        entry = one * nodes + other
-        order = np.argsort(entry, kind="stable")
-        entry, way = entry[order], way[order]
-        first = np.flatnonzero(np.diff(entry, prepend=-1))
-        entry, ways = entry[first], np.bitwise_or.reduceat(way, first) if len(first) else way
-        starts = np.searchsorted(entry, np.arange(nodes + 1, dtype=np.int64) * nodes)
-        return cls(starts, (entry % max(nodes, 1)).astype(np.int32), ways)
+        one, other = np.concatenate([sources, targets]), np.concatenate([targets, sources])
+        order, _ = in_order_of(other, nodes)
+        again, starts = in_order_of(one[order], nodes)
+        order = order[again]
+        one, other = one[order], other[order]
+        ways = np.where(order < len(sources), OUT, BACK).astype(np.uint8)
+        new = np.empty(len(order), np.bool_)  # not the other direction of the edge before
+        new[:1] = True
+        new[1:] = (one[1:] != one[:-1]) | (other[1:] != other[:-1])
+        if new.all():
+            return cls(starts, other, ways)
+        first = np.flatnonzero(new)
+        return cls(np.searchsorted(first, starts), other[first], np.bitwise_or.reduceat(ways, first))
+
+    @cached_property
+    def nearby(self) -> Nodes:
+        """[nodes], in an order in which nodes that share neighbours mostly follow each other: loops that take them so
+        find what they read in the processor's caches, where the network is larger than these.
+
+        Each node follows its neighbour of least hash (as in the shingles of Chierichetti et al., KDD 2009), for four
+        steps; nodes that come together early are close.
+        """
+        drawn = draws(np.uint64(0), np.arange(self.nodes, dtype=np.uint64), np.zeros(self.nodes, np.uint64))
+        first = _least(self.starts, self.others, drawn)
+        second = first[first]
+        return np.lexsort((first, second, second[second])).astype(np.int32)
+
+    @cached_property
+    def place(self) -> Nodes:
+        """[nodes], where each stands in `nearby`."""
+        result = np.empty(self.nodes, np.int32)
+        result[self.nearby] = np.arange(self.nodes, dtype=np.int32)
+        return result
+
+    def by_left(self, left: Nodes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Pairs grouped by their left end: (order of the pairs, where in it each group begins and, last, ends)."""
+        order = np.argsort(self.place[left], kind="stable")
+        heads = np.flatnonzero(np.diff(left[order], prepend=-1))
+        return order, np.append(heads, len(left))
 
     def linked(self, left: Nodes, right: Nodes) -> NDArray[np.uint8]:
         """[pairs] the ways of the entry from left to right, 0 where they are no neighbours."""
         return np.asarray(_linked(self.starts, self.others, self.ways, left, right))
 
 
-def by_left(left: Nodes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs grouped by their left end: (order of the pairs, where in it each group begins and, last, ends)."""
-    order = np.argsort(left, kind="stable")
-    heads = np.flatnonzero(np.diff(left[order], prepend=-1))
-    return order, np.append(heads, len(left))
+def in_order_of(places: NDArray[np.integer], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(a stable order of [entries] by place, below `size`; [size + 1] where in it each place begins and, last, ends),
+    in linear time.
+    """
+    starts = np.zeros(size + 1, np.int64)
+    np.cumsum(np.bincount(places, minlength=size), out=starts[1:])
+    return np.asarray(_dealt(places, starts[:-1].copy())), starts
+
+
+@compile_loop
+def _dealt(places, free):  # type: ignore[no-untyped-def]
+    out = np.empty(len(places), np.int64)
+    for entry in range(len(places)):
+        out[free[places[entry]]] = entry
+        free[places[entry]] += 1
+    return out
+
+
+@compile_loop
+def _least(starts, others, drawn):  # type: ignore[no-untyped-def]
+    """[nodes] of each node and its neighbours, the one with the least number drawn."""
+    out = np.arange(len(drawn)).astype(np.int32)
+    for node in range(len(drawn)):
+        for place in range(starts[node], starts[node + 1]):
+            if drawn[others[place]] < drawn[out[node]]:
+                out[node] = others[place]
+    return out
 
 
 @compile_loop

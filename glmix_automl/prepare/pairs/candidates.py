@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from glmix_automl.prepare.pairs.adjacency import Adjacency, Keys, Nodes, Numbers, compile_loop, draw, draws
+from glmix_automl.prepare.pairs.adjacency import Adjacency, Keys, Nodes, Numbers, compile_loop, draw, draws, in_order_of
 from glmix_automl.seeds import derive
 
 
@@ -49,10 +49,9 @@ class Hands:
         large = np.flatnonzero(count[dealer] > 1)
         drawn = draws(np.uint64(derive(seed, "hand")), keys[dealer[large]], keys[network.others[large]])
         hand[large] += (drawn * count[dealer[large]]).astype(np.int64)
-        held = np.lexsort((network.others, hand))
-        hand_starts = np.searchsorted(hand[held], np.arange(int(count.sum()) + 1))
+        held, hand_starts = in_order_of(hand, int(count.sum()))
         # An entry (z, x) deals x into a hand of z; in the order of x, these are the rows of the network again.
-        of_node = np.lexsort((dealer, network.others))
+        of_node, _ = in_order_of(network.others, network.nodes)
         return cls(network.starts, hand[of_node].astype(np.int32), hand_starts, network.others[held])
 
     def show(self, left: Nodes, right: Nodes) -> NDArray[np.bool_]:
@@ -136,7 +135,7 @@ def examples(
     directed: bool,
     seed: int,
 ) -> Examples:
-    """The examples of the positives' members.
+    """The examples of the positives' members, member after member as they are given.
 
     A member without hidden links has no examples, so how many a member has tells nothing about a label. Each negative
     goes with one of its member's positives and takes over its fold and time; so both classes are split alike, and a
@@ -169,7 +168,8 @@ def examples(
     both = [np.concatenate([getattr(p, n) for p in (positives, chosen)]) for n in ("left", "right", "fold", "time")]
     label = np.repeat(np.array([1, 0], np.int8), [len(positives), len(chosen)])
     weight = np.concatenate([np.ones(len(positives)), count[group] / np.maximum(taken, 1)])
-    order = np.lexsort((both[1], both[0]))
+    member = np.concatenate([np.repeat(np.arange(len(heads) - 1), np.diff(heads)), group])
+    order = np.lexsort((both[1], member))
     return Examples(Wanted(*(column[order] for column in both)), label[order], weight[order])
 
 

@@ -53,6 +53,7 @@ class Network:
         vectors: see `projection.vectors`.
         affinities: name of a category or bag -> see `affinity.table`.
         means: name of a number -> its mean over each node's neighbours.
+        profiles: name of a bag -> see `neighbours.profiles`.
     """
 
     links: Adjacency
@@ -63,6 +64,7 @@ class Network:
     vectors: Vectors | None = None
     affinities: dict[str, tuple[Vectors, Nodes]] = field(default_factory=dict)
     means: dict[str, Numbers] = field(default_factory=dict)
+    profiles: dict[str, neighbours.Profiles] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -77,6 +79,9 @@ class Network:
         """With all that the groups need of nodes; `keys` [nodes] are hashes of ids."""
         numeric = {a.name: a.numbers for a in attributes if a.numbers is not None and columns.neighbours}
         termed = {a.name: a.bags for a in attributes if a.bags is not None and columns.affinity}
+        profiled = {
+            a.name: a.bags for a in attributes if a.bags is not None and a.feature.kind == "bag" and columns.neighbours
+        }
         return cls(
             links,
             attributes,
@@ -86,6 +91,7 @@ class Network:
             vectors=vectors(links, keys, columns.dimensions, derive(seed, "signs")) if columns.projection else None,
             affinities={name: affinity.table(links, bags, directed) for name, bags in termed.items()},
             means={name: neighbours.means(links, numbers) for name, numbers in numeric.items()},
+            profiles={name: neighbours.profiles(links, bags) for name, bags in profiled.items()},
         )
 
 
@@ -118,9 +124,10 @@ def _numbers(network: Network, left: Nodes, right: Nodes) -> dict[str, Numbers]:
             columns |= affinity.affinity(network.affinities[name], bags, name, *pairs)
         if name in network.means and attribute.numbers is not None:
             columns |= neighbours.gaps(network.means[name], attribute.numbers, name, *pairs)
-        if network.columns.neighbours and bags is not None:
-            of_bags = neighbours.profiles if attribute.feature.kind == "bag" else neighbours.shares
-            columns |= of_bags(network.links, bags, name, *pairs)
+        if name in network.profiles and bags is not None:
+            columns |= neighbours.profile_cosines(network.links, network.profiles[name], bags, name, *pairs)
+        elif network.columns.neighbours and bags is not None:
+            columns |= neighbours.shares(network.links, bags, name, *pairs)
     return columns
 
 

@@ -1,8 +1,11 @@
 """Columns from the attributes of an end's neighbours: what those one is linked to are like, and the other end is."""
 
-import numpy as np
+from dataclasses import dataclass
 
-from glmix_automl.prepare.pairs.adjacency import Adjacency, Nodes, Numbers, by_left, compile_loop
+import numpy as np
+from numpy.typing import NDArray
+
+from glmix_automl.prepare.pairs.adjacency import Adjacency, Nodes, Numbers, compile_loop
 from glmix_automl.prepare.pairs.attributes import Bags
 
 LOOKED_AT = 256
@@ -10,7 +13,7 @@ LOOKED_AT = 256
 
 
 def profile_names(name: str) -> tuple[str, str, str]:
-    """Columns that `profiles` makes of a bag."""
+    """Columns that `profile_cosines` makes of a bag."""
     return f"left_profile_{name}", f"right_profile_{name}", f"profiles_{name}"
 
 
@@ -24,20 +27,48 @@ def gap_names(name: str) -> tuple[str, str]:
     return f"left_gap_{name}", f"right_gap_{name}"
 
 
-def profiles(network: Adjacency, bags: Bags, name: str, left: Nodes, right: Nodes) -> dict[str, Numbers]:
-    """Cosines [pairs] of terms, each weighed by its rarity: of the right end's with the profile of the left's
-    neighbours, of the left end's with the profile of the right's, and of both profiles.
+@dataclass(frozen=True, eq=False)
+class Profiles:
+    """What the neighbours of each node have of a bag: the sum of their terms, each weighed by its rarity and each
+    neighbour's of length 1. 8 bytes a term of a profile.
 
-    A node's profile is the mean of its neighbours' terms, each neighbour's of length 1. 0 where there are none.
+    Attributes:
+        values: float64 [entries of the bag], weighed as in the profiles.
+        begins: int64 [nodes].
+        ends: int64 [nodes]; the profile of node n is entries `begins[n]:ends[n]`.
+        codes: int32 [entries], terms, each once a node.
+        sums: float32 [entries].
+        lengths: float64 [nodes], of the profiles.
     """
+
+    values: Numbers
+    begins: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    codes: Nodes
+    sums: NDArray[np.float32]
+    lengths: Numbers
+
+
+def profiles(network: Adjacency, bags: Bags) -> Profiles:
+    """The profiles of all nodes; of those with more than `LOOKED_AT` neighbours, of so many evenly taken."""
     values = bags.rarity[bags.codes]
     of_node = np.repeat(np.arange(network.nodes), np.diff(bags.starts))
     lengths = np.sqrt(np.bincount(of_node, values * values, minlength=network.nodes))
     values = values / np.maximum(lengths[of_node], 1e-30)
-    out = np.zeros((3, len(left)))
-    order, heads = by_left(left)
     terms = len(bags.terms), bags.starts, bags.codes, values
-    _profiles(network.starts, network.others, *terms, left, right, order, heads, LOOKED_AT, out)
+    return Profiles(values, *_profiles(network.starts, network.others, network.nearby, *terms, LOOKED_AT))
+
+
+def profile_cosines(
+    network: Adjacency, of: Profiles, bags: Bags, name: str, left: Nodes, right: Nodes
+) -> dict[str, Numbers]:
+    """Cosines [pairs] of the right end's terms with the left end's profile, of the left end's terms with the right
+    end's, and of both profiles; 0 where there are none.
+    """
+    out = np.zeros((3, len(left)))
+    order, heads = network.by_left(left)
+    terms = len(bags.terms), bags.starts, bags.codes, of.values
+    _cosines(*terms, of.begins, of.ends, of.codes, of.sums, of.lengths, left, right, order, heads, out)
     return dict(zip(profile_names(name), out, strict=True))
 
 
@@ -73,32 +104,57 @@ def gaps(of_neighbours: Numbers, numbers: Numbers, name: str, left: Nodes, right
 
 
 @compile_loop
-def _profiles(starts, others, terms, bag_starts, codes, values, left, right, order, heads, most, out):  # type: ignore[no-untyped-def]
-    mine, theirs = np.zeros(terms), np.zeros(terms)
-    touched, reached = np.empty(terms, np.int32), np.empty(terms, np.int32)
+def _profiles(starts, others, nodes, terms, bag_starts, codes, values, most):  # type: ignore[no-untyped-def]
+    """What `Profiles` holds; profiles lie in the order of `nodes`."""
+    begins, ends, lengths = np.zeros(len(nodes), np.int64), np.zeros(len(nodes), np.int64), np.zeros(len(nodes))
+    of_code, of_sum = np.empty(16 * len(nodes) + terms, np.int32), np.empty(16 * len(nodes) + terms, np.float32)
+    profile, touched = np.zeros(terms), np.empty(terms, np.int32)
+    size = 0
+    for node in nodes:
+        count = _fill(starts, others, bag_starts, codes, values, node, most, profile, touched)
+        if size + count > len(of_code):
+            of_code, of_sum = np.append(of_code, np.empty_like(of_code)), np.append(of_sum, np.empty_like(of_sum))
+        total = 0.0
+        begins[node] = size
+        for i in range(count):
+            value = profile[touched[i]]
+            total += value * value
+            of_code[size], of_sum[size] = touched[i], value
+            profile[touched[i]] = 0.0
+            size += 1
+        ends[node] = size
+        lengths[node] = np.sqrt(total)
+    return begins, ends, of_code[:size].copy(), of_sum[:size].copy(), lengths
+
+
+@compile_loop
+def _cosines(terms, bag_starts, codes, values, begins, ends, of_code, of_sum, lengths, left, right, order, heads, out):  # type: ignore[no-untyped-def]
+    """Fills out [3, pairs]."""
+    mine, own = np.zeros(terms), np.zeros(terms)  # of the group's left end: its profile, its terms
     for group in range(len(heads) - 1):
         one = left[order[heads[group]]]
-        count = _fill(starts, others, bag_starts, codes, values, one, most, mine, touched)
-        length = _length(mine, touched, count)
+        for i in range(begins[one], ends[one]):
+            mine[of_code[i]] = of_sum[i]
+        for place in range(bag_starts[one], bag_starts[one + 1]):
+            own[codes[place]] = values[place]
         for at in range(heads[group], heads[group + 1]):
             pair = order[at]
             other = right[pair]
-            found = _fill(starts, others, bag_starts, codes, values, other, most, theirs, reached)
-            reach = _length(theirs, reached, found)
-            if length > 0.0:
+            known, both = 0.0, 0.0
+            for i in range(begins[other], ends[other]):
+                known += own[of_code[i]] * of_sum[i]
+                both += mine[of_code[i]] * of_sum[i]
+            if lengths[one] > 0.0:
                 for place in range(bag_starts[other], bag_starts[other + 1]):
-                    out[0, pair] += values[place] * mine[codes[place]] / length
-            if reach > 0.0:
-                for place in range(bag_starts[one], bag_starts[one + 1]):
-                    out[1, pair] += values[place] * theirs[codes[place]] / reach
-            if length > 0.0 and reach > 0.0:
-                for i in range(found):
-                    out[2, pair] += mine[reached[i]] * theirs[reached[i]]
-                out[2, pair] /= length * reach
-            for i in range(found):
-                theirs[reached[i]] = 0.0
-        for i in range(count):
-            mine[touched[i]] = 0.0
+                    out[0, pair] += values[place] * mine[codes[place]] / lengths[one]
+            if lengths[other] > 0.0:
+                out[1, pair] = known / lengths[other]
+                if lengths[one] > 0.0:
+                    out[2, pair] = both / (lengths[one] * lengths[other])
+        for i in range(begins[one], ends[one]):
+            mine[of_code[i]] = 0.0
+        for place in range(bag_starts[one], bag_starts[one + 1]):
+            own[codes[place]] = 0.0
 
 
 @compile_loop
@@ -115,14 +171,6 @@ def _fill(starts, others, bag_starts, codes, values, node, most, profile, touche
                     count += 1
                 profile[codes[place]] += values[place]
     return count
-
-
-@compile_loop
-def _length(profile, touched, count):  # type: ignore[no-untyped-def]
-    total = 0.0
-    for i in range(count):
-        total += profile[touched[i]] * profile[touched[i]]
-    return np.sqrt(total)
 
 
 @compile_loop

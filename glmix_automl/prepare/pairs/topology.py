@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from glmix_automl.prepare.pairs.adjacency import Adjacency, Nodes, Numbers, by_left, compile_loop, place_in
+from glmix_automl.prepare.pairs.adjacency import Adjacency, Nodes, Numbers, compile_loop, place_in
 
 TOPOLOGY = (
     "left_clustering",
@@ -39,7 +39,7 @@ def topology(network: Adjacency, around: Numbers, left: Nodes, right: Nodes) -> 
         right: [pairs] likewise.
     """
     least, links = np.zeros(len(left)), np.zeros(len(left))
-    order, heads = by_left(left)
+    order, heads = network.by_left(left)
     _among_common(network.starts, network.others, left, right, order, heads, COMMON_LOOKED_AT, least, links)
     columns = (around[left, 0], around[right, 0], around[left, 1], around[right, 1], least, links)
     return dict(zip(TOPOLOGY, columns, strict=True))

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from glmix_automl.prepare.pairs.adjacency import BACK, OUT, Adjacency, Nodes, Numbers, by_left, compile_loop, place_in
+from glmix_automl.prepare.pairs.adjacency import BACK, OUT, Adjacency, Nodes, Numbers, compile_loop, place_in
 
 STRUCTURE = (
     "common_neighbours",
@@ -59,7 +59,7 @@ def within_two_steps(network: Adjacency, left: Nodes, right: Nodes) -> NDArray[n
 
 def _found(network: Adjacency, left: Nodes, right: Nodes) -> tuple[NDArray[np.int64], Numbers]:
     counts, sums = np.zeros((len(left), 4), np.int64), np.zeros((len(left), 2))
-    order, heads = by_left(left)
+    order, heads = network.by_left(left)
     _through_common(network.starts, network.others, network.ways, left, right, order, heads, counts, sums)
     return counts, sums
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from glmix_automl.prepare.pairs.adjacency import Adjacency, Nodes, Numbers, by_left, compile_loop
+from glmix_automl.prepare.pairs.adjacency import Adjacency, Nodes, Numbers, compile_loop
 
 WALKS = (
     "walk_2",
@@ -34,7 +34,7 @@ def walks(network: Adjacency, left: Nodes, right: Nodes, cap: int | None = None)
     """
     degrees = network.degrees.astype(np.float64)
     sums = np.zeros((len(left), 4))
-    order, heads = by_left(left)
+    order, heads = network.by_left(left)
     most = network.nodes if cap is None else cap
     _three_steps(network.starts, network.others, left, right, order, heads, most, sums)
     both = np.sqrt(np.maximum(degrees[left] * degrees[right], 1.0))
@@ -52,9 +52,10 @@ def walks(network: Adjacency, left: Nodes, right: Nodes, cap: int | None = None)
 def _three_steps(starts, others, left, right, order, heads, most, sums):  # type: ignore[no-untyped-def]
     """Fills sums [pairs, 4]: three-step paths, allocation, l3, and two-step allocation."""
     nodes = len(starts) - 1
-    arrived = np.zeros((nodes, 3))  # from the group's left end, over two steps
     near = np.zeros(nodes, np.bool_)
-    touched = np.empty(nodes, np.int32)
+    # What arrives over two steps lies close together, of the nodes where something does: it stays in the cache.
+    slot = np.full(nodes, -1, np.int32)
+    touched, arrived = np.empty(nodes, np.int32), np.empty((nodes, 3))
     for group in range(len(heads) - 1):
         one = left[order[heads[group]]]
         count = 0
@@ -67,26 +68,30 @@ def _three_steps(starts, others, left, right, order, heads, most, sums):  # type
             share, root = 1.0 / degree, 1.0 / np.sqrt(degree)
             for second in range(starts[x], starts[x + 1]):
                 z = others[second]
-                if arrived[z, 0] == 0.0:
+                at = slot[z]
+                if at < 0:
+                    slot[z] = at = count
                     touched[count] = z
+                    arrived[count, 0] = arrived[count, 1] = arrived[count, 2] = 0.0
                     count += 1
-                arrived[z, 0] += 1.0
-                arrived[z, 1] += share
-                arrived[z, 2] += root
-        for at in range(heads[group], heads[group + 1]):
-            pair = order[at]
+                arrived[at, 0] += 1.0
+                arrived[at, 1] += share
+                arrived[at, 2] += root
+        for i in range(heads[group], heads[group + 1]):
+            pair = order[i]
             for last in range(starts[right[pair]], starts[right[pair] + 1]):
                 z = others[last]
+                at = slot[z]
+                if at < 0 and not near[z]:
+                    continue
                 degree = starts[z + 1] - starts[z]
                 if near[z]:
                     sums[pair, 3] += 1.0 / degree
-                if arrived[z, 0] != 0.0 and degree <= most:
-                    sums[pair, 0] += arrived[z, 0]
-                    sums[pair, 1] += arrived[z, 1] / degree
-                    sums[pair, 2] += arrived[z, 2] / np.sqrt(degree)
+                if at >= 0 and degree <= most:
+                    sums[pair, 0] += arrived[at, 0]
+                    sums[pair, 1] += arrived[at, 1] / degree
+                    sums[pair, 2] += arrived[at, 2] / np.sqrt(degree)
         for i in range(count):
-            arrived[touched[i], 0] = 0.0
-            arrived[touched[i], 1] = 0.0
-            arrived[touched[i], 2] = 0.0
+            slot[touched[i]] = -1
         for first in range(starts[one], starts[one + 1]):
             near[others[first]] = False
