@@ -16,7 +16,7 @@ import numpy.typing as npt
 from glmix_automl.prepare.exchange import Ints
 from glmix_automl.prepare.pairs.adjacency import Numbers, compile_loop
 from glmix_automl.prepare.past_columns import FIXED_ONE
-from glmix_automl.prepare.together.factors import RANK, RIDGE, solve
+from glmix_automl.prepare.together.factors import RANK, RIDGE, add_two, solve
 from glmix_automl.prepare.together.similar import NearestItems
 
 LAST_SEEN = 100
@@ -121,7 +121,7 @@ def _near(  # type: ignore[no-untyped-def]
 ):
     """Fills sums [rows, 4] in 65,536ths."""
     total = np.zeros(len(of_items) - 1, np.int64)  # effects of the member's last rows by item
-    rows = np.zeros(len(of_items) - 1, np.int64)
+    rows = np.zeros(len(of_items) - 1, np.uint8)  # at most `last`: looked up for every entry, so they should stay near
     seen = np.empty(last, np.int64)  # the last counting rows, as a ring
     for member in range(len(starts) - 1):
         count, begin = 0, starts[member]
@@ -143,9 +143,9 @@ def _near(  # type: ignore[no-untyped-def]
                                 k = other[at]
                                 if rows[k]:
                                     alike += similarity[at] * total[k]
-                                    weight += abs(similarity[at]) * rows[k]
+                                    weight += abs(similarity[at]) * np.float64(rows[k])
                                     near += together[at] * total[k]
-                                    share += together[at] * rows[k]
+                                    share += together[at] * np.float64(rows[k])
                             sums[p, 0] = alike
                             sums[p, 1] = alike / (weight + smoothing)
                             sums[p, 2] = near
@@ -174,30 +174,37 @@ def _near(  # type: ignore[no-untyped-def]
 def _products(  # type: ignore[no-untyped-def]
     starts, time, item, model, x, counts, vectors, scales, ridge, last, products
 ):
-    """Fills products [rows]."""
+    """Fills products [rows].
+
+    Sums of a member's past go on from one moment to the next; they begin anew with another model, or where what is seen
+    last is not all of the past.
+    """
     matrix, right, mine = np.zeros((RANK, RANK)), np.zeros(RANK), np.zeros((1, RANK))
+    spoilt, two, effects = np.zeros((RANK, RANK)), np.zeros((2, RANK)), np.zeros(2)
     seen = np.empty(last, np.int64)
     for member in range(len(starts) - 1):
-        count, begin = 0, starts[member]
+        count, begin, added, of_model = 0, starts[member], 0, -1
         while begin < starts[member + 1]:
             end = begin
             while end < starts[member + 1] and time[end] == time[begin]:
                 end += 1
             now = model[begin] - 1
             if count and now >= 0:
-                for a in range(RANK):
-                    right[a] = 0.0
-                    for b in range(RANK):
-                        matrix[a, b] = 0.0
-                for at in range(max(0, count - last), count):
-                    p = seen[at % last]
-                    k = item[p]
-                    if k >= 0:
+                if now != of_model or count > last:
+                    right[:] = 0.0
+                    matrix[:] = 0.0
+                    of_model, added = now, max(0, count - last)
+                for at in range(added, count, 2):
+                    for i in range(2):
+                        p = seen[min(at + i, count - 1) % last]
+                        there = at + i < count and item[p] >= 0
+                        effects[i] = x[p] / scales[now] if there else 0.0
                         for a in range(RANK):
-                            right[a] += vectors[now, k, a] * x[p] / scales[now]
-                            for b in range(RANK):
-                                matrix[a, b] += vectors[now, k, a] * vectors[now, k, b]
-                solve(matrix, right, ridge, mine, 0)
+                            two[i, a] = vectors[now, item[p], a] if there else 0.0
+                    add_two(matrix, right, two, effects)
+                added = count
+                spoilt[:] = matrix
+                solve(spoilt, right, ridge, mine, 0)
                 for p in range(begin, end):
                     if item[p] >= 0:
                         product = 0.0

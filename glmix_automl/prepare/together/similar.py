@@ -61,7 +61,8 @@ def similar(sample: Sample, effect: str) -> tuple[str, str]:
     place = item.astype(np.int64) * (models + 1) + block + 1
     rows = np.bincount(place, minlength=len(sample.keys) * (models + 1)).reshape(-1, models + 1)
     squares = np.bincount(place, weights=x * x, minlength=rows.size).reshape(rows.shape)
-    counts, norms = np.cumsum(rows, axis=1).astype(np.float64), np.cumsum(squares, axis=1)
+    # By model, then item: a list looks at many items of one model.
+    counts, norms = (np.cumsum(of, axis=1, dtype=np.float64).T.copy() for of in (rows, squares))
     of_item, of_block = np.nonzero(rows[:, 1:])
     ends = np.zeros(len(of_item), np.int64)
     room = NEAREST * len(ends)  # only what is written takes memory
@@ -85,12 +86,11 @@ def _nearest_of_all(  # type: ignore[no-untyped-def]
     item, block, x, by_item, starts, first, after, counts, norms, window, shrinkage, ends, other, similarity, together
 ):
     """Fills ends [lists], in order of item and model, and the entries up to the last of them."""
-    both = np.zeros(len(starts) - 1)  # rows in common with the item at hand
-    product = np.zeros(len(both))
-    touched = np.empty(len(both), np.int32)
+    shared = np.zeros((len(starts) - 1, 2))  # with the item at hand: rows in common, sum of products of effects
+    touched = np.empty(len(shared), np.int32)
     later = np.empty(len(item), np.int64)  # by place in `by_item`: the next later row to be counted
     size, number = 0, 0
-    for j in range(len(both)):
+    for j in range(len(shared)):
         count, done = 0, starts[j]
         while done < starts[j + 1]:
             model = block[by_item[done]] + 1
@@ -103,22 +103,26 @@ def _nearest_of_all(  # type: ignore[no-untyped-def]
                 while q < limit and block[q] < model:
                     k = item[q]
                     if k != j:
-                        if both[k] == 0.0:
+                        if shared[k, 0] == 0.0:
                             touched[count] = k
                             count += 1
-                        both[k] += 1.0
-                        product[k] += x[p] * x[q]
+                        shared[k, 0] += 1.0
+                        shared[k, 1] += x[p] * x[q]
                     q += 1
                 later[at] = q
-            begin = size
+            begin, least = size, 0.0
             for at in range(count):
                 k = touched[at]
-                value = (
-                    product[k] / np.sqrt(norms[j, model] * norms[k, model] + 1e-12) * both[k] / (both[k] + shrinkage)
-                )
+                both, product = shared[k, 0], shared[k, 1]
+                square, shrunk = norms[model, j] * norms[model, k] + 1e-12, both + shrinkage
                 place = size
                 if size - begin == NEAREST:
                     place -= 1
+                    # Most are far from enough: squares say so without a root and two divisions.
+                    if (product * both) ** 2 < 0.999 * least * square * shrunk * shrunk:
+                        continue
+                value = product / np.sqrt(square) * both / shrunk
+                if size - begin == NEAREST:
                     if abs(value) <= abs(similarity[place]):
                         continue
                 else:
@@ -127,10 +131,10 @@ def _nearest_of_all(  # type: ignore[no-untyped-def]
                     other[place], similarity[place] = other[place - 1], similarity[place - 1]
                     place -= 1
                 other[place], similarity[place] = k, value
+                least = np.float64(similarity[size - 1]) ** 2
             for at in range(begin, size):
-                together[at] = both[other[at]] / np.sqrt(counts[j, model] * counts[other[at], model])
+                together[at] = shared[other[at], 0] / np.sqrt(counts[model, j] * counts[model, other[at]])
             ends[number] = size
             number += 1
         for at in range(count):
-            both[touched[at]] = 0.0
-            product[touched[at]] = 0.0
+            shared[touched[at], 0] = shared[touched[at], 1] = 0.0
