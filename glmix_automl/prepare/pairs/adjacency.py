@@ -39,7 +39,7 @@ class Adjacency:
         """How many there are, those without neighbours too."""
         return len(self.starts) - 1
 
-    @property
+    @cached_property
     def degrees(self) -> NDArray[np.int64]:
         """[nodes] how many neighbours each has."""
         return np.diff(self.starts)

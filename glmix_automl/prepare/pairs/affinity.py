@@ -18,8 +18,8 @@ def affinity_name(name: str) -> str:
 
 
 def table(network: Adjacency, bags: Bags, directed: bool) -> tuple[Vectors, Nodes]:
-    """(float32 [kept, kept], int32 [terms] the place of each term in it, or -1): the log of observed over expected
-    links from nodes that have one term to nodes that have another, on the remaining network.
+    """(float32 [kept, kept], int32 [entries of the bag] the place of each term in it, or -1): the log of observed over
+    expected links from nodes that have one term to nodes that have another, on the remaining network.
 
     A link from a node of m terms to one of n counts once for each of the m * n pairs of terms; expected are those there
     would be if links were made without regard to terms. All are whole numbers, so their order is no matter.
@@ -29,7 +29,8 @@ def table(network: Adjacency, bags: Bags, directed: bool) -> tuple[Vectors, Node
     place = np.full(len(bags.terms), -1, np.int32)
     place[kept] = np.arange(len(kept), dtype=np.int32)
     forth = network.ways & OUT
-    observed = _observed(network.starts, network.others, forth, bags.starts, place[bags.codes], len(kept))
+    places = place[bags.codes]
+    observed = _observed(network.starts, network.others, forth, bags.starts, places, len(kept))
     if not directed:
         observed = observed + observed.T
     leaving, arriving = (observed.sum(axis=axis, dtype=np.float64) for axis in (1, 0))
@@ -37,14 +38,14 @@ def table(network: Adjacency, bags: Bags, directed: bool) -> tuple[Vectors, Node
     result = np.empty(observed.shape, np.float32)
     for term, row in enumerate(observed):  # a row at a time: the table is large enough once
         result[term] = np.log((row + SMOOTHING) / (leaving[term] * arriving / total + SMOOTHING))
-    return result, place
+    return result, places
 
 
 def affinity(fitted: tuple[Vectors, Nodes], bags: Bags, name: str, left: Nodes, right: Nodes) -> dict[str, Numbers]:
     """The mean [pairs] over pairs of a term of the left end and one of the right of what the table says; 0 where either
     has none.
     """
-    return {affinity_name(name): np.asarray(_mean(fitted[0], bags.starts, fitted[1][bags.codes], left, right))}
+    return {affinity_name(name): np.asarray(_mean(fitted[0], bags.starts, fitted[1], left, right))}
 
 
 @compile_loop

@@ -38,6 +38,13 @@ class Bags:
         return np.asarray(np.log(self.known / np.maximum(having, 1)))
 
     @cached_property
+    def single(self) -> Nodes:
+        """[nodes] of a category the code of each node, -1 of those without one."""
+        result = np.full(len(self.starts) - 1, -1, np.int32)
+        result[np.diff(self.starts) > 0] = self.codes
+        return result
+
+    @cached_property
     def lengths(self) -> Numbers:
         """[nodes] of each node's vector of values."""
         assert self.values is not None, "only weighted bags have values"

@@ -26,17 +26,14 @@ def both_ends(attribute: Attribute, left: Nodes, right: Nodes) -> dict[str, pa.A
     assert attribute.bags is not None, "what is no number is a category or bag"
     bags = attribute.bags
     if attribute.feature.kind == "categorical":
-        has = np.diff(bags.starts) > 0
-        code = np.full(len(has), -1, np.int32)
-        code[has] = bags.codes
+        code = bags.single
         same = (code[left] == code[right]).astype(np.float64)
         return {**columns, f"same_{name}": pa.array(same, mask=(code[left] < 0) | (code[right] < 0))}
     return {**columns, **_terms(bags, name, left, right)}
 
 
 def _terms(bags: Bags, name: str, left: Nodes, right: Nodes) -> dict[str, pa.Array]:
-    counts = np.diff(bags.starts)
-    either = counts[left] + counts[right]
+    either = bags.starts[left + 1] - bags.starts[left] + bags.starts[right + 1] - bags.starts[right]
     shared_starts, differing_starts = np.zeros(len(left) + 1, np.int64), np.zeros(len(left) + 1, np.int64)
     places = np.empty(int(either.sum()), np.int64)
     shared, others, differing, rarity = _split(

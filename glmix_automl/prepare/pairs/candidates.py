@@ -217,7 +217,7 @@ def _others(network, hidden, dealt, keys, left, heads, negatives, directed, turn
     hidden_starts, hidden_others, hidden_ways = hidden
     in_starts, in_hands, hand_starts, holding = dealt
     nodes = len(starts) - 1
-    seen = np.full(nodes, -1, np.int64)
+    seen = np.full(nodes, -1, np.int32)
     found = np.empty(nodes, np.int32)
     drawn = np.empty(nodes, np.float64)
     counts = np.zeros(len(heads) - 1, np.int64)
@@ -283,7 +283,7 @@ def _every(network, dealt, members, directed, size):  # type: ignore[no-untyped-
     """How many candidates each member has, and all of them."""
     starts, others, ways = network
     in_starts, in_hands, hand_starts, holding = dealt
-    seen = np.full(len(starts) - 1, -1, np.int64)
+    seen = np.full(len(starts) - 1, -1, np.int32)
     counts, out = np.zeros(len(members), np.int64), np.empty(size, np.int32)
     total = 0
     for place in range(len(members)):

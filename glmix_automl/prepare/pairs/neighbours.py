@@ -76,10 +76,8 @@ def shares(network: Adjacency, bags: Bags, name: str, left: Nodes, right: Nodes)
     """Shares [pairs] of the left end's neighbours that are of the right end's category, and the other way round; 0
     where the category is missing or there are no neighbours.
     """
-    codes = np.full(network.nodes, -1, np.int32)
-    codes[np.diff(bags.starts) > 0] = bags.codes
     ways = ((left, right), (right, left))
-    columns = [_shares(network.starts, network.others, codes, one, other, LOOKED_AT) for one, other in ways]
+    columns = [_shares(network.starts, network.others, bags.single, one, other, LOOKED_AT) for one, other in ways]
     return dict(zip(share_names(name), columns, strict=True))
 
 
