@@ -40,7 +40,8 @@ def evaluate(folder: StudyFolder, history: History) -> Evaluation:
     if history.best is None:
         kind = NoModelError if history.ended not in (None, INTERRUPTED) else StudyError
         raise kind(f"{folder.uri}: no trial left a model, of {len(history.results)} that ended")
-    return Evaluation(folder.open_dataset("validation", "test"), folder.files, history)
+    measure = folder.record.settings.measure
+    return Evaluation(folder.open_dataset("validation", "test"), folder.files, history, measure=measure)
 
 
 def conclude(folder: StudyFolder) -> Leaderboard:
@@ -106,6 +107,7 @@ def _export(folder: StudyFolder, history: History, evaluation: Evaluation, board
         "digest": folder.record.digest,
     }
     origin |= {"trial": winner.trial, "entry": winner.entry, "model": winner.model}
+    origin |= {"measure": evaluation.measure.name, "quality": winner.quality, "test_quality": winner.test_quality}
     origin |= {"validation_auc": winner.validation_auc, "test_auc": winner.test_auc}
     model, target = evaluation.model(winner.trial), folder.files.within(MODEL)
     found = _plan(history, winner.entry, model)

@@ -14,6 +14,8 @@ Value: TypeAlias = bool | int | float | str | None
 """What a parameter may be set to."""
 LEAST_EPOCHS = 1e-6
 """Least budget of a trial: a row of a million."""
+QUALITY, QUALITY_VARIANCE = "quality", "quality_variance"
+"""Metrics of a result where the study's measure is not the AUC."""
 
 
 class State(str, enum.Enum):
@@ -227,6 +229,19 @@ class Result:
             raise ValueError(
                 f"trial {self.number} is {self.state.value} with AUC {self.auc}; without a finite one it failed"
             )
+
+    @property
+    def quality(self) -> float | None:
+        """What results are compared by, the more the better: the study's measure on the validation rows, which is the
+        AUC unless the settings name another; None if failed.
+        """
+        return self.metrics.get(QUALITY, self.auc)
+
+    @property
+    def quality_variance(self) -> float:
+        """Variance of `quality`; 0 if it is not known."""
+        name = QUALITY_VARIANCE if QUALITY in self.metrics else "auc_variance"
+        return max(self.metrics.get(name, 0.0), 0.0)
 
     def renumbered(self, number: Callable[[int], int]) -> "Result":
         """The same result with its own number and the members of its ensemble named by other numbers."""

@@ -25,7 +25,7 @@ from glmix_automl.study.executors import LOGS
 from glmix_automl.study.session import Session, status
 from glmix_automl.study.settings import Limits
 from glmix_automl.tracking.tracker import Tracker, tracking
-from glmix_automl.trial import Result
+from glmix_automl.trial import QUALITY, Result
 from glmix_automl.workers.executor import Executor
 
 PLAIN_WIDTH = 160
@@ -180,6 +180,7 @@ def result_line(controller: Controller, result: Result) -> str:
     """One trial that ended, in keyed values."""
     trial = controller.history.trials[result.number]
     auc = "" if result.auc is None else f" auc={result.auc:.5f}"
+    auc += f" quality={result.metrics[QUALITY]:.5f}" if QUALITY in result.metrics else ""
     error = "" if result.error is None else f" error={result.error.strip().splitlines()[-1]!r}"
     seconds = f" worker_seconds={result.costs.worker_seconds:.2f}"
     return (

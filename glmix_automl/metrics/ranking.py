@@ -11,7 +11,7 @@ import numpy as np
 
 from glmix_automl.metrics.auc import group_aucs
 from glmix_automl.metrics.order import heads
-from glmix_automl.metrics.runs import Runs
+from glmix_automl.metrics.runs import GroupAucs, Runs
 
 
 def member_auc(
@@ -30,11 +30,7 @@ def member_auc(
         weights: [rows] or None; pairs weigh as in `auc`.
         by_rows: whether a member counts by the weight of its rows, instead of 1.
     """
-    if np.isnan(scores).any():
-        return math.nan
-    if weights is None:
-        return group_aucs(labels, scores, members).mean(by_rows)
-    return Runs.of(labels, scores, weights, members).group_aucs().mean(by_rows)
+    return math.nan if np.isnan(scores).any() else _member_aucs(labels, scores, members, weights).mean(by_rows)
 
 
 def ndcg(labels: np.ndarray, scores: np.ndarray, members: np.ndarray, k: int) -> float:
@@ -43,20 +39,31 @@ def ndcg(labels: np.ndarray, scores: np.ndarray, members: np.ndarray, k: int) ->
     """
     if np.isnan(scores).any():
         return math.nan
-    return _mean_ndcg(Runs.of(labels, scores, None, members), k)
+    found = ndcgs(labels, scores, members, k)
+    return float(found.mean()) if len(found) else math.nan
 
 
 def precision(labels: np.ndarray, scores: np.ndarray, members: np.ndarray, k: int) -> float:
     """Mean over all members of the share of positives among the first k rows, or all rows where there are fewer."""
     if np.isnan(scores).any():
         return math.nan
-    return _mean_precision(Runs.of(labels, scores, None, members), k)
+    found = precisions(labels, scores, members, k)
+    return float(found.mean()) if len(found) else math.nan
 
 
-def _mean_ndcg(runs: Runs, k: int) -> float:
-    """`ndcg` of runs gathered by member without weights."""
+def member_aucs(
+    labels: np.ndarray, scores: np.ndarray, members: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """AUC of each member with both classes, by ascending code: float64 [members]; no score may be NaN."""
+    found = _member_aucs(labels, scores, members, weights).auc
+    return found[~np.isnan(found)]
+
+
+def ndcgs(labels: np.ndarray, scores: np.ndarray, members: np.ndarray, k: int) -> np.ndarray:
+    """NDCG@k of each member with a positive row, by ascending code: float64 [members]; no score may be NaN."""
+    runs = Runs.of(labels, scores, None, members)
     if not len(runs):
-        return math.nan
+        return np.zeros(0)
     gains = np.append(0.0, np.cumsum(1 / np.log2(np.arange(2, k + 2))))  # of the first 0, 1, ..., k positions
     starts, first, last = _positions(runs)
     found = np.add.reduceat(
@@ -64,16 +71,23 @@ def _mean_ndcg(runs: Runs, k: int) -> float:
     )
     positives = np.add.reduceat(runs.positives, starts).astype(np.int64)
     ideal = gains[np.minimum(positives, k)]
-    return float(np.mean(found[positives > 0] / ideal[positives > 0])) if positives.any() else math.nan
+    return found[positives > 0] / ideal[positives > 0]
 
 
-def _mean_precision(runs: Runs, k: int) -> float:
-    """`precision` of runs gathered by member without weights."""
+def precisions(labels: np.ndarray, scores: np.ndarray, members: np.ndarray, k: int) -> np.ndarray:
+    """Precision@k of each member, by ascending code: float64 [members]; no score may be NaN."""
+    runs = Runs.of(labels, scores, None, members)
     if not len(runs):
-        return math.nan
+        return np.zeros(0)
     starts, first, last = _positions(runs)
     found = np.add.reduceat(runs.positives / runs.rows * (np.minimum(last, k) - np.minimum(first, k)), starts)
-    return float(np.mean(found / np.minimum(np.add.reduceat(runs.rows, starts), k)))
+    return found / np.minimum(np.add.reduceat(runs.rows, starts), k)
+
+
+def _member_aucs(labels: np.ndarray, scores: np.ndarray, members: np.ndarray, weights: np.ndarray | None) -> GroupAucs:
+    if weights is None:
+        return group_aucs(labels, scores, members)
+    return Runs.of(labels, scores, weights, members).group_aucs()
 
 
 def _positions(runs: Runs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

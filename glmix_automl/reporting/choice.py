@@ -19,7 +19,7 @@ class WinnerChoice:
 
     Attributes:
         entry: the one that wins.
-        order: all of them, the winner first, then by validation AUC.
+        order: all of them, the winner first, then by the study's measure on validation.
         words: how sure it is that the winner is the best, a sentence.
     """
 
@@ -31,8 +31,8 @@ class WinnerChoice:
 def choose(models: Mapping[str, EntryModel], judged: Evaluation, history: History, prefer: Preference) -> WinnerChoice:
     """The winner by the one-standard-error rule (Breiman et al. 1984, Classification and Regression Trees, 3.4.3).
 
-    Among entries whose validation AUC is within one standard error of the best one's, of the paired difference with
-    members as clusters, `simpler` takes the one of the least complexity; `best` takes the best whatever the noise.
+    Among entries whose measure on validation is within one standard error of the best one's, of the paired difference
+    with members as clusters, `simpler` takes the one of the least complexity; `best` takes the best whatever the noise.
 
     Args:
         models: the model of each entry, by name; at least one.
@@ -40,7 +40,7 @@ def choose(models: Mapping[str, EntryModel], judged: Evaluation, history: Histor
         history: of the study.
         prefer: `simpler` or `best`.
     """
-    ranked = sorted(models, key=lambda entry: (-(models[entry][1].auc or 0.0), models[entry][0].number))
+    ranked = sorted(models, key=lambda entry: (-(models[entry][1].quality or 0.0), models[entry][0].number))
     best, near = ranked[0], {}
     for entry in ranked[1:]:
         found = judged.compare(models[entry][0].number, models[best][0].number)
@@ -53,8 +53,8 @@ def choose(models: Mapping[str, EntryModel], judged: Evaluation, history: Histor
     if winner != best:
         gap = near[winner]
         words = (
-            f"{winner} wins: it is simpler than {best}, whose validation AUC is higher by {gap.difference:.4f} only, "
-            f"within one standard error ({gap.standard_error:.4f})"
+            f"{winner} wins: it is simpler than {best}, whose validation {judged.measure.words} is higher by "
+            f"{gap.difference:.4f} only, within one standard error ({gap.standard_error:.4f})"
         )
     elif simpler:
         words = f"{best} is within one standard error of simpler models: {', '.join(simpler)}"

@@ -28,12 +28,14 @@ def leaderboard_view(board: Leaderboard, title: str, width: int) -> RenderableTy
         "training": lambda row: format_seconds(row.train_seconds),
         "evaluation": lambda row: format_seconds(row.eval_seconds),
         "workers": lambda row: format_seconds(row.worker_seconds),
-        "validation": lambda row: f"{row.validation_auc:.5f}",
+        "validation": lambda row: f"{row.quality:.5f}",
         "test AUC [95 %]": auc_with_interval,
         "member": lambda row: number(row.member_auc, 4),
         "cold start": lambda row: number(row.cold_start_auc, 4),
         "p": lambda row: "" if row.place == 1 else p_value(row.p_value),
     }
+    if board.measure != "AUC":
+        columns[f"test {board.measure}"] = lambda row: number(row.test_quality, 4)
     cells = {name: [show(row) for row in board.rows] for name, show in columns.items()}
     table = whole_columns(cells, title, width, DROPPED, left=("", "entry"))
     for line, row in zip(table.rows, board.rows, strict=True):

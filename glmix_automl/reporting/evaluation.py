@@ -10,7 +10,8 @@ from glmix_automl import metrics
 from glmix_automl.dataset import Dataset
 from glmix_automl.ensemble import Ensemble, flatten, read_scores
 from glmix_automl.layout import HELD_OUT, SCORES, TRIALS, Folder
-from glmix_automl.metrics import Comparison, Interval
+from glmix_automl.metrics import Comparison, Interval, Measure
+from glmix_automl.metrics.measures import AUC
 from glmix_automl.study.history import History
 
 SCORES_KEPT = 8  # score vectors kept in memory
@@ -21,8 +22,10 @@ class Evaluation:
     takes members as clusters where the dataset has them.
     """
 
-    def __init__(self, dataset: Dataset, study: Folder, history: History, split: str = "test") -> None:
-        self.dataset, self.split = dataset, split
+    def __init__(
+        self, dataset: Dataset, study: Folder, history: History, split: str = "test", measure: str = AUC
+    ) -> None:
+        self.dataset, self.split, self.measure = dataset, split, Measure(measure)
         self.labels, self.weights = dataset.labels(split), dataset.weights(split)
         entities = dataset.schema.entities
         self.members = dataset.entity_codes(split, entities[0].name) if entities else None
@@ -34,7 +37,9 @@ class Evaluation:
 
     def on(self, split: str) -> "Evaluation":
         """The same models on another split."""
-        return self if split == self.split else Evaluation(self.dataset, self._study, self._history, split)
+        if split == self.split:
+            return self
+        return Evaluation(self.dataset, self._study, self._history, split, self.measure.name)
 
     def model(self, number: int) -> Ensemble:
         """The model behind a trial, over trained coordinates."""
@@ -56,6 +61,10 @@ class Evaluation:
     def auc(self, number: int) -> Interval:
         """AUC with its 95 % interval (DeLong)."""
         return metrics.auc_interval(self.labels, self.scores(number), self.weights, self.members)
+
+    def quality(self, number: int) -> Interval:
+        """The study's measure with its 95 % interval."""
+        return self.measure.interval(self.labels, self.scores(number), self.weights, self.members)
 
     def cold_start(self, number: int) -> float:
         """AUC on the rows of an entity that train has not seen; NaN where there are none, or of one class only."""
@@ -79,9 +88,9 @@ class Evaluation:
         }
 
     def compare(self, first: int, second: int) -> Comparison:
-        """AUC of `second` less AUC of `first`, paired (DeLong)."""
+        """The measure of `second` less that of `first`, paired."""
         return self.compare_scores(first, self.scores(second))
 
     def compare_scores(self, first: int, scores: NDArray[np.float32]) -> Comparison:
-        """AUC of log-odds, float32 [rows], less AUC of `first`, paired (DeLong)."""
-        return metrics.delong_test(self.labels, self.scores(first), scores, self.weights, self.members)
+        """The measure of log-odds, float32 [rows], less that of `first`, paired."""
+        return self.measure.compare(self.labels, self.scores(first), scores, self.weights, self.members)

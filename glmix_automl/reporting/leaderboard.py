@@ -1,6 +1,7 @@
 """The leaderboard: for each entry of the race the model it stands for, what it cost and how good it is.
 
-One rule (`entry_model`) says which model that is, another (`reporting.choice`) which of them wins by validation AUC.
+One rule (`entry_model`) says which model that is, another (`reporting.choice`) which of them wins by the study's
+measure on validation rows.
 Test rows only evaluate what was chosen.
 """
 
@@ -29,20 +30,22 @@ class Row:
     """One entry of the race.
 
     Attributes:
-        place: 1 is the winner; the others by validation AUC.
+        place: 1 is the winner; the others by `quality`.
         entry: its name in the race.
         model: the model it found, in words.
         trial: number of the trial that found it.
         trials, failed: how many it had, and how many of these left no model.
         steps: optimiser steps of all its trials.
         train_seconds, eval_seconds, worker_seconds: of all its trials.
-        validation_auc: what it was chosen by.
+        quality: what it was chosen by: the study's measure on validation rows.
+        test_quality: the same on test rows.
+        validation_auc: over all rows.
         test_auc, test_low, test_high: with the bounds of the 95 % interval.
         member_auc: mean test AUC within members, None where there are no entities.
         ndcg_at_10, precision_at_10: of members' test rows, likewise.
         cold_start_auc: test AUC on rows of an entity that train has not seen, None where there are none.
-        p_value: paired, of no difference to the winner on the test rows; None for the winner.
-        difference: test AUC less the winner's.
+        p_value: paired, of no difference of the measure to the winner on the test rows; None for the winner.
+        difference: the measure on test rows less the winner's.
         on_front: whether no other entry's model is better on validation for as few worker-seconds of the entry.
     """
 
@@ -56,6 +59,8 @@ class Row:
     train_seconds: float
     eval_seconds: float
     worker_seconds: float
+    quality: float
+    test_quality: float | None
     validation_auc: float
     test_auc: float | None
     test_low: float | None
@@ -72,12 +77,13 @@ class Row:
 @dataclass(frozen=True)
 class Leaderboard:
     """The rows, the winner first. Entries without a model are not in it but named in `without_model`; `choice` says how
-    sure it is that the winner is the best, `remarks` what to look at.
+    sure it is that the winner is the best, `remarks` what to look at, `measure` what it was chosen by.
     """
 
     rows: tuple[Row, ...]
     without_model: tuple[str, ...] = ()
     choice: str = ""
+    measure: str = "AUC"
     remarks: tuple[str, ...] = ()
 
     @property
@@ -93,7 +99,12 @@ class Leaderboard:
         """As CSV and JSON in the study's folder."""
         folder.write(LEADERBOARD_CSV, self.frame().map(_plain).to_csv(index=False))
         rows = [dataclasses.asdict(row) for row in self.rows]
-        told = {"without_model": self.without_model, "choice": self.choice, "remarks": self.remarks}
+        told = {
+            "without_model": self.without_model,
+            "choice": self.choice,
+            "measure": self.measure,
+            "remarks": self.remarks,
+        }
         content = {"version": 1, "rows": rows, **told}
         folder.write(LEADERBOARD_JSON, json.dumps(content, indent=1))
 
@@ -110,14 +121,14 @@ def entry_model(history: History, entry: str) -> tuple[Trial, Result] | None:
     """The trial whose model an entry of the race stands for, everywhere: leaderboard, report, plan, replay, export.
 
     Where growth or a replay has an ensemble it is that, though an attempt that growth refused, as it was not better by
-    `improvement`, may have a higher validation AUC; else the trial with the highest, the earliest of equals. None where
-    no trial left a model.
+    `improvement`, may have a higher validation AUC; else the trial with the highest measure, the earliest of equals.
+    None where no trial left a model.
     """
     ensemble = final_mixture(history.trials, history.results, entry)
     if ensemble is not None:
         return ensemble, history.results[ensemble.number]
     found = list(history.scored(entry))
-    return max(found, key=lambda pair: (pair[1].auc or 0.0, -pair[0].number), default=None)
+    return max(found, key=lambda pair: (pair[1].quality or 0.0, -pair[0].number), default=None)
 
 
 def leaderboard(history: History, evaluation: Evaluation, prefer: Preference = "simpler") -> Leaderboard:
@@ -137,9 +148,11 @@ def leaderboard(history: History, evaluation: Evaluation, prefer: Preference = "
         return Leaderboard((), tuple(entries))
     choice = choose(best, evaluation.on("validation"), history, prefer)
     rows = [_row(history, evaluation, n, best[name], best[choice.entry][0]) for n, name in enumerate(choice.order, 1)]
-    front = pareto_front(np.array([(row.validation_auc, -row.worker_seconds) for row in rows]).reshape(-1, 2))
+    front = pareto_front(np.array([(row.quality, -row.worker_seconds) for row in rows]).reshape(-1, 2))
     rows = [dataclasses.replace(row, on_front=bool(on)) for row, on in zip(rows, front, strict=True)]
-    return Leaderboard(tuple(rows), tuple(entry for entry in entries if entry not in best), choice.words)
+    return Leaderboard(
+        tuple(rows), tuple(entry for entry in entries if entry not in best), choice.words, evaluation.measure.words
+    )
 
 
 def _row(history: History, evaluation: Evaluation, place: int, found: tuple[Trial, Result], winner: Trial) -> Row:
@@ -158,6 +171,8 @@ def _row(history: History, evaluation: Evaluation, place: int, found: tuple[Tria
         train_seconds=sum(r.costs.train_seconds for r in results),
         eval_seconds=sum(r.costs.eval_seconds for r in results),
         worker_seconds=sum(r.costs.worker_seconds for r in results),
+        quality=float(result.quality or 0.0),
+        test_quality=_finite(evaluation.quality(trial.number).estimate),
         validation_auc=float(result.auc or 0.0),
         test_auc=_finite(auc.estimate),
         test_low=_finite(auc.low),

@@ -106,7 +106,7 @@ def _page(
 def trial_rows(history: History) -> list[TrialRow]:
     """Every trial that ended, the best first, failed ones last."""
     pairs = [(history.trials[number], result) for number, result in history.results.items()]
-    pairs.sort(key=lambda pair: (-(pair[1].auc or -1.0), pair[0].number))
+    pairs.sort(key=lambda pair: (-(pair[1].quality or -1.0), pair[0].number))
     return [TrialRow(trial, result, _words(trial, history)) for trial, result in pairs]
 
 

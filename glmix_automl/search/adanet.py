@@ -73,7 +73,7 @@ class AdaNet:
     def state(self) -> GrowthState:
         """What the generator is shown."""
         reports = tuple(self._reports[number] for number in sorted(self._reports))
-        auc = None if self._base is None or self._base.result is None else self._base.result.auc
+        auc = None if self._base is None or self._base.result is None else self._base.result.quality
         members = tuple(self._reports[number] for number in self.ensemble.members)
         return GrowthState(self._entries, self._proposals, members, reports, auc)
 
@@ -166,11 +166,11 @@ class AdaNet:
             self._entries += 1
 
     def _note(self, attempt: Attempt, base: Result | None) -> None:
-        if attempt.result is None or attempt.result.auc is None:
+        if attempt.result is None or attempt.result.quality is None:
             return
-        before = 0.5 if base is None or base.auc is None else base.auc
+        before = 0.5 if base is None or base.quality is None else base.quality
         for number in attempt.candidates:
-            auc = attempt.result.auc
+            auc = attempt.result.quality
             self._reports[number] = dataclasses.replace(self._reports[number], auc=auc, gain=auc - before)
 
     def _mark(self, numbers: Iterable[int], entered: bool) -> None:

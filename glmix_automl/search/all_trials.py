@@ -64,7 +64,7 @@ class AllTrials:
 
     def _members(self, trials: Mapping[int, Trial], results: Mapping[int, Result]) -> tuple[int, ...]:
         usable = [n for n, result in results.items() if result.state.scored and trials[n].family != MIXTURE]
-        ranked = sorted(usable, key=lambda n: (-(results[n].auc or 0.0), n))
+        ranked = sorted(usable, key=lambda n: (-(results[n].quality or 0.0), n))
         firsts = {trials[n].family: n for n in reversed(ranked)}  # the best of each family
         ranked.sort(key=lambda n: n not in firsts.values())
         return tuple(sorted(ranked[: self._options.most]))

@@ -9,7 +9,9 @@ from glmix_automl.trial import Result
 
 
 class AucNoise(Config):
-    """When one AUC is below another beyond noise. Both come from the same validation rows, so most noise is shared."""
+    """When one AUC, or what the study measures by instead, is below another beyond noise. Both come from the same
+    validation rows, so most noise is shared.
+    """
 
     deviations: float = pydantic.Field(default=1.0, ge=0)
     """Standard deviations of the difference that count as clear; 0 believes every difference."""
@@ -22,9 +24,6 @@ class AucNoise(Config):
 
     def clearly_below(self, result: Result, other: Result) -> bool:
         """Whether a scored result is below another beyond noise; variances that are not known count as 0."""
-        return float(other.auc or 0.0) - float(result.auc or 0.0) > self.margin(variance(result), variance(other))
-
-
-def variance(result: Result) -> float:
-    """Variance of a result's AUC; 0 if it is not known."""
-    return max(result.metrics.get("auc_variance", 0.0), 0.0)
+        return float(other.quality or 0.0) - float(result.quality or 0.0) > self.margin(
+            result.quality_variance, other.quality_variance
+        )

@@ -40,7 +40,7 @@ class CoordinatesOptions(Config):
     sweeps: int = pydantic.Field(default=3, ge=1)
     """Passes over the list, at most."""
     improvement: float = pydantic.Field(default=1e-4, ge=0)
-    """Of the validation AUC, by which a sweep must be better than the one before to be followed by another."""
+    """By which a sweep's measure on validation must be better than the last one's to be followed by another."""
     weighting: Literal["sum", "learned"] = "sum"
     """Weights of the terms after each sweep: 1 each, or fitted."""
     fit: FitSplit = "train"
@@ -94,7 +94,7 @@ class Coordinates:
                 self._latest.pop(self._place, None)
             self._place += 1
             return
-        reached = -math.inf if result.auc is None else result.auc
+        reached = -math.inf if result.quality is None else result.quality
         has_more = any(not c.locked and place not in self._failed for place, c in enumerate(self._options.coordinates))
         is_better = reached >= self._best + self._options.improvement
         self._best = max(self._best, reached)

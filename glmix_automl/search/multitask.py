@@ -199,7 +199,7 @@ class Multitask:
         """What each AUC says of the full one, scaled [numbers]; the discrepancy per rung, a variance [rungs]."""
         ascent = self._ascent
         rungs = np.array([ascent.rungs[number] for number in numbers])
-        aucs = np.array([float(r.auc) if (r := ascent.results[n]).auc is not None else np.nan for n in numbers])
+        aucs = np.array([float(r.quality) if (r := ascent.results[n]).quality is not None else np.nan for n in numbers])
         lines = self._lines(numbers, aucs)
         full = np.array([lines[rung].full(auc) for rung, auc in zip(rungs, aucs, strict=True)])
         full = np.where(np.isnan(full), np.nanmin(full), full)

@@ -105,7 +105,7 @@ class Goals:
             encode: points of an earlier study's observations.
             priors: earlier studies.
         """
-        aucs = np.array([r.auc if r.state.scored and r.auc is not None else np.nan for r in results], float)
+        aucs = np.array([r.quality if r.state.scored and r.quality is not None else np.nan for r in results], float)
         if not np.isfinite(aucs).any() and not priors:
             return {}
         worst = float(np.nanmin(aucs)) if np.isfinite(aucs).any() else 0.0

@@ -82,7 +82,7 @@ class OptunaSampler:
         for number in sorted(self._news):
             result = self._news[number]
             if result.state.scored:
-                self._study.tell(self._asked[number], result.auc)
+                self._study.tell(self._asked[number], result.quality)
             else:
                 self._study.tell(self._asked[number], state=TrialState.FAIL)
         self._news = {}

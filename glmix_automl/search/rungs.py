@@ -7,7 +7,7 @@ from typing import Literal
 
 import pydantic
 
-from glmix_automl.search.auc_noise import AucNoise, variance
+from glmix_automl.search.auc_noise import AucNoise
 from glmix_automl.search.entry import BUDGET_DIGITS, SpaceWork, draft, point, varied_point
 from glmix_automl.space import UnitPoint
 from glmix_automl.trial import Result, Trial, Value
@@ -36,7 +36,7 @@ class RungOptions(SpaceWork):
 
 def climbers(results: Iterable[Result], places: int, noise: AucNoise) -> list[int]:
     """Numbers of the scored results that climb, best first: `places` of them, and who is not clearly below the last."""
-    ranked = sorted((r for r in results if r.state.scored), key=lambda r: (-float(r.auc or 0.0), r.number))
+    ranked = sorted((r for r in results if r.state.scored), key=lambda r: (-float(r.quality or 0.0), r.number))
     if not places or not ranked:
         return []
     last = ranked[min(places, len(ranked)) - 1]
@@ -59,12 +59,12 @@ class Standing:
         self.told += 1
         if not result.state.scored:
             return
-        place = (-float(result.auc or 0.0), result.number)
+        place = (-float(result.quality or 0.0), result.number)
         insort(self._ranked, place)
         insort(self._waiting, place)
         self._results[result.number] = result
         least, largest = self._variances
-        self._variances = min(least, variance(result)), max(largest, variance(result))
+        self._variances = min(least, result.quality_variance), max(largest, result.quality_variance)
 
     def take(self, number: int) -> None:
         """One that climbed in an earlier session."""
@@ -77,7 +77,7 @@ class Standing:
         final = self._ranked[min(places, len(self._ranked)) - 1]
         last = self._results[final[1]]
         # A margin is the wider, the further apart two variances are, so it is widest at an end of them.
-        margin = max(self._noise.margin(end, variance(last)) for end in self._variances)
+        margin = max(self._noise.margin(end, last.quality_variance) for end in self._variances)
         for position, (minus, number) in enumerate(self._waiting):
             if (minus, number) > final and minus - final[0] > margin:
                 return None

@@ -80,11 +80,11 @@ def observations(work: SpaceWork, trials: Iterable[Trial], results: Iterable[Res
     for trial in trials:
         result = by_number.get(trial.number)
         point = _point(work, work.space, trial)
-        if result is None or result.auc is None or point is None:
+        if result is None or result.quality is None or point is None:
             continue
         budget, key = trial.epochs * trial.fraction, repr(sorted(point.items()))
         if key not in best or best[key][0] < budget:
-            best[key] = (budget, Observation(parameters=point, auc=result.auc))
+            best[key] = (budget, Observation(parameters=point, auc=result.quality))
     return tuple(observation for _, observation in best.values())
 
 

@@ -1,6 +1,7 @@
 """Whether a new model becomes the champion: only if it is better on the same raw rows, beyond noise, and safe.
 
-The rule: the paired difference of AUCs on the hold-out rows (DeLong, rows of a member kept together) is at least
+The rule: the paired difference of the study's measure on the hold-out rows (of AUCs DeLong's, rows of a member kept
+together) is at least
 `smallest_gain`, and above 0 at `level` (one-sided); and no guard rail is broken. Without a champion the first model
 becomes it.
 """
@@ -11,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic
 
-from glmix_automl import metrics
 from glmix_automl.config import Config
-from glmix_automl.metrics import Comparison
+from glmix_automl.metrics import Comparison, Measure, MeasureName
+from glmix_automl.metrics.measures import AUC
 
 if TYPE_CHECKING:  # loads TensorFlow, which a rule in a configuration needs not
     from glmix_automl.serving.holdout import Holdout, Measures
@@ -22,10 +23,12 @@ if TYPE_CHECKING:  # loads TensorFlow, which a rule in a configuration needs not
 class PromotionRule(Config):
     """When the alias moves."""
 
+    measure: MeasureName | None = None
+    """What is compared: `auc`, `member_auc`, `ndcg@k` or `precision@k`; null: what the study was decided by."""
     level: float = pydantic.Field(default=0.05, gt=0, lt=1)
     """Chance, at most, that a model no better than the champion is promoted by noise."""
     smallest_gain: float = pydantic.Field(default=0.0, ge=0)
-    """In AUC: what a change must bring at least."""
+    """In the measure: what a change must bring at least."""
     calibration: float | None = pydantic.Field(default=0.25, gt=0)
     """Largest |log(expected / observed positives)|, unless the champion's is larger; null for no bound."""
     member_auc: float | None = pydantic.Field(default=0.005, ge=0)
@@ -46,7 +49,7 @@ class Decision:
         action: whether the alias moves.
         reason: in one line.
         candidate, champion: measures by name; the champion's are empty where there was none.
-        comparison: AUC of the candidate less the champion's; None without a champion.
+        comparison: the measure of the candidate less the champion's; None without a champion.
     """
 
     action: Literal["promoted", "kept"]
@@ -73,15 +76,16 @@ def decide(rule: PromotionRule, holdout: "Holdout", candidate: "Measures", champ
         return Decision("kept", reason, candidate.numbers(), {} if champion is None else champion.numbers())
     if champion is None:
         return Decision("promoted", "there was no champion", candidate.numbers(), {})
-    found = metrics.delong_test(holdout.label, champion.scores, candidate.scores, holdout.weight, holdout.member)
-    action, reason = _verdict(rule, candidate, champion, found)
+    measure = Measure(rule.measure or AUC)
+    found = measure.compare(holdout.label, champion.scores, candidate.scores, holdout.weight, holdout.member)
+    action, reason = _verdict(rule, candidate, champion, found, measure)
     return Decision(action, reason, candidate.numbers(), champion.numbers(), found)
 
 
 def _verdict(
-    rule: PromotionRule, candidate: "Measures", champion: "Measures", found: Comparison
+    rule: PromotionRule, candidate: "Measures", champion: "Measures", found: Comparison, measure: Measure
 ) -> tuple[Literal["promoted", "kept"], str]:
-    gain = f"{found.difference:+.5f} AUC [{found.low:+.5f}, {found.high:+.5f}]"
+    gain = f"{found.difference:+.5f} {measure.words} [{found.low:+.5f}, {found.high:+.5f}]"
     one_sided = found.p_value / 2 if found.difference > 0 else 1 - found.p_value / 2
     if found.difference <= 0 or found.difference < rule.smallest_gain:
         return "kept", f"no better than the champion: {gain}, at least {rule.smallest_gain:g} is asked"

@@ -52,7 +52,9 @@ def promote(
         known = holdout.measure(Model(folder.files.within(MODEL))).numbers()
         decision = Decision("promoted", "it is the champion already", known, known)
     else:
-        decision = _decide(folder, registry, before, holdout, rule or PromotionRule(), force)
+        rule = rule or PromotionRule()
+        rule = rule.model_copy(update={"measure": rule.measure or record.settings.measure})
+        decision = _decide(folder, registry, before, holdout, rule, force)
     if force and decision.action == "kept":
         decision = Decision(
             "promoted", f"forced, though {decision.reason}", decision.candidate, decision.champion, decision.comparison

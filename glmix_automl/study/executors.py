@@ -38,6 +38,7 @@ def evaluator(record: StudyRecord, dataset: Dataset) -> TaskSpec:
         "block_rows": block_rows(workers, dataset),
         "digest": record.digest,
         "fingerprints": record.fingerprints,
+        "measure": settings.measure,
     }
     return TaskSpec(EVALUATOR, arguments)
 

@@ -174,12 +174,12 @@ def _replica(uri: str) -> Path:
 
 
 def check_resume(old: StudyRecord, new: StudyRecord, where: str) -> None:
-    """Checks that a study may go on with other settings: its race and seed are what its journal is about.
+    """Checks that a study may go on with other settings: its race, seed and measure are what its journal is about.
 
     Raises:
         StudyError: one of them differs: which.
     """
-    for name in ("seed", "race"):
+    for name in ("seed", "race", "measure"):
         before, now = getattr(old.settings, name), getattr(new.settings, name)
         if before != now:
             raise StudyError(

@@ -65,7 +65,9 @@ class History:
             raise StudyError(f"the journal ends trial {result.number}, which is not out")
         self.results[result.number] = result
         self.spent += result.costs.worker_seconds
-        if result.auc is not None and result.auc > (-math.inf if self.best is None else self.best.auc or 0.0):
+        if result.quality is not None and result.quality > (
+            -math.inf if self.best is None else self.best.quality or 0.0
+        ):
             self.best, self.since_best = result, 0
         else:
             self.since_best += 1

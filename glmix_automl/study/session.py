@@ -13,6 +13,7 @@ from glmix_automl.dataset import Dataset
 from glmix_automl.dataset.fingerprint import confirm, fingerprints
 from glmix_automl.errors import ConfigError, DataError, StudyError
 from glmix_automl.layout import SCHEMA, Folder
+from glmix_automl.metrics import Measure
 from glmix_automl.search import STRATEGIES
 from glmix_automl.search.ordered import Ordered
 from glmix_automl.seeds import derive
@@ -55,6 +56,7 @@ class Session:
         self.folder = StudyFolder(settings.study)
         self.dataset = Dataset.open(settings.dataset)
         self.dataset.check_classes()
+        _check_measure(settings, self.dataset)
         begun = self.folder.record.settings if resume and self.folder.begun else None
         settings = fill_in(spell_out(settings), self.dataset, begun)
         self.settings = read_plans(read_priors(settings, self.dataset, begun), begun)
@@ -215,3 +217,12 @@ def _entry(name: str, entry: EntrySettings, seed: int) -> Entry:
     except (ConfigError, ValueError) as error:
         raise ConfigError(f"race.{name}: {error}") from error
     return Entry(name, strategy, entry.budget, entry.share)
+
+
+def _check_measure(settings: SearchSettings, dataset: Dataset) -> None:
+    """Refuses a mean over members where rows have none."""
+    if Measure(settings.measure).needs_members and not dataset.schema.entities:
+        raise ConfigError(
+            f"measure {settings.measure}: is a mean over members, and {settings.dataset} names no entity; use measure: "
+            "auc, or prepare with one"
+        )

@@ -9,6 +9,7 @@ import pydantic
 
 from glmix_automl.config import Config, nearest
 from glmix_automl.errors import ConfigError
+from glmix_automl.metrics.measures import AUC, MeasureName
 from glmix_automl.workers.submission import DEFAULT_POLICY
 
 STORES = ("file", "http", "https", "sqlite", "mysql", "postgresql", "mssql", "databricks", "databricks-uc", "uc")
@@ -168,8 +169,11 @@ class SearchSettings(Config):
     """What the default race leaves out, as the data are large; written by the study."""
     baseline: str | None = None
     """Entry that others are compared with in the report; none: the first."""
+    measure: MeasureName = AUC
+    """What models are compared by, everywhere: `auc` over all rows, or the mean over members of `member_auc`, `ndcg@k`
+    or `precision@k`. Within a trial (curves, patience, which step's weights are kept) it is the AUC all the same."""
     prefer: Preference = "simpler"
-    """Which model wins: the simplest of those within one standard error of the best validation AUC, or the best."""
+    """Which model wins: the simplest of those within one standard error of the best on validation, or the best."""
     refit: bool = False
     """Whether what is exported is the winner trained again on train and validation together, its choices fixed."""
     workers: Workers = Workers()

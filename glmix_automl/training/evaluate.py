@@ -11,13 +11,15 @@ import tensorflow as tf
 
 from glmix_automl.dataset import Dataset
 from glmix_automl.dataset.fingerprint import confirm
+from glmix_automl.errors import TrialError
 from glmix_automl.layout import HELD_OUT, TRIALS, Folder
+from glmix_automl.metrics.measures import AUC
 from glmix_automl.models import check_parameters, family_of
 from glmix_automl.models.checkpoint import save_coordinate
 from glmix_automl.models.coordinate import Coordinate
 from glmix_automl.training.splits import Splits
 from glmix_automl.training.trainer import Budget, Fit, Moment, Setting, Start, Trainer, Watch, make_trainer
-from glmix_automl.trial import Costs, Progress, Result, Trial
+from glmix_automl.trial import QUALITY, Costs, Progress, Result, Trial
 from glmix_automl.workers.collective import Collective, current
 from glmix_automl.workers.executor import Reporter
 
@@ -40,6 +42,7 @@ class Evaluator:
         digest: str | None = None,
         fingerprints: Mapping[str, str] = MappingProxyType({}),
         validation_in_train: bool = False,
+        measure: str = AUC,
     ) -> None:
         """Opens the dataset and reads this rank's share of every split.
 
@@ -54,6 +57,7 @@ class Evaluator:
                 everything resident; None keeps all splits in memory.
             digest, fingerprints: of the dataset that the study began with; None takes what there is.
             validation_in_train: whether train has the rows of validation too, where what was chosen is trained again.
+            measure: what results are compared by.
 
         Raises:
             DataError: the dataset cannot be read, or is not the one that the study began with.
@@ -63,7 +67,8 @@ class Evaluator:
         self._digest, self._fingerprints = digest, fingerprints
         self._seed, self._block_rows, self._threads = seed, block_rows, threads
         self._seconds = math.inf if trial_seconds is None else trial_seconds
-        self._averaging, self._validation_in_train = averaging, validation_in_train
+        self._averaging, self._measured_by = averaging, measure
+        self._validation_in_train = validation_in_train
         self._collective: Collective = current()
         self._enter()
 
@@ -117,7 +122,9 @@ class Evaluator:
         if self._validation_in_train:
             self._dataset = self._dataset.with_validation_in_train()
         self._trainers: dict[str, Trainer[Any]] = {}
-        self._splits = Splits(self._dataset, self._study, self._collective, self._seed, self._block_rows)
+        self._splits = Splits(
+            self._dataset, self._study, self._collective, self._seed, self._block_rows, self._measured_by
+        )
         self._splits.load()
 
     def _trainer(self, name: str) -> Trainer[Any]:
@@ -156,6 +163,10 @@ class Evaluator:
                 judged = held_out if held_out is not None and split == "validation" else own
                 found = self._splits.held(split).measure(judged + self._splits.offset(split, trial.offset))
                 metrics |= found if split == "validation" else {f"{split}_{k}": v for k, v in found.items()}
+        if self._measured_by != AUC and QUALITY not in metrics:
+            raise TrialError(
+                f"measure {self._measured_by}: is not defined on the validation rows: no member has what it needs"
+            )
         return metrics
 
 

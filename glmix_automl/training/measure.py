@@ -1,11 +1,13 @@
 """What the scores of a split are worth: exact AUC and its variance, log loss, calibration, AUC within members."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from glmix_automl import metrics
+from glmix_automl.metrics import Measure
+from glmix_automl.trial import QUALITY, QUALITY_VARIANCE
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,13 @@ class Held:
         label: 0 or 1.
         weight: above 0.
         member: code of each row's member, or None where the dataset has no entities.
+        by: the study's measure.
     """
 
     label: np.ndarray
     weight: np.ndarray
     member: np.ndarray | None = None
+    by: Measure = field(default_factory=Measure)
 
     def point(self, logits: np.ndarray) -> Point:
         """AUC and log loss of log-odds, float32 [rows]; NaN where they are not finite."""
@@ -47,4 +51,7 @@ class Held:
         }
         if self.member is not None:
             found["member_auc"] = metrics.member_auc(self.label, logits, self.member, self.weight)
+        if self.by.needs_members:
+            wanted = self.by.interval(self.label, logits, self.weight, self.member)
+            found |= {QUALITY: wanted.estimate, QUALITY_VARIANCE: wanted.standard_error**2}
         return {name: value for name, value in found.items() if math.isfinite(value)}

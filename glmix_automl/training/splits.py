@@ -9,6 +9,7 @@ import numpy as np
 from glmix_automl.dataset import Block, Dataset
 from glmix_automl.ensemble import Ensemble, Floats, pack_scores, read_scores
 from glmix_automl.layout import SCORES, TRIALS, Folder
+from glmix_automl.metrics.measures import AUC, Measure
 from glmix_automl.models.coordinate import Coordinate, Form
 from glmix_automl.models.mixture import CachedScores, Targets
 from glmix_automl.schema import SPLITS
@@ -31,13 +32,20 @@ class Splits:
     """
 
     def __init__(
-        self, dataset: Dataset, study: Folder, collective: Collective, seed: int, block_rows: int | None = None
+        self,
+        dataset: Dataset,
+        study: Folder,
+        collective: Collective,
+        seed: int,
+        block_rows: int | None = None,
+        measure: str = AUC,
     ) -> None:
         self.dataset = dataset
         self.study = study
         self._collective = collective
         self._seed = seed
         self._block_rows = block_rows
+        self._measure = Measure(measure)
         self._sizes: dict[float, tuple[int, float]] = {}
         self._held: dict[str, Held] = {}
         self._whole: dict[str, RankShare] = {}
@@ -147,7 +155,7 @@ class Splits:
         if split not in self._held:
             entities = self.dataset.schema.entities
             members = self.dataset.entity_codes(split, entities[0].name) if entities else None
-            self._held[split] = Held(self.dataset.labels(split), self.dataset.weights(split), members)
+            self._held[split] = Held(self.dataset.labels(split), self.dataset.weights(split), members, self._measure)
         return self._held[split]
 
     def offset(self, split: str, added: Ensemble | None) -> np.ndarray:

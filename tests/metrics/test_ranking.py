@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score, roc_auc_score
 
-from glmix_automl.metrics import member_auc, ndcg, precision
+from glmix_automl.metrics import Measure, member_auc, ndcg, precision
 from glmix_automl.metrics.auc import group_aucs
 from glmix_automl.metrics.runs import Runs
 from glmix_automl.seeds import generator
@@ -114,3 +114,24 @@ def test_without_a_member_to_judge_they_are_nan() -> None:
 def test_codes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match=r"group codes must be in \[0, 2\^31\), got -1 to 5"):
         Runs.of(np.zeros(2), np.zeros(2, np.float32), groups=np.array([-1, 5]))
+
+
+@pytest.mark.parametrize("name", ["member_auc", "ndcg@3", "precision@2"])
+def test_a_measure_of_members_has_the_error_of_a_mean_over_them(name: str) -> None:
+    labels, scores, members = drawn()
+    measure, (kind, _, k) = Measure(name), name.partition("@")
+    taken = {"member_auc": member_auc, "ndcg": ndcg, "precision": precision}[kind]
+    own = []
+    for member in np.unique(members):
+        here = members == member
+        own.append(taken(labels[here], scores[here], members[here], *([int(k)] if k else [])))
+    values = np.array(own)[~np.isnan(own)]
+    found = measure.interval(labels, scores, None, members)
+    assert found.estimate == pytest.approx(values.mean(), abs=1e-12)
+    assert found.standard_error == pytest.approx(values.std(ddof=1) / math.sqrt(len(values)))
+    better = (scores + labels).astype(np.float32)
+    gain = measure.compare(labels, scores, better, None, members)
+    assert gain.difference == pytest.approx(taken(labels, better, members, *([int(k)] if k else [])) - found.estimate)
+    assert gain.p_value < 0.01
+    assert measure.compare(labels, scores, scores, None, members).p_value == 1
+    assert math.isnan(measure.interval(labels, scores, None, None).estimate)

@@ -87,8 +87,8 @@ def _grown_member(found: GrowthTrials, number: int, attempt: Attempt, weights: M
         width=width if isinstance(width, int) else None,
         round=int(trial.tags["round"]),
         weight=weights.get(number, 0.0),
-        auc=attempt.result.auc or 0.0,
-        own_auc=result.auc or 0.0,
+        auc=attempt.result.quality or 0.0,
+        own_auc=result.quality or 0.0,
         train_seconds=result.costs.train_seconds,
         complexity=result.metrics.get("complexity"),
     )

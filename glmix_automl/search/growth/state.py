@@ -158,7 +158,7 @@ def _cost(result: Result | None, measure: Selection) -> float:
     """Smaller is better; whatever is missing or not finite loses."""
     assert result is not None
     value = {
-        "auc": None if result.auc is None else -result.auc,
+        "auc": None if result.quality is None else -result.quality,
         "loss": result.loss,
         "objective": result.metrics.get("objective"),
     }[measure]

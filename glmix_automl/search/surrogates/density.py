@@ -66,7 +66,7 @@ class DensePoints(EvenPoints):
             if result.state.scored:
                 by_rung[ascent.rungs[number]].append(number)
         for rung in reversed(range(ascent.options.rungs)):
-            numbers = sorted(by_rung[rung], key=lambda n: (-float(ascent.results[n].auc or 0.0), n))
+            numbers = sorted(by_rung[rung], key=lambda n: (-float(ascent.results[n].quality or 0.0), n))
             good = max(enough, math.ceil(GOOD * len(numbers)))
             if len(numbers) - good >= enough:
                 points = np.array([ascent.points[number] for number in numbers])
