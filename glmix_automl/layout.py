@@ -28,7 +28,6 @@ DATA_REPORT_JSON = "data_report.json"
 DATA_REPORT_HTML = "data_report.html"
 SUCCESS = "_SUCCESS"  # written last: a folder without it is no dataset
 RAW = "raw"  # raw/<split>/: the raw columns of hold-out rows, by uid, so that any model can be judged on them
-ENTITIES = "entities"  # kept for copies of the rows grouped by entity: entities/<name>/<split>/
 
 # A study:
 STUDY = "study.json"  # the resolved configuration, the dataset's digest, the version; the schema lies beside it

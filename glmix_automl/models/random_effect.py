@@ -106,6 +106,15 @@ class RandomEffect(Coordinate):
         self.rows, self.state, self.strength = rows, state, strength
         self._found = None
 
+    def only(self, kept: np.ndarray) -> "RandomEffect":
+        """The same effect with some of its entities, bool [entities]."""
+        some, own = RandomEffect(self.schema, self.parameters), kept[self.coefficients.entity]
+        starts = np.concatenate([[0], np.cumsum(np.diff(self.coefficients.starts)[kept])]).astype(np.int64)
+        coefficients = Coefficients(starts, self.coefficients.columns[own])
+        ids, of_each = self.ids.filter(pa.array(kept)), (self.rows[kept], self.state[kept])
+        some.take(ids, coefficients, self.mean[own], self.variance[own], *of_each, self.strength)
+        return some
+
     def places(self, ids: pa.Array) -> Codes:
         """Which of its entities each id is, int32, -1 for those it has no model of; kept for the last ids."""
         if self._found is None or self._found[0] is not ids:

@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,21 +14,24 @@ import pyarrow as pa
 from glmix_automl.dataset.block import Block
 from glmix_automl.errors import TrialError
 from glmix_automl.models.checkpoint import load_coordinate
-from glmix_automl.models.design import Codes, Coefficients, Design, Floats, Grouping
+from glmix_automl.models.design import Coefficients, Design, Floats, Grouping
 from glmix_automl.models.effect_columns import PAIR
 from glmix_automl.models.random_effect import STATES, RandomEffect
-from glmix_automl.seeds import generator
+from glmix_automl.training.effect_problem import EffectProblem, draw_sample, group_rows, join
+from glmix_automl.training.effect_rows import EffectRows, count_shares, gather_rows, share_of
 from glmix_automl.training.held_out import leave_one_out
 from glmix_automl.training.newton import RowTargets, Solution, solve, split_evenly
 from glmix_automl.training.newton_steps import NEWTON_STEPS
-from glmix_automl.training.prior import Knowledge, carry_over, join, recall
-from glmix_automl.training.source import Source
+from glmix_automl.training.prior import carry_over, recall
+from glmix_automl.training.prior import join as join_known
+from glmix_automl.training.source import Source, each_block
 from glmix_automl.training.strength import estimate_precision
 from glmix_automl.training.trainer import Budget, Fit, Moment, Setting, Start, Trainer, Watch
 from glmix_automl.training.warm_start import load_checkpoint
 
 GROUPINGS_KEPT = 6  # groupings, and designs, of the last effects: a sweep over coordinates comes back to them
-SAMPLED = 20_000  # entities that strengths are estimated on, at most
+
+NO_ROWS = Design.dense(np.zeros((0, 0), np.float32))  # in place of columns that are not needed any more
 
 T = TypeVar("T")
 
@@ -67,50 +70,64 @@ class PerEntity(Trainer[RandomEffect]):
     def train(self, coordinate: RandomEffect, source: Source, budget: Budget, watch: Watch) -> Fit:
         """See `Trainer`; goes to the optimum whatever the budget."""
         started = time.perf_counter()
-        if source.blocks.count > 1:
-            raise TrialError(
-                "family random_effect: all training rows must be in memory: raise memory_mb or leave it out"
-            )
-        rows = source.whole()
-        problem = self._problem(coordinate, rows, source.seed)
-        strength, precision, found = self._solve(coordinate, problem, source.seed)
+        solved, left_out, strength = [], [], None
+        for rows, earlier in _parts(coordinate, source):
+            part = self._problem(coordinate, rows, earlier, source.seed)
+            strength, precision, own = self._solve(coordinate, part, source.seed, strength)
+            seen = part.grouping.order
+            left_out.append((rows.rows[seen], self._without_each(part, precision, own)[seen]))
+            solved.append((dataclasses.replace(part, design=NO_ROWS), own))
+            del rows, part
+        assert strength is not None
+        problem, found = join(solved)
         _take(coordinate, problem, found, strength)
         fit = Fit(steps=int(found.steps.sum()), rows=int(found.steps @ problem.grouping.rows), epochs=1.0)
         fit.metrics = _measures(coordinate, problem, found, strength, source.rows)
-        seen = problem.grouping.order
-        fit.left_out = rows.rows[seen], self._without_each(problem, precision, found)[seen]
+        places, scores = (np.concatenate(each) for each in zip(*left_out, strict=True))
+        fit.left_out = places, scores
         fit.train_seconds = time.perf_counter() - started
         fit.best = source.validate(coordinate)
         fit.eval_seconds = time.perf_counter() - started - fit.train_seconds
         watch(Moment(fit.epochs, fit.steps, fit.best))
         return fit
 
-    def _problem(self, coordinate: RandomEffect, rows: Block, seed: int) -> "_Problem":
+    def _problem(
+        self, coordinate: RandomEffect, rows: Block | EffectRows, earlier: RandomEffect | None, seed: int
+    ) -> EffectProblem:
         chosen, effect = coordinate.parameters, coordinate.effect
         bounds = chosen.min_rows, chosen.max_rows, seed
-        codes, ids, grouping, share = self._keep(
-            ("rows", effect.parts, *bounds), rows, lambda: _group_rows(*effect.entities(rows), *bounds)
-        )
-        design = self._keep(("design", effect.intercept, effect.features), rows, lambda: effect.design(rows))
+        if isinstance(rows, EffectRows):  # nothing is kept where memory is short
+            codes, ids, grouping, share = group_rows(rows.codes, rows.ids, rows.rows, *bounds)
+            design = rows.design
+        else:
+            codes, ids, grouping, share = self._keep(
+                ("rows", effect.parts, *bounds), rows, lambda: group_rows(*effect.entities(rows), rows.rows, *bounds)
+            )
+            design = self._keep(("design", effect.intercept, effect.features), rows, lambda: effect.design(rows))
         weight = rows.weight if share is None else rows.weight * share
         targets = RowTargets(rows.label, weight, rows.offset)
         active = Coefficients.active(design, grouping)
-        if coordinate.earlier is None:
-            return _Problem(codes, ids, grouping, design, targets, active, None)
-        ids, known = recall(coordinate, coordinate.earlier, ids)
+        if earlier is None:
+            return EffectProblem(codes, ids, grouping, design, targets, active, None)
+        ids, known = recall(coordinate, earlier, ids)
         idle = np.full(len(ids) - len(grouping), grouping.starts[-1])
         grouping = Grouping(grouping.order, np.append(grouping.starts, idle))
-        return _Problem(codes, ids, grouping, design, targets, *join(active, known))
+        return EffectProblem(codes, ids, grouping, design, targets, *join_known(active, known))
 
-    def _solve(self, coordinate: RandomEffect, problem: "_Problem", seed: int) -> tuple[np.ndarray, Floats, Solution]:
-        """The strengths of all groups, the precision of every coefficient, and every entity's solution."""
+    def _solve(
+        self, coordinate: RandomEffect, problem: EffectProblem, seed: int, strength: np.ndarray | None
+    ) -> tuple[np.ndarray, Floats, Solution]:
+        """The strengths of all groups, estimated unless given; the precision of every coefficient, and every entity's
+        solution.
+        """
         chosen, effect, known = coordinate.parameters, coordinate.effect, problem.known
         given = np.array([chosen.intercept_l2, *[chosen.l2] * len(effect.features)], object)
         given = np.where(given == "auto", math.nan, given).astype(np.float64).clip(1e-6)
+        given = given if strength is None else strength
         start = None
         if coordinate.earlier is not None and coordinate.earlier.effect.terms == effect.terms:
             start = coordinate.earlier.strength.astype(np.float64)
-        sample = _draw_sample(problem, seed)
+        sample = draw_sample(problem, seed)
         begin = None if known is None else known.mean[sample.places]
 
         def fit(precision: Floats) -> tuple[Floats, Floats]:
@@ -130,7 +147,7 @@ class PerEntity(Trainer[RandomEffect]):
         found = self._run(problem, problem.grouping, problem.coefficients, precision, prior, begin)
         return strength, precision, found
 
-    def _without_each(self, problem: "_Problem", precision: Floats, found: Solution) -> Floats:
+    def _without_each(self, problem: EffectProblem, precision: Floats, found: Solution) -> Floats:
         """What each row scores by its entity's model without it, float32 [rows]."""
         first, last = self._share(problem.grouping, problem.coefficients)
         args = problem.design, problem.grouping, problem.targets, problem.coefficients, precision, found.mean
@@ -140,7 +157,7 @@ class PerEntity(Trainer[RandomEffect]):
 
     def _run(
         self,
-        problem: "_Problem",
+        problem: EffectProblem,
         grouping: Grouping,
         coefficients: Coefficients,
         precision: Floats,
@@ -180,63 +197,21 @@ class PerEntity(Trainer[RandomEffect]):
         return made
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Problem:
-    """Everything that is solved: as `newton.solve` takes it, and what earlier effects know of the coefficients."""
-
-    codes: Codes
-    ids: pa.Array
-    grouping: Grouping
-    design: Design
-    targets: RowTargets
-    coefficients: Coefficients
-    known: Knowledge | None
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Sample:
-    """Some entities: their coefficients, and where these are among all."""
-
-    grouping: Grouping
-    coefficients: Coefficients
-    places: np.ndarray
-
-
-def _group_rows(
-    codes: Codes, ids: pa.Array, least: int, most: int, seed: int
-) -> tuple[Codes, pa.Array, Grouping, Floats | None]:
-    """Rows by entity within the bounds, and what each row weighs more for those left out of its entity, if any are.
-
-    Which rows of a large entity are taken is drawn row by row, before they are brought together.
+def _parts(coordinate: RandomEffect, source: Source) -> Iterator[tuple[Block | EffectRows, RandomEffect | None]]:
+    """The rows to solve one after the other, and what is known of their entities: all at once, or those of a share of
+    the entities where not even the effect's own columns fit in memory. Strengths are those of the first share.
     """
-    counts = np.bincount(codes[codes >= 0], minlength=len(ids))
-    kept = np.where(counts[codes] >= least, codes, -1) if len(ids) else codes
-    share = None
-    if counts.max(initial=0) > most:
-        odds = np.minimum(most / np.maximum(counts, 1), 1.0)[codes]
-        kept = np.where(generator(seed, "max_rows").random(len(codes)) < odds, kept, -1)
-        taken = np.bincount(kept[kept >= 0], minlength=len(ids))
-        share = (counts / np.maximum(taken, 1)).astype(np.float32)[codes]
-    return codes, ids, Grouping.of(kept.astype(np.int32), len(ids)), share
+    effect, earlier = coordinate.effect, coordinate.earlier
+    if source.blocks.count == 1:
+        yield source.whole(), earlier
+        return
+    shares = count_shares(effect, next(each_block(source.blocks)), source.rows)
+    for share in range(shares):
+        known = None if earlier is None else earlier.only(share_of(earlier.ids, shares) == share)
+        yield gather_rows(effect, each_block(source.blocks), share, shares), known
 
 
-def _draw_sample(problem: _Problem, seed: int) -> _Sample:
-    """All entities, or as many as strengths are estimated on."""
-    grouping, coefficients = problem.grouping, problem.coefficients
-    present = np.flatnonzero(grouping.rows)
-    if len(present) <= SAMPLED and problem.known is None:
-        return _Sample(grouping, coefficients, np.arange(len(coefficients.columns)))
-    chosen = np.zeros(len(grouping), bool)
-    chosen[generator(seed, "strength").permutation(present)[:SAMPLED]] = True
-    owner = np.repeat(chosen, grouping.rows)
-    starts = np.concatenate([[0], np.cumsum(np.where(chosen, grouping.rows, 0))])
-    places = np.flatnonzero(chosen[coefficients.entity])
-    sizes = np.where(chosen, np.diff(coefficients.starts), 0)
-    own = Coefficients(np.concatenate([[0], np.cumsum(sizes)]), coefficients.columns[places])
-    return _Sample(Grouping(grouping.order[owner], starts), own, places)
-
-
-def _take(coordinate: RandomEffect, problem: _Problem, found: Solution, strength: np.ndarray) -> None:
+def _take(coordinate: RandomEffect, problem: EffectProblem, found: Solution, strength: np.ndarray) -> None:
     """Gives the coordinate the entities that have a model."""
     sizes, rows = np.diff(problem.coefficients.starts), problem.grouping.rows
     kept = np.flatnonzero(sizes)
@@ -253,7 +228,7 @@ def _take(coordinate: RandomEffect, problem: _Problem, found: Solution, strength
 
 
 def _measures(
-    coordinate: RandomEffect, problem: _Problem, found: Solution, strength: np.ndarray, rows: int
+    coordinate: RandomEffect, problem: EffectProblem, found: Solution, strength: np.ndarray, rows: int
 ) -> dict[str, float]:
     """How many entities ended how, by rows of theirs; what decides the coefficients; how far labels tell anything."""
     sizes, effect = coordinate.rows, coordinate.effect
@@ -279,7 +254,7 @@ def _measures(
     return measured | {f"deviation_{effect.terms[k]}": float(strength[k] ** -0.5) for k in used}
 
 
-def _constant(problem: _Problem) -> float:
+def _constant(problem: EffectProblem) -> float:
     """Share of the entities with several rows all of whose labels are the same."""
     codes, label = problem.codes, problem.targets.label
     own = codes >= 0

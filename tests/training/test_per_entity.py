@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -264,3 +265,29 @@ def test_the_same_seed_gives_the_same_effects(studied: Studied) -> None:
     first, second = (studied(entity="member", features="*", max_rows=100) for _ in range(2))
     assert np.array_equal(studied.scores(first, "test"), studied.scores(second, "test"))
     assert dataclasses.asdict(first)["metrics"] == dataclasses.asdict(second)["metrics"]
+
+
+@pytest.mark.parametrize("block_rows", [2500, 200])  # columns that fit, and entities shared out by a hash
+def test_rows_streamed_in_blocks_give_the_same_effects(studied: Studied, tmp_path: Path, block_rows: int) -> None:
+    streamed = Evaluator(studied.uri, str(tmp_path / "study"), seed=1, threads=1, block_rows=block_rows)
+    fixed: dict[str, Any] = {"l2": 2.0, "intercept_l2": 1.0}
+    wanted = (
+        {"entity": "member", "features": "n1 c0 w0", "max_rows": 90} | fixed,
+        {"entity": "item x c0", "min_rows": 3} | fixed,
+        {"entity": "member", "features": "n1"},
+    )
+    for number, parameters in enumerate(wanted):
+        resident = studied(**parameters)
+        found = streamed(Trial(number, "test", "random_effect", parameters, seed=5), never)
+        if block_rows == 2500 or "l2" in parameters:
+            assert found.auc == pytest.approx(resident.auc, abs=1e-6)
+            assert found.metrics == pytest.approx({**resident.metrics, "bytes": found.metrics["bytes"]}, rel=1e-4)
+            for split in ("train", "test"):
+                kept = np.load(tmp_path / "study" / "trials" / str(number) / f"scores-{split}.npy")
+                assert kept == pytest.approx(studied.scores(resident, split), abs=1e-5)
+        else:  # strengths are those of a share of the entities
+            assert found.auc == pytest.approx(resident.auc, abs=0.01)
+    more = streamed(Trial(8, "test", "random_effect", dict(wanted[0], forgetting=0.0), parent=0, seed=5), never)
+    again = studied(**wanted[0], forgetting=0.0, parent=studied.count - 2)
+    assert more.auc == pytest.approx(again.auc, abs=1e-6)
+    assert more.metrics["entities"] == again.metrics["entities"]
