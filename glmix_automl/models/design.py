@@ -16,6 +16,8 @@ from glmix_automl.ensemble import Floats
 Places = NDArray[np.int64]
 Codes = NDArray[np.int32]
 
+AT_ONCE = 256  # rows whose coefficients are touched before they are used
+
 compile_fast = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp"})
 """Compiles a loop without the interpreter's lock; kept on disk, so that a worker starts as fast as without."""
 
@@ -183,7 +185,7 @@ def _active(intercept, numerics, splits, ids, values, width, order, starts, plac
                         found[count] = i + 1
                         count += 1
                         missing -= 1
-            for entry in range(splits[r], splits[r + 1]):
+            for entry in range(splits[r], splits[r + 1]) if len(ids) else range(0):
                 column = ids[entry]
                 if seen[column] != e and values[entry] != 0:
                     seen[column] = e
@@ -198,23 +200,43 @@ def _active(intercept, numerics, splits, ids, values, width, order, starts, plac
 
 @compile_fast
 def _score(numerics, splits, ids, values, width, codes, starts, columns, mean, out):  # type: ignore[no-untyped-def]
-    dense = numerics.shape[1]
-    for r in range(len(codes)):
-        if codes[r] < 0:
-            continue
-        place, last = starts[codes[r]], starts[codes[r] + 1]
-        total = 0.0
-        if place < last and columns[place] == 0:
-            total += mean[place]
-            place += 1
-        while place < last and columns[place] <= dense:
-            total += np.float64(numerics[r, columns[place] - 1]) * mean[place]
-            place += 1
-        for entry in range(splits[r], splits[r + 1]):
-            at = place + np.searchsorted(columns[place:last], ids[entry])
-            if at < last and columns[at] == ids[entry]:
-                total += np.float64(values[entry]) * mean[at]
-        out[r] = total
+    """Entities lie anywhere in memory. So the coefficients of some rows are first touched, in a loop so short that many
+    look-ups wait for memory at once, and then used.
+    """
+    dense, seen = numerics.shape[1], np.float32(0)
+    whole = 1 + dense if width == 1 + dense else -1  # an entity of so many coefficients has every column
+    for begin in range(0, len(codes), AT_ONCE):
+        end = min(begin + AT_ONCE, len(codes))
+        for r in range(begin, end):
+            if codes[r] >= 0:
+                place, last = starts[codes[r]], starts[codes[r] + 1]
+                if place < last:
+                    seen += mean[place]
+                if place < last and last - place != whole:
+                    seen += columns[place]
+        for r in range(begin, end):
+            if codes[r] < 0:
+                continue
+            place, last = starts[codes[r]], starts[codes[r] + 1]
+            total = 0.0
+            if last - place == whole:
+                total += mean[place]
+                for i in range(dense):
+                    total += np.float64(numerics[r, i]) * mean[place + 1 + i]
+                out[r] = total
+                continue
+            if place < last and columns[place] == 0:
+                total += mean[place]
+                place += 1
+            while place < last and columns[place] <= dense:
+                total += np.float64(numerics[r, columns[place] - 1]) * mean[place]
+                place += 1
+            for entry in range(splits[r], splits[r + 1]) if len(ids) else range(0):
+                at = place + np.searchsorted(columns[place:last], ids[entry])
+                if at < last and columns[at] == ids[entry]:
+                    total += np.float64(values[entry]) * mean[at]
+            out[r] = total
+    return seen
 
 
 @compile_fast
@@ -230,7 +252,7 @@ def _terms(numerics, splits, ids, values, codes, starts, columns, mean, group, o
         while place < last and columns[place] <= dense:
             out[r, group[columns[place]]] += numerics[r, columns[place] - 1] * mean[place]
             place += 1
-        for entry in range(splits[r], splits[r + 1]):
+        for entry in range(splits[r], splits[r + 1]) if len(ids) else range(0):
             at = place + np.searchsorted(columns[place:last], ids[entry])
             if at < last and columns[at] == ids[entry]:
                 out[r, group[ids[entry]]] += values[entry] * mean[at]

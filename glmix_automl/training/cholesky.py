@@ -20,14 +20,14 @@ def gather(intercept, numerics, splits, ids, values, rows, local, matrix):  # ty
         for i in range(numerics.shape[1]):
             if local[i + 1] >= 0:
                 matrix[local[i + 1], place] = numerics[r, i]
-        for entry in range(splits[r], splits[r + 1]):
+        for entry in range(splits[r], splits[r + 1]) if len(ids) else range(0):
             if local[ids[entry]] >= 0:
                 matrix[local[ids[entry]], place] += values[entry]
 
 
 @compile_fast
 def newton_by_cholesky(  # type: ignore[no-untyped-def]
-    intercept, numerics, splits, ids, values, rows, label, weight, offset, local, space,
+    intercept, numerics, splits, ids, values, rows, targets, local, space,
     precision, prior, mean, variance,
 ):  # fmt: skip
     """One entity by Cholesky; writes `mean` and `variance`, returns the steps."""
@@ -36,7 +36,10 @@ def newton_by_cholesky(  # type: ignore[no-untyped-def]
     score, move, spare = np.empty(count), np.empty(count), np.empty(2 * TILE)
     labels, weights = np.empty(count, np.float32), np.empty(count, np.float32)
     for place in range(count):  # rows lie anywhere in memory: each is looked up once, not at every step
-        labels[place], weights[place], score[place] = label[rows[place]], weight[rows[place]], offset[rows[place]]
+        r = rows[place]
+        labels[place], weights[place], score[place] = targets[r, 0], targets[r, 1], targets[r, 2]
+    for place in range(count if numerics.shape[1] else 0):  # touched in a short loop, so that look-ups wait together
+        move[place] = numerics[rows[place], 0]
     before, decrement, share, made = theta.copy(), np.inf, 1.0, NEWTON_STEPS
     for k in range(NEWTON_STEPS):
         for i in range(size):

@@ -10,7 +10,7 @@ from glmix_automl.training.newton_steps import DECREMENT, NEWTON_STEPS, OVERSHOT
 
 @compile_fast
 def newton_by_conjugate_gradients(  # type: ignore[no-untyped-def]
-    intercept, numerics, splits, ids, values, rows, label, weight, offset, local, precision, prior, mean, variance
+    intercept, numerics, splits, ids, values, rows, targets, local, precision, prior, mean, variance
 ):  # fmt: skip
     """One entity of many columns, its rows compressed; as `newton_by_cholesky`, each step by conjugate gradients."""
     owners, places, cells = _compress(intercept, numerics, splits, ids, values, rows, local)
@@ -19,15 +19,15 @@ def newton_by_conjugate_gradients(  # type: ignore[no-untyped-def]
     before, decrement, share, made = theta.copy(), np.inf, 1.0, NEWTON_STEPS
     score, move, bend, slopes = np.empty(count), np.empty(count), np.empty(count), np.empty(count)
     for place in range(count):
-        score[place] = offset[rows[place]]
+        score[place] = targets[rows[place], 2]
     for entry in range(len(cells)):
         score[owners[entry]] += theta[places[entry]] * cells[entry]
     for k in range(NEWTON_STEPS):
         for place in range(count):
             r = rows[place]
             probability = 1 / (1 + np.exp(-score[place]))
-            slopes[place] = weight[r] * (probability - label[r])
-            bend[place] = weight[r] * probability * (1 - probability)
+            slopes[place] = targets[r, 1] * (probability - targets[r, 0])
+            bend[place] = targets[r, 1] * probability * (1 - probability)
         for i in range(size):
             gradient[i], diagonal[i] = precision[i] * (theta[i] - prior[i]), precision[i]
         for entry in range(len(cells)):

@@ -46,7 +46,7 @@ def leave_one_out(
     run = partial(
         _leave_out,
         *(design.intercept, design.numerics, design.splits, design.ids, design.values, design.columns),
-        *(grouping.order, grouping.starts, targets.label, targets.weight, targets.offset),
+        *(grouping.order, grouping.starts, targets.packed),
         *(coefficients.starts, coefficients.columns, precision, mean, out),
     )
     run_in_shares(run, grouping, coefficients, threads, first, last)
@@ -55,7 +55,7 @@ def leave_one_out(
 
 @compile_fast
 def _leave_out(  # type: ignore[no-untyped-def]
-    intercept, numerics, splits, ids, values, width, order, starts, label, weight, offset,
+    intercept, numerics, splits, ids, values, width, order, starts, targets,
     places, columns, precision, mean, out, first, last,
 ):  # fmt: skip
     local = np.full(width, -1, np.int32)
@@ -75,9 +75,9 @@ def _leave_out(  # type: ignore[no-untyped-def]
                 score[place] += mean[low + i] * matrix[i, place]
         for place in range(count):
             r = rows[place]
-            probability = 1 / (1 + np.exp(-score[place] - offset[r]))
-            slope[place] = weight[r] * (probability - label[r])
-            bend[place] = weight[r] * probability * (1 - probability)
+            probability = 1 / (1 + np.exp(-score[place] - targets[r, 2]))
+            slope[place] = targets[r, 1] * (probability - targets[r, 0])
+            bend[place] = targets[r, 1] * probability * (1 - probability)
         if size <= EXACT:
             _primal(matrix, bend, precision[low:high], spread)
         elif count <= DUAL:

@@ -15,7 +15,7 @@ Python; sums are float64, results float32.
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,13 @@ class RowTargets:
     label: Floats
     weight: Floats
     offset: Floats
+
+    @cached_property
+    def packed(self) -> Floats:
+        """The three beside each other, float32 [rows, 3]: an entity's rows lie anywhere in memory, and each is then
+        looked up once instead of three times.
+        """
+        return np.column_stack([self.label, self.weight, self.offset])
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +98,7 @@ def solve(
     run = partial(
         _solve,
         *(design.intercept, design.numerics, design.splits, design.ids, design.values, design.columns),
-        *(grouping.order, grouping.starts, targets.label, targets.weight, targets.offset),
+        *(grouping.order, grouping.starts, targets.packed),
         *(coefficients.starts, coefficients.columns, precision, prior, found.mean, found.variance, found.steps),
     )
     run_in_shares(run, grouping, coefficients, threads, first, last)
@@ -127,7 +134,7 @@ def split_evenly(rows: NDArray[np.int64], columns: NDArray[np.int64], count: int
 
 @compile_fast
 def _solve(  # type: ignore[no-untyped-def]
-    intercept, numerics, splits, ids, values, width, order, starts, label, weight, offset,
+    intercept, numerics, splits, ids, values, width, order, starts, targets,
     places, columns, precision, prior, mean, variance, steps, first, last,
 ):  # fmt: skip
     """Solves entities `first` to `last`."""
@@ -145,12 +152,10 @@ def _solve(  # type: ignore[no-untyped-def]
             local[columns[i]] = i - low
         own = precision[low:high], prior[low:high], mean[low:high], variance[low:high]
         if high - low <= EXACT:
-            steps[e] = newton_by_cholesky(
-                intercept, numerics, splits, ids, values, rows, label, weight, offset, local, space, *own
-            )
+            steps[e] = newton_by_cholesky(intercept, numerics, splits, ids, values, rows, targets, local, space, *own)
         else:
             steps[e] = newton_by_conjugate_gradients(
-                intercept, numerics, splits, ids, values, rows, label, weight, offset, local, *own
+                intercept, numerics, splits, ids, values, rows, targets, local, *own
             )
         for i in range(low, high):
             local[columns[i]] = -1
