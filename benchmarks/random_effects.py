@@ -45,6 +45,13 @@ class Made:
         self.design = Design.dense(numerics)
         self.targets = RowTargets(label, np.ones(total, np.float32), np.zeros(total, np.float32))
 
+    def gather(self) -> None:
+        """Brings the rows of each entity together, as they lie in a prepared dataset by member."""
+        order = np.argsort(self.codes, kind="stable")
+        self.codes, self.design = self.codes[order], Design.dense(self.design.numerics[order])
+        own = self.targets
+        self.targets = RowTargets(own.label[order], own.weight[order], own.offset[order])
+
     def fit(self, threads: int = 1) -> tuple[Grouping, Coefficients, Solution]:
         """All that a fit takes: rows grouped, columns found, every entity solved."""
         grouping = Grouping.of(self.codes, self.entities)
@@ -70,6 +77,10 @@ def main() -> int:
         for entities in (10_000, 100_000, 1_000_000, 10_000_000):
             if entities * (features if features > 1 else 1) <= options.largest * (8 if features > 1 else 1):
                 last = _rung(entities, features, last, options.threads)
+    print("\nthe same, an entity's rows lying together\n")
+    last = None
+    for entities in (10_000, 100_000, 1_000_000):
+        last = _rung(entities, 8, last, options.threads, together=True)
     _crossed()
     return 0
 
@@ -110,8 +121,12 @@ def _by_sklearn(matrix: np.ndarray, label: np.ndarray) -> np.ndarray:
         return LogisticRegression(fit_intercept=False, tol=1e-6).fit(matrix, label).coef_[0]
 
 
-def _rung(entities: int, features: int, last: tuple[int, float] | None, threads: int) -> tuple[int, float]:
+def _rung(
+    entities: int, features: int, last: tuple[int, float] | None, threads: int, together: bool = False
+) -> tuple[int, float]:
     made = Made(np.minimum(generator(0, "rows", entities).zipf(1.6, entities) + 4, 200), features)
+    if together:
+        made.gather()
 
     def whole() -> None:
         _, coefficients, found = made.fit(threads)

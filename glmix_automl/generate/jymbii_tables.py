@@ -37,12 +37,12 @@ def jymbii_tables(spark: SparkSession, settings: Jymbii) -> dict[str, DataFrame]
     )
     return {
         "interactions": columns.compute_table(
-            spark, settings.rows, partial(_interaction_columns, settings), shown_schema
+            spark, settings.rows, partial(interaction_columns, settings), shown_schema
         ),
         "members": columns.compute_table(
-            spark, settings.member_count, partial(_member_columns, settings), member_schema
+            spark, settings.member_count, partial(member_columns, settings), member_schema
         ),
-        "items": columns.compute_table(spark, settings.item_count, partial(_item_columns, settings), item_schema),
+        "items": columns.compute_table(spark, settings.item_count, partial(item_columns, settings), item_schema),
     }
 
 
@@ -54,7 +54,8 @@ def jymbii_truth(spark: SparkSession, settings: Jymbii) -> DataFrame:
     return columns.compute_table(spark, settings.rows, partial(_truth_columns, settings), schema)
 
 
-def _interaction_columns(settings: Jymbii, row: Array) -> dict[str, pa.Array]:
+def interaction_columns(settings: Jymbii, row: Array) -> dict[str, pa.Array]:
+    """The raw table of suggestions, at these row numbers."""
     shown = interactions(settings, row)
     return {
         "impression_id": pa.array(row),
@@ -78,7 +79,8 @@ def _truth_columns(settings: Jymbii, row: Array) -> dict[str, pa.Array]:
     }
 
 
-def _member_columns(settings: Jymbii, member: Array) -> dict[str, pa.Array]:
+def member_columns(settings: Jymbii, member: Array) -> dict[str, pa.Array]:
+    """The raw table of members, at these numbers."""
     m, missing = members(settings, member), partial(columns.missing, settings.draws)
     return {
         "member_id": columns.identifiers("m", member),
@@ -92,7 +94,8 @@ def _member_columns(settings: Jymbii, member: Array) -> dict[str, pa.Array]:
     }
 
 
-def _item_columns(settings: Jymbii, item: Array) -> dict[str, pa.Array]:
+def item_columns(settings: Jymbii, item: Array) -> dict[str, pa.Array]:
+    """The raw table of items, at these numbers."""
     i, missing = items(settings, item), partial(columns.missing, settings.draws)
     return {
         "item_id": columns.identifiers("j", item),
