@@ -80,9 +80,10 @@ def _train_again(
         found = refit(folder, history, evaluation.model(winner.trial))
     except StudyError as error:
         return folder.files, (f"the model is the one of train alone: {error}",)
-    after = Evaluation(evaluation.dataset, found, history)
+    measure = evaluation.measure
+    after = Evaluation(evaluation.dataset, found, history, measure=measure.name)
     gain = evaluation.compare_scores(winner.trial, after.scores(winner.trial))
-    told = f"test AUC {after.auc(winner.trial).estimate:.4f}, {gain.difference:+.4f} (p {gain.p_value:.2g})"
+    told = f"test {measure.words} {after.quality(winner.trial).estimate:.4f}, {gain.difference:+.4f} (p {gain.p_value:.2g})"
     return found, (f"the model is the winner trained again on train and validation, its choices fixed: {told}",)
 
 
