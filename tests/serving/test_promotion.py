@@ -12,6 +12,7 @@ from glmix_automl.cli import main
 from glmix_automl.dataset import Dataset
 from glmix_automl.errors import ChangedDataError, DataError, StudyError
 from glmix_automl.layout import RAW
+from glmix_automl.metrics import Measure
 from glmix_automl.serving.champion import Decision, PromotionRule, decide
 from glmix_automl.serving.holdout import Holdout, Measures
 from glmix_automl.serving.promotion import promote, registered_name
@@ -221,6 +222,13 @@ def test_the_rule() -> None:
     assert action(measured(holdout, better, cold_start_auc=float("nan"))) == "promoted"
     assert action(measured(holdout, better, scoring_seconds=6.0)) == "kept"
     assert action(measured(holdout, better, scoring_seconds=6.0), scoring_seconds=7.0) == "promoted"
+    levels = np.repeat(draw.normal(size=200), 10)  # of members: they hide the order within each from the AUC
+    within = measured(holdout, better + 5 * levels)
+    assert action(within) == "kept"
+    for measure in ("member_auc", "ndcg@5", "precision@3"):
+        found = decide(PromotionRule(measure=measure), holdout, within, champion)
+        assert found.action == "promoted", measure
+        assert Measure(measure).words in found.reason
     one_class = Holdout(None, 0 * label, ones, 0 * ones, None, np.zeros(2000, bool))
     found = decide(PromotionRule(), one_class, measured(one_class, better), None)
     assert isinstance(found, Decision)
