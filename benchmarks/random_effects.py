@@ -64,7 +64,9 @@ class Made:
 
 def main() -> int:
     options = _options()
-    Made(np.full(10, 5), 2).fit()  # compiled, or read from the cache
+    small = Made(np.full(10, 5), 2)  # compiled, or read from the cache
+    _, coefficients, found = small.fit()
+    scores(small.design, small.codes, coefficients, found.mean)
     print("solves, per processor second\n")
     print(f"{'rows':>5}{'features':>9}{'entities/s':>12}{'rows/s':>12}{'SciPy':>9}{'scikit-learn':>13}{'ratios':>14}")
     for size in SIZES:

@@ -83,7 +83,8 @@ def _train_again(
     measure = evaluation.measure
     after = Evaluation(evaluation.dataset, found, history, measure=measure.name)
     gain = evaluation.compare_scores(winner.trial, after.scores(winner.trial))
-    told = f"test {measure.words} {after.quality(winner.trial).estimate:.4f}, {gain.difference:+.4f} (p {gain.p_value:.2g})"
+    reached = after.quality(winner.trial).estimate
+    told = f"test {measure.words} {reached:.4f}, {gain.difference:+.4f} (p {gain.p_value:.2g})"
     return found, (f"the model is the winner trained again on train and validation, its choices fixed: {told}",)
 
 
