@@ -2,11 +2,12 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test test-all check format types layers wheel spark-environment lock clean
+.PHONY: help setup quickstart test test-all check format types layers wheel spark-environment lock bench clean
 
 BIN := .venv/bin
 TESTS ?= tests
 OUT ?= build/quickstart
+PARTS ?=
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -42,6 +43,9 @@ spark-environment: wheel ## Pack .venv, Horovod included, into dist/ for executo
 
 lock: ## Resolve the locks in requirements/ again (needs uv)
 	@scripts/lock.sh
+
+bench: setup ## Run benchmarks, record them, write docs/benchmarks.md (PARTS="training scoring" for some)
+	@$(BIN)/python benchmarks/run.py $(PARTS)
 
 clean: ## Remove what the commands made, but for .venv
 	@rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache spark-warehouse

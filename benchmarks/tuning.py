@@ -8,8 +8,8 @@
 Trials are replayed on the simulated asynchronous pool. Two targets: the best of the grid, and within a small distance
 of the best there is. A run ends when it has reached both, or spent the worker-seconds of `--limit` trials; one that
 does not get there is counted at its whole cost. Figures are medians over seeds; `short` is what a run's best lacks to
-the best there is. The peers need packages of their own (see `peers.py`) and are left out, with a word, where they are
-not installed.
+the best there is. The peers need packages of their own (see `tuning_peers.py`) and are left out, with a word, where
+they are not installed.
 
 `utilisation` keeps 2,000 workers busy with Hartmann trials whose seconds are log-normal (median 60, deviation 0.5 of
 the logarithm). The processor seconds that the strategy takes to be told and to propose pass on the pool's clock, and
@@ -108,7 +108,7 @@ def maker(name: str, trials: int = TRIALS) -> Callable[[Problem, int], Strategy]
         ImportError: the peer is not installed.
     """
     if name not in OURS:
-        from peers import peer  # type: ignore[import-not-found]
+        from tuning_peers import peer  # type: ignore[import-not-found]
 
         return peer(name)
     kind, options = OURS[name]

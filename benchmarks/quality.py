@@ -1,0 +1,247 @@
+"""Test AUC at equal seconds by the clock: our default race beside its peers, on the same columns, rows and cores.
+
+    benchmarks/peers/setup.sh build/peers
+    python benchmarks/quality.py DATASET... --peers build/peers [--seconds 60] [--seeds 5] [--only flaml catboost]
+
+A DATASET is a prepared one. Peers get its numerics, ids of categoricals and counts of the bags' frequent terms; those
+that are linear get every term. Each chooses on the validation rows and is judged on the test rows; differences to ours
+are paired by row with members as clusters (DeLong), averaged over seeds. Ours is the winner of
+`glmix-automl search --dataset D` with `limits.seconds`, and its seconds hold the start of workers and TensorFlow; the
+clock of a peer starts when its columns are in memory, its libraries loaded. A peer that ends by itself (LightGBM's 300
+trees, a path of penalties) is not given more.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from results import ROOT, Figure, record
+
+from glmix_automl import metrics
+from glmix_automl.conclusion import evaluate
+from glmix_automl.dataset import Block, Dataset
+from glmix_automl.reporting.leaderboard import entry_model, leaderboard
+from glmix_automl.schema import Schema
+from glmix_automl.study.folder import StudyFolder
+
+OURS = "ours"
+HERE = ("spark-mllib",)  # run in our own environment
+TERMS = 100  # of a bag that are dense columns
+NAMES = {
+    "autogluon": "AutoGluon",
+    "flaml": "FLAML",
+    "catboost": "CatBoost",
+    "lightgbm": "LightGBM, 300 trees",
+    "lightgbm-optuna": "LightGBM by Optuna",
+    "hist-gradient-boosting": "scikit-learn, boosting",
+    "logistic-regression": "scikit-learn, logistic regression",
+    "spark-mllib": "Spark MLlib",
+}
+
+
+@dataclass
+class Runs:
+    """What a model came to on one dataset, a value per seed."""
+
+    auc: list[float] = field(default_factory=list)
+    difference: list[float] = field(default_factory=list)
+    low: list[float] = field(default_factory=list)
+    high: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    chosen: list[str] = field(default_factory=list)
+
+
+def write_columns(dataset: Dataset, folder: Path) -> None:
+    """The splits as peers read them."""
+    frequent: list[np.ndarray] = []
+    for split in ("train", "validation", "test"):
+        block = dataset.read(split)
+        if not frequent:
+            sizes = [dataset.schema.size(bag) for bag in dataset.schema.bags]
+            counts = [np.bincount(bag.ids, minlength=size) for bag, size in zip(block.bags, sizes, strict=True)]
+            frequent = [np.argsort(-count, kind="stable")[:TERMS] for count in counts]
+        whole, bags = sparse_columns(dataset.schema, block)
+        columns = {f"n{k}": block.numerics[:, k] for k in range(block.numerics.shape[1])}
+        columns |= {f"c{k}": block.categoricals[:, k] for k in range(block.categoricals.shape[1])}
+        for place, (bag, terms) in enumerate(zip(bags, frequent, strict=True)):
+            chosen = bag[:, terms].toarray()
+            columns |= {f"b{place}_{term}": chosen[:, k] for k, term in enumerate(terms)}
+        pd.DataFrame(columns).to_parquet(folder / f"{split}.parquet")
+        sp.save_npz(folder / f"{split}.npz", whole)
+        np.save(folder / f"labels-{split}.npy", block.label)
+
+
+def sparse_columns(schema: Schema, block: Block) -> tuple[sp.csr_matrix, list[sp.csc_matrix]]:
+    """Numerics, every id and every term; and the bags one by one."""
+    rows, parts = len(block), [sp.csr_matrix(block.numerics)]
+    for place, feature in enumerate(schema.categoricals):
+        ids = (np.arange(rows), block.categoricals[:, place])
+        parts.append(sp.csr_matrix((np.ones(rows, np.float32), ids), (rows, schema.size(feature))))
+    bags = []
+    for bag, feature in zip(block.bags, schema.bags, strict=True):
+        values = np.ones(len(bag.ids), np.float32) if bag.values is None else bag.values
+        bags.append(sp.csr_matrix((values, bag.ids, bag.splits), (rows, schema.size(feature))))
+    return sp.hstack([*parts, *bags], format="csr"), [bag.tocsc() for bag in bags]
+
+
+def run_ours(dataset: str, folder: Path, seconds: float, seed: int) -> tuple[np.ndarray, dict[str, Any], Any]:
+    """Scores of the default race's winner, what it took, and what judges models on the test rows."""
+    sets = [f"limits.seconds={seconds}", f"seed={seed}", "tracking.enabled=false", "limits.grace_seconds=3"]
+    words = [word for pair in sets for word in ("--set", pair)]
+    command = [sys.executable, "-m", "glmix_automl.cli", "search", "--dataset", dataset, "--study", str(folder), *words]
+    started = time.perf_counter()
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    took = time.perf_counter() - started
+    if done.returncode:
+        sys.exit(done.stdout[-2000:] + done.stderr[-2000:])
+    study = StudyFolder(str(folder))
+    history = study.history()
+    evaluation = evaluate(study, history)
+    board = leaderboard(history, evaluation, study.record.settings.prefer)
+    for row in board.rows:
+        print(
+            f"    {row.entry:20s} {row.validation_auc:.4f} {row.test_auc:.4f} {row.worker_seconds:6.1f} s {row.model}"
+        )
+    winner = board.rows[0]
+    model = entry_model(history, winner.entry)
+    assert model is not None
+    said = {"seconds": took, "chosen": winner.entry, "entries": {r.entry: r.test_auc for r in board.rows}}
+    return evaluation.scores(model[0].number), said, evaluation
+
+
+def run_peer(name: str, python: str, folder: Path, seconds: float, seed: int, threads: int) -> dict[str, Any] | None:
+    """What a peer says of itself; None, with its last words, if it fails or is four times over its seconds."""
+    script = str(ROOT / "benchmarks" / "peers" / "fit.py")
+    command = [
+        sys.executable if name in HERE else python,
+        script,
+        name,
+        str(folder),
+        str(seconds),
+        str(seed),
+        str(threads),
+    ]
+    # Threads that wait should not spin: on a busy machine they would take the time of those they wait for.
+    waiting = os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(threads)}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120 + 3 * seconds, env=waiting)
+    except subprocess.TimeoutExpired:
+        print(f"  {name}: ended after {120 + 3 * seconds:.0f} s")
+        return None
+    if done.returncode:
+        print(f"  {name} failed: {done.stderr[-600:]}")
+        return None
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return said
+
+
+def compare(dataset: str, names: list[str], given: argparse.Namespace) -> dict[str, Runs]:
+    """Every model on a dataset, seed by seed."""
+    opened = Dataset.open(dataset)
+    python = str(Path(given.peers).resolve() / "bin" / "python")
+    found: dict[str, Runs] = {}
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        write_columns(opened, folder)
+        for seed in range(given.first_seed, given.first_seed + given.seeds):
+            ours, said, evaluation = run_ours(dataset, folder / f"study-{seed}", given.seconds, seed)
+            for name in (OURS, *names):
+                if name != OURS:
+                    told = run_peer(name, python, folder, given.seconds, seed, given.threads)
+                    if told is None:
+                        continue
+                    said, scores = told, np.load(folder / f"scores-{name}.npy")
+                else:
+                    scores = ours
+                gap = metrics.delong_test(evaluation.labels, ours, scores, evaluation.weights, evaluation.members)
+                runs = found.setdefault(name, Runs())
+                runs.auc.append(float(metrics.auc(evaluation.labels, scores, evaluation.weights)))
+                for values, value in ((runs.difference, gap.difference), (runs.low, gap.low), (runs.high, gap.high)):
+                    values.append(float(value) if name != OURS else 0.0)
+                runs.seconds.append(said["seconds"])
+                runs.chosen.append(said["chosen"])
+                print(
+                    f"  seed {seed} {name:24s} {runs.auc[-1]:.4f} {runs.difference[-1]:+.4f} "
+                    f"[{runs.low[-1]:+.4f}, {runs.high[-1]:+.4f}] {said['seconds']:6.1f} s  {said['chosen']}",
+                    flush=True,
+                )
+    return found
+
+
+def keep(found: dict[str, dict[str, Runs]], given: argparse.Namespace) -> None:
+    """Records the runs, with those of an earlier record on other data sets where `--add` names one."""
+    path = Path(given.add) if given.add else None
+    every: dict[str, Any] = json.loads(path.read_text())["more"]["runs"] if path and path.exists() else {}
+    every |= {name: {model: vars(runs) for model, runs in models.items()} for name, models in found.items()}
+    models = [OURS, *(m for m in NAMES if any(m in each for each in every.values()))]
+    rows: list[list[Any]] = []
+    for model in models:
+        cells: list[Any] = [NAMES.get(model, "**ours**, the default race")]
+        for runs in (each.get(model) for each in every.values()):
+            if runs is None:
+                cells.append("not run")
+            elif model == OURS:
+                cells.append(f"{statistics.mean(runs['auc']):.4f}")
+            else:
+                cells.append(Figure(*(round(statistics.mean(runs[key]), 4) for key in ("difference", "low", "high"))))
+        rows.append(cells)
+    record(
+        "quality",
+        say(every),
+        ["test AUC; difference to ours", *every],
+        rows,
+        data="prepared columns of the recipes in conf/prepare, the same splits for all",
+        seeds=", ".join(f"{name}: {len(models[OURS]['auc'])}" for name, models in every.items()),
+        spread="95 % of the paired difference, members as clusters",
+        more={"runs": every, "seconds": given.seconds},
+    )
+
+
+def say(every: dict[str, Any]) -> str:
+    """Which peers are ahead, and where ours is, by intervals that leave 0 out."""
+    ahead: list[str] = []
+    behind = level = 0
+    for dataset, models in every.items():
+        for model, runs in models.items():
+            if model == OURS:
+                continue
+            low, high = statistics.mean(runs["low"]), statistics.mean(runs["high"])
+            behind, level = behind + (high < 0), level + (low <= 0 <= high)
+            ahead += [f"{NAMES[model]} on {dataset}"] if low > 0 else []
+    told = f"Ahead of ours: {'; '.join(ahead)}." if ahead else "No peer is ahead of ours."
+    return f"Of {behind + level + len(ahead)} comparisons ours is ahead in {behind}, level in {level}. {told}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("datasets", nargs="+")
+    parser.add_argument("--peers", default="build/peers", help="environment made by benchmarks/peers/setup.sh")
+    parser.add_argument("--only", nargs="*", choices=tuple(NAMES), default=list(NAMES))
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--add", help="a record whose other data sets are kept")
+    given = parser.parse_args()
+    found: dict[str, dict[str, Runs]] = {}
+    for dataset in given.datasets:
+        print(dataset, flush=True)
+        found[Path(dataset).name] = compare(dataset, given.only, given)
+        keep(found, given)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""The page of benchmarks is what the records say, and what can be asked for is there."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parent.parent.parent / "benchmarks"
+
+
+@pytest.fixture(autouse=True)
+def _scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+def test_the_page_is_what_the_records_generate() -> None:
+    from page import PAGE, make_page
+
+    assert PAGE.read_text() == make_page(), "run: python benchmarks/run.py --page"
+
+
+def test_every_record_is_on_the_page_and_every_part_is_a_script() -> None:
+    from page import TITLES
+    from run import PARTS
+
+    assert {path.stem for path in (BENCHMARKS / "results").glob("*.json")} <= set(TITLES)
+    assert set(TITLES) <= set(PARTS)
+    assert [name for name, part in PARTS.items() if not (BENCHMARKS / part.script).is_file()] == []
+
+
+def test_a_script_records_where_a_folder_is_named_and_only_there(tmp_path: Path) -> None:
+    script = (
+        f"import sys; sys.path.insert(0, {str(BENCHMARKS)!r})\n"
+        "from results import Figure, record\n"
+        "record('made', 'It is 2.', ['what', 'AUC'], [['it', Figure(0.71234, 0.7, 0.72)]], data='none', seeds='1')\n"
+    )
+    run = [sys.executable, "-c", script]
+    subprocess.run(run, check=True, env={"PATH": "/usr/bin:/bin"})
+    assert list(tmp_path.iterdir()) == []
+    subprocess.run(run, check=True, env={"PATH": "/usr/bin:/bin", "BENCH_RESULTS": str(tmp_path)})
+    content = json.loads((tmp_path / "made.json").read_text())
+    assert content["rows"] == [["it", {"value": 0.71234, "low": 0.7, "high": 0.72}]]
+    assert content["command"].startswith("python")
+    assert "cores" in content["machine"]
+
+    from page import section
+
+    assert "| it | 0.7123 (0.7000 to 0.7200) |" in section("Made", content)
