@@ -107,8 +107,11 @@ def _worker(folder: StudyFolder, target: Folder) -> Iterator[Executor]:
     workers = record.settings.workers.model_copy(update={"slots": 1})
     spec = evaluator(record, folder.open_dataset())
     own = {"study": target.uri, "validation_in_train": True}
-    with executor(workers, TaskSpec(spec.name, {**spec.arguments, **own}), folder.path, lambda _: None) as worker:
+    worker = executor(workers, TaskSpec(spec.name, {**spec.arguments, **own}), folder.path, lambda _: None)
+    try:
         yield worker
+    finally:
+        worker.shutdown(wait=False, cancel_futures=True)
 
 
 def _train(worker: Executor, trial: Trial, target: Folder) -> None:
