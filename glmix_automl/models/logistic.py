@@ -49,7 +49,7 @@ class Logistic(Differentiable):
     def structure(self) -> tuple[Any, ...]:
         """Two logistic regressions on the same features differ in numbers only, but for whether they are penalised."""
         given = self.parameters
-        return ("logistic", given.features, bool(given.l2), bool(given.l1), self.bins)
+        return ("logistic", given.features, given.loss, bool(given.l2), bool(given.l1), self.bins)
 
     @property
     def weights(self) -> dict[str, tf.Variable]:
@@ -139,8 +139,8 @@ class Logistic(Differentiable):
         return found
 
     def gradients(self, batch: Rows, scale: tf.Tensor, hyper: Hyper, noise: tf.Tensor) -> list[Gradient]:
-        """See `Differentiable`; the derivative of the loss by the score is `weight * (p - label)`."""
-        residual = (tf.sigmoid(self.logits(batch) + batch.offset) - batch.label) * (batch.weight / scale)
+        """See `Differentiable`."""
+        residual = self.slope(self.logits(batch), batch, scale)
         row = tf.reshape(residual, [1, -1])
         products = tf.reshape(tf.matmul(row, self._bent(batch.numerics)), [-1])
         linear = tf.concat([products, [tf.reduce_sum(residual)]], axis=0)

@@ -62,7 +62,7 @@ class NetworkCoordinate(Differentiable):
     @property
     def structure(self) -> tuple[Any, ...]:
         """Every parameter but those that are numbers to the graph."""
-        numbers = {*StepParameters.model_fields, *NUMBERS, "accumulator"} - {"features"}
+        numbers = {*StepParameters.model_fields, *NUMBERS, "accumulator"} - {"features", "loss"}
         fixed = tuple(sorted((name, value) for name, value in self.parameters if name not in numbers))
         return (self.family, fixed, *(bool(self._chosen(name, 0.0)) for name in NUMBERS))
 
@@ -119,10 +119,7 @@ class NetworkCoordinate(Differentiable):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([self.dense, embedded])
             score = self.forward(batch.numerics[:, : self._numerics], embedded, self._dropout(hyper, noise))
-        share, offset, label = batch.weight / scale, batch.offset, batch.label
-        if score.shape.rank > 1:  # the mean of the networks' losses
-            share, offset, label = share[:, None] / score.shape[1], offset[:, None], label[:, None]
-        slope = (tf.sigmoid(score + offset) - label) * share  # of the log loss
+        slope = self.slope(score, batch, scale)
         dense, towards = tape.gradient(score, [self.dense, embedded], slope, unconnected_gradients="zero")
         if self._chosen("weight_decay", 0.0):
             decay = [hyper["weight_decay"] * w if w.shape.rank > 1 else 0.0 for w in weights]

@@ -7,6 +7,9 @@ from pydantic import Field, model_validator
 
 from glmix_automl.models.family import FamilyParameters, ModelFamily, later
 
+Loss = Literal["logistic", "pairwise"]
+PAIRED_BATCH = 16
+"""Batches of pairs are multiples of it, so that none is cut in two."""
 NetworkInputs = Literal["all", "numerics", "terms"]
 
 
@@ -36,6 +39,18 @@ class StepParameters(FeatureParameters):
     """Share of the teacher's probability in the labels."""
     patience: int = Field(default=0, ge=0, le=1000)
     """Validations without a better AUC that end training; 0: none."""
+    loss: Loss = "logistic"
+    """Of rows, or of pairs of a member's rows with different labels, a pair for each row in an epoch. Pairwise scores
+    order each member's rows and say nothing of members: weighed in a mixture they are log-odds, alone they are not.
+    The best weights, and the curve, are then by AUC within members."""
+
+    @model_validator(mode="after")
+    def _whole_pairs(self) -> "StepParameters":
+        if self.loss == "pairwise" and self.batch_size % PAIRED_BATCH:
+            raise ValueError(f"loss pairwise needs a batch_size that is a multiple of {PAIRED_BATCH}")
+        if self.loss == "pairwise" and self.distillation:
+            raise ValueError("loss pairwise takes no teacher: leave out distillation")
+        return self
 
 
 class LogisticParameters(StepParameters):
@@ -60,6 +75,8 @@ class LogisticParameters(StepParameters):
     def _whole_passes(self) -> "LogisticParameters":
         if self.l2 == "auto" and self.solver != "lbfgs":
             raise ValueError("l2: auto needs solver: lbfgs, which goes to the optimum of each strength")
+        if self.loss == "pairwise" and self.solver != "adam":
+            raise ValueError("loss pairwise needs solver: adam")
         if self.bins and self.solver != "lbfgs":
             raise ValueError("bins needs solver: lbfgs")
         return self
@@ -163,6 +180,15 @@ class TreesParameters(FeatureParameters):
     """What it sees: all features, numerics only, or all but numerics."""
     distillation: float = Field(default=0.0, ge=0.0, le=1.0)
     """Share of the teacher's probability in the labels."""
+    loss: Loss = "logistic"
+    """Of rows, or of pairs of a member's rows with different labels, each as heavy as what swapping the two does to the
+    member's NDCG (LambdaMART, Burges 2010); scores are then made log-odds on the validation rows, by two numbers."""
+
+    @model_validator(mode="after")
+    def _hard_labels(self) -> "TreesParameters":
+        if self.loss == "pairwise" and self.distillation:
+            raise ValueError("loss pairwise takes no teacher: leave out distillation")
+        return self
 
 
 class RandomEffectParameters(FamilyParameters):

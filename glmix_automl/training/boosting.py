@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from scipy.special import expit
 
 from glmix_automl.errors import TrialError
@@ -46,6 +47,10 @@ class Boosting(Trainer[Trees]):
                 "family trees: all training rows must be in the memory of one process: set ranks to 1 and raise "
                 "memory_mb, or leave it out"
             )
+        if coordinate.parameters.loss == "pairwise":
+            from glmix_automl.training.lambdamart import boost_pairs
+
+            return boost_pairs(coordinate, source, budget, watch, self.setting.threads)
         return boost(coordinate, source.whole(), source.validation(), budget, watch, source.seed, self.setting.threads)
 
 
@@ -72,7 +77,7 @@ def boost(
     Raises:
         TrialError: as `Boosting.train`.
     """
-    lightgbm = _library()
+    lightgbm = load_library()
     started = time.perf_counter()
     per_epoch = coordinate.parameters.trees
     rounds = max(round(per_epoch * budget.epochs), 1)
@@ -81,7 +86,7 @@ def boost(
         booster, kept = _booster(lightgbm, coordinate, (train, validation), bias, seed, threads)
         grower = _Grower(booster, rounds, coordinate.parameters.patience)
         grower.grow(lambda made, point: watch(Moment(made / per_epoch, made, point)), time.monotonic() + budget.seconds)
-        coordinate.plant(_arrays(booster.model_to_string(), grower.best_trees, kept, bias))
+        coordinate.plant(read_trees(booster.model_to_string(), grower.best_trees, kept, bias))
     except lightgbm.basic.LightGBMError as error:
         raise TrialError(f"family trees: LightGBM: {error}") from error
     fit = Fit(State.STOPPED if grower.stopped else State.FINISHED, grower.made, grower.made * train.label.shape[0])
@@ -127,23 +132,32 @@ class _Grower:
 def _booster(
     lightgbm: Any, coordinate: Trees, rows: tuple[Rows, Rows], bias: float, seed: int, threads: int | None
 ) -> tuple[Any, np.ndarray]:
-    """A booster without trees, and the columns it sees, int64 [kept].
+    """A booster without trees, and the columns it sees, int64 [kept]."""
+    chosen = options(coordinate, seed, threads)
+    columns, kept = choose_columns(coordinate, rows[0])
+    train = lightgbm.Dataset(columns, params=chosen, **_fields(rows[0], bias))
+    booster = lightgbm.Booster(chosen, train)
+    held_out = coordinate.matrix(rows[1])[:, kept]
+    booster.add_valid(train.create_valid(held_out, params=chosen, **_fields(rows[1], bias)), "validation")
+    return booster, kept
+
+
+def choose_columns(coordinate: Trees, rows: Rows) -> tuple[sparse.csr_matrix, np.ndarray]:
+    """The columns of training rows that trees may split, and which they are, int64 [kept].
 
     A column filled in fewer rows than a leaf needs has no split, as one side of each is among those rows; without such
     columns a vocabulary of millions costs what its frequent terms do.
+
+    Raises:
+        TrialError: there is none.
     """
-    options = _options(coordinate, seed, threads)
-    columns = coordinate.matrix(rows[0])
+    columns = coordinate.matrix(rows)
     filled = np.bincount(columns.indices, minlength=columns.shape[1])
     seen = np.array(coordinate.seen)
     kept = seen[filled[seen] >= coordinate.parameters.leaf_rows]
     if not len(kept):
         raise TrialError("family trees: no feature is filled in as many rows as leaf_rows asks for; lower it")
-    train = lightgbm.Dataset(columns[:, kept], params=options, **_fields(rows[0], bias))
-    booster = lightgbm.Booster(options, train)
-    held_out = coordinate.matrix(rows[1])[:, kept]
-    booster.add_valid(train.create_valid(held_out, params=options, **_fields(rows[1], bias)), "validation")
-    return booster, kept
+    return columns[:, kept], kept
 
 
 def _fields(rows: Rows, bias: float) -> dict[str, np.ndarray]:
@@ -151,7 +165,8 @@ def _fields(rows: Rows, bias: float) -> dict[str, np.ndarray]:
     return {"label": rows.label.numpy(), "weight": rows.weight.numpy(), "init_score": begin}
 
 
-def _options(coordinate: Trees, seed: int, threads: int | None) -> dict[str, Any]:
+def options(coordinate: Trees, seed: int, threads: int | None) -> dict[str, Any]:
+    """What LightGBM calls the parameters, and what makes it give the same trees again."""
     given = coordinate.parameters
     return {
         "objective": "cross_entropy",
@@ -190,7 +205,7 @@ def _bias(rows: Rows) -> float:
     return bias
 
 
-def _arrays(text: str, trees: int, kept: np.ndarray, bias: float) -> dict[str, np.ndarray]:
+def read_trees(text: str, trees: int, kept: np.ndarray, bias: float) -> dict[str, np.ndarray]:
     """The first so many trees of a model in LightGBM's text format, as `Trees` has them; thresholds rounded down to
     float32, which decides every float32 as before.
     """
@@ -217,7 +232,12 @@ def _arrays(text: str, trees: int, kept: np.ndarray, bias: float) -> dict[str, n
     }
 
 
-def _library() -> Any:
+def load_library() -> Any:
+    """LightGBM.
+
+    Raises:
+        TrialError: it cannot be loaded.
+    """
     try:
         import lightgbm
     except (ImportError, OSError) as error:  # OSError: it is there, but not the OpenMP library it needs

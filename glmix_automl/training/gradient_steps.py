@@ -3,8 +3,10 @@
 from collections import OrderedDict
 from typing import Any
 
+from glmix_automl.errors import TrialError
 from glmix_automl.models.checkpoint import MOMENTS, load_arrays
 from glmix_automl.models.differentiable import Differentiable
+from glmix_automl.models.parameters import PAIRED_BATCH
 from glmix_automl.training.descent import Descent
 from glmix_automl.training.loop import Loop
 from glmix_automl.training.source import Source
@@ -45,6 +47,10 @@ class GradientSteps(Trainer[Differentiable]):
     def _loop(self, coordinate: Differentiable, start: Start) -> Loop:
         """A traced loop for the coordinate's structure, begun with its parameters and the trial's seed."""
         batch = min(coordinate.parameters.batch_size, start.block_rows)
+        if coordinate.parameters.loss == "pairwise":
+            batch -= batch % PAIRED_BATCH
+            if not batch:
+                raise TrialError(f"loss pairwise needs {PAIRED_BATCH} training rows of each rank")
         key = (coordinate.structure, batch)
         if key in self._loops:
             self._loops[key].begin(coordinate.parameters, start.trial.seed)

@@ -28,6 +28,11 @@ class RankShare(Protocol):
         ...
 
     @property
+    def in_turn(self) -> np.ndarray:
+        """The place in the split of each of `rows`, int64."""
+        ...
+
+    @property
     def weight(self) -> float:
         """Sum of the rows' weights."""
         ...
@@ -59,6 +64,11 @@ class BlockShare:
         return self.rows.rows
 
     @property
+    def in_turn(self) -> np.ndarray:
+        """See `RankShare`."""
+        return self.places
+
+    @property
     def weight(self) -> float:
         """See `RankShare`."""
         return float(self.rows.weight.sum(dtype=np.float64))
@@ -80,8 +90,15 @@ class BlockShare:
 
 
 def share_of(block: Block, form: Form, shuffle: int | None = None) -> RankShare:
-    """A block in a form, its rows permuted if they are tensors and `shuffle` is a seed."""
-    return BlockShare(block) if form is Form.BLOCK else Resident.of(block, shuffle)
+    """A block in a form, its rows permuted if they are tensors and `shuffle` is a seed.
+
+    A permutation costs a tenth of a second per million rows once; epochs then visit batches that lie in one piece, in a
+    new order each, which a slice gets for nothing. Gathering fresh rows at each step would double the time of a linear
+    model.
+    """
+    if form is Form.BLOCK:
+        return BlockShare(block)
+    return Resident.of(block, None if shuffle is None else generator(shuffle, "shuffle").permutation(len(block)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,10 +106,11 @@ class Resident:
     """Rows as tensors, ready for a loop that slices them.
 
     Attributes:
-        rows: the columns as tensors, permuted by `order`.
-        order: int64 [rows], the share's row behind each row of `rows`; None if they are in dataset order.
+        rows: the columns as tensors, in the order of `order`.
+        order: int64 [rows], the share's row behind each row of `rows`, which may repeat; None if they are in dataset
+            order.
         places: int64 [rows], the place in the split of each of the share's rows.
-        weight: sum of the rows' weights.
+        weight: sum of the weights of `rows`.
     """
 
     rows: Rows
@@ -101,18 +119,18 @@ class Resident:
     weight: float
 
     @classmethod
-    def of(cls, block: Block, shuffle: int | None = None) -> "Resident":
-        """Copies a block into tensors; permutes its rows if `shuffle` is a seed.
+    def of(cls, block: Block, order: np.ndarray | None = None) -> "Resident":
+        """Copies a block's rows into tensors, in the order of these, int64, if there are any."""
+        weight = block.weight if order is None else block.weight[order]
+        return cls(from_block(block, order), order, block.rows, float(weight.sum(dtype=np.float64)))
 
-        A permutation costs a tenth of a second per million rows once; epochs then visit batches that lie in one
-        piece, in a new order each, which a slice gets for nothing. Gathering fresh rows at each step would double the
-        time of a linear model.
-        """
-        order = None if shuffle is None else generator(shuffle, "shuffle").permutation(len(block))
-        return cls(from_block(block, order), order, block.rows, float(block.weight.sum(dtype=np.float64)))
+    @property
+    def in_turn(self) -> np.ndarray:
+        """See `RankShare`."""
+        return self.places if self.order is None else self.places[self.order]
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.places if self.order is None else self.order)
 
     def with_offset(self, offset: np.ndarray) -> "Resident":
         """The same rows with other offsets, float32 [rows of the share]."""

@@ -43,8 +43,10 @@ class Source:
         blocks: the training rows of this rank, with the trial's offsets and labels.
         rows, weight: how many they are and the sum of their weights, over all ranks.
         seed: of the trial.
-        validate: AUC and log loss of a coordinate's weights as they are, on the validation rows of all ranks.
+        validate: AUC (within members, where pairs are trained on) and log loss of a coordinate's weights as they are,
+            on the validation rows of all ranks.
         validation: the validation rows of this rank, with the trial's offsets.
+        members: a number for the member of each row, int32 [rows], of `whole` (`train`) or `validation`.
     """
 
     blocks: Blocks
@@ -53,6 +55,7 @@ class Source:
     seed: int
     validate: Callable[[Coordinate], Point]
     validation: Callable[[], Any]
+    members: Callable[[str], np.ndarray] = lambda split: np.zeros(0, np.int32)
 
     def whole(self) -> Any:
         """The training rows of this rank as one block, read block by block if they are streamed."""

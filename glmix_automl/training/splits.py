@@ -1,21 +1,26 @@
 """The splits of a dataset as trials need them: this rank's rows resident, labels and cached scores in dataset order."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from glmix_automl import metrics
 from glmix_automl.dataset import Block, Dataset
 from glmix_automl.ensemble import Ensemble, Floats, pack_scores, read_scores
+from glmix_automl.errors import TrialError
 from glmix_automl.layout import SCORES, TRIALS, Folder
 from glmix_automl.metrics.measures import AUC, Measure
 from glmix_automl.models.coordinate import Coordinate, Form
 from glmix_automl.models.mixture import CachedScores, Targets
 from glmix_automl.schema import SPLITS
-from glmix_automl.seeds import derive
+from glmix_automl.seeds import derive, generator
 from glmix_automl.training.measure import Held, Point
-from glmix_automl.training.resident import RankShare, share_of
+from glmix_automl.training.pairs import pair_rows
+from glmix_automl.training.resident import RankShare, Resident, share_of
 from glmix_automl.training.source import Blocks, ResidentBlocks, Source, StreamedBlocks, score_blocks
 from glmix_automl.trial import Trial
 from glmix_automl.workers.collective import Collective
@@ -49,7 +54,7 @@ class Splits:
         self._sizes: dict[float, tuple[int, float]] = {}
         self._held: dict[str, Held] = {}
         self._whole: dict[str, RankShare] = {}
-        self._shares: OrderedDict[tuple[str, float, Form], RankShare] = OrderedDict()
+        self._shares: OrderedDict[tuple[str, float, Form, bool], RankShare] = OrderedDict()
 
     def load(self) -> None:
         """Reads every split, unless rows are streamed."""
@@ -88,24 +93,45 @@ class Splits:
             DataError: a score it builds on is not there.
         """
         rows, weight = self.size(trial.fraction)
+        paired = _is_paired(coordinate)
+        if paired:  # a pair of rows for each row of every rank's share
+            size = self._collective.size
+            rows, weight = 2 * size * math.ceil(rows / size), 2 * weight
         offset = self.offset("validation", trial.offset)
 
         def validate(trained: Coordinate) -> Point:
-            return self.held("validation").point(self.score(trained, "validation") + offset)
+            scores = self.score(trained, "validation") + offset
+            point = self.held("validation").point(scores)
+            if not paired:
+                return point
+            held = self.held("validation")
+            return replace(point, auc=metrics.member_auc(held.label, scores, self._members("validation"), held.weight))
 
         def validation() -> Any:
             return self._validation(coordinate.form, offset)
 
-        blocks = self._blocks(trial, coordinate, rows)
-        return Source(blocks, rows, weight, trial.seed, validate, validation)
+        def members(split: str) -> np.ndarray:
+            fraction = trial.fraction if split == "train" else 1.0
+            return self._members(split)[self._share(split, fraction, coordinate.form).in_turn]
 
-    def _blocks(self, trial: Trial, coordinate: Coordinate, rows: int) -> Blocks:
+        blocks = self._blocks(trial, coordinate, rows, paired)
+        return Source(blocks, rows, weight, trial.seed, validate, validation, members)
+
+    def _members(self, split: str) -> np.ndarray:
+        if not self.dataset.schema.entities:
+            raise TrialError("loss pairwise: the dataset has no entities, so there is no member to compare rows within")
+        return self.dataset.entity_codes(split, self.dataset.schema.entities[0].name)
+
+    def _blocks(self, trial: Trial, coordinate: Coordinate, rows: int, paired: bool) -> Blocks:
         size, form, adjusted = self._collective.size, coordinate.form, self._adjustment(trial, coordinate)
         if form is Form.SCORES:
             return ResidentBlocks(self.cached("train"), self.dataset.rows("train"), rows, 1)
         if self._block_rows is None:
-            here = self._share("train", trial.fraction, form)
+            here = self._share("train", trial.fraction, form, paired)
             return ResidentBlocks(coordinate.prepare(adjusted(here).rows), len(here), rows, size)
+
+        if paired:
+            raise TrialError("loss pairwise: needs all training rows in memory: raise memory_mb, or leave it out")
 
         def stream(epoch: int) -> Iterator[Block]:
             return self._stream("train", trial.fraction, form, order=derive(trial.seed, "blocks", epoch))
@@ -197,13 +223,13 @@ class Splits:
         """The splits there are, train first."""
         return tuple(split for split in SPLITS if split in self.dataset.manifest.splits)
 
-    def _share(self, split: str, fraction: float, form: Form = Form.TENSORS) -> RankShare:
-        """The share of this rank; of tensors all splits are kept, of subsamples and blocks the last few."""
-        if form is Form.TENSORS and fraction == 1:
+    def _share(self, split: str, fraction: float, form: Form = Form.TENSORS, paired: bool = False) -> RankShare:
+        """The share of this rank; of tensors all splits are kept, of subsamples, blocks and pairs the last few."""
+        if form is Form.TENSORS and fraction == 1 and not paired:
             return self.resident(split)
-        key = split, fraction, form
+        key = split, fraction, form, paired
         if key not in self._shares:
-            self._shares[key] = self._read(split, fraction, form)
+            self._shares[key] = self._pair(split, fraction) if paired else self._read(split, fraction, form)
             while len(self._shares) > SHARES_KEPT:
                 self._shares.popitem(last=False)
         self._shares.move_to_end(key)
@@ -222,6 +248,17 @@ class Splits:
         block = self.dataset.read(split, *ranks, fraction=fraction, seed=self._seed, entities=entities)
         return share_of(block, form, self._seed if split == "train" else None)
 
+    def _pair(self, split: str, fraction: float) -> RankShare:
+        """The rows of this rank's share in pairs; see `pair_rows`."""
+        block = self.dataset.read(split, *self._ranks(Form.TENSORS), fraction=fraction, seed=self._seed)
+        order = pair_rows(block.label, self._members(split)[block.rows], generator(self._seed, "pairs"))
+        return Resident.of(block, order)
+
     def _ranks(self, form: Form) -> tuple[int, int]:
         """Which share of how many this rank reads: of blocks every rank has the whole, as it shares out entities."""
         return (0, 1) if form is Form.BLOCK else (self._collective.rank, self._collective.size)
+
+
+def _is_paired(coordinate: Coordinate) -> bool:
+    """Whether it is trained by gradient steps on pairs of rows."""
+    return coordinate.in_graph and getattr(coordinate.parameters, "loss", "") == "pairwise"
