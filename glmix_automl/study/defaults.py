@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from glmix_automl.dataset import Dataset
+from glmix_automl.metrics import Measure
 from glmix_automl.schema import Schema
-from glmix_automl.search.growth.default_arms import LINEAR, NETWORK, make_default_arms, size_trees
+from glmix_automl.search.growth.default_arms import LINEAR, NETWORK, PAIRWISE, make_default_arms, size_trees
 from glmix_automl.study.settings import EntryBudget, EntrySettings, Limits, SearchSettings
 
 SECONDS = 600.0  # of the default race on HOME_ROWS, by the clock
@@ -54,11 +55,14 @@ def fill_in(settings: SearchSettings, dataset: Dataset, begun: SearchSettings | 
             log.info("default race: %s", line)
         return settings.model_copy(update={"race": plan.race, "limits": plan.limits, "left_out": plan.left_out})
     earlier = {} if begun is None else begun.race
-    race = {name: _with_arms(entry, dataset, earlier.get(name)) for name, entry in settings.race.items()}
+    within = Measure(settings.measure).needs_members
+    race = {name: _with_arms(entry, dataset, earlier.get(name), within) for name, entry in settings.race.items()}
     return settings.model_copy(update={"race": race})
 
 
-def _with_arms(entry: EntrySettings, dataset: Dataset, begun: EntrySettings | None) -> EntrySettings:
+def _with_arms(
+    entry: EntrySettings, dataset: Dataset, begun: EntrySettings | None, within_members: bool
+) -> EntrySettings:
     if entry.strategy != "adanet" or "generator" in entry.options:
         return entry
     if begun is not None:
@@ -66,7 +70,7 @@ def _with_arms(entry: EntrySettings, dataset: Dataset, begun: EntrySettings | No
         return entry.model_copy(update={**known, **entry.options})
     limit = entry.budget.worker_seconds
     seconds = None if limit is None else limit / CANDIDATES
-    arms = make_default_arms(dataset.schema, dataset.rows("train"), seconds)
+    arms = make_default_arms(dataset.schema, dataset.rows("train"), seconds, within_members)
     return entry.model_copy(update={"weighting": "positive", **entry.options, "generator": arms})
 
 
@@ -87,17 +91,20 @@ def make_default_race(settings: SearchSettings, schema: Schema | None, rows: int
     growth = GROWTH_SHARE * worker_seconds
     fraction = min(1.0, round(TUNING_ROWS / max(rows, 1), 3))
     trees = size_trees(rows)
+    within = Measure(settings.measure).needs_members
+    arms = make_default_arms(schema, rows, growth / CANDIDATES, within)
+    boosted: dict[str, Any] = {"family": "trees", "parameters": trees.parameters, "fraction": trees.fraction}
+    paired: dict[str, Any] = {**boosted, "parameters": {**trees.parameters, **PAIRWISE}}
     race = {
         "logistic regression": _entry("fixed", family="logistic", parameters=LINEAR),
-        "trees": _entry("fixed", family="trees", parameters=trees.parameters, fraction=trees.fraction),
+        "trees": _entry("fixed", **boosted),
+        **({"trees of pairs": _entry("fixed", **paired)} if within else {}),
         "bayes": _entry("bayes", TUNING_SHARE * worker_seconds, **_tuning(schema, fraction)),
-        "adanet": _entry(
-            "adanet", growth, weighting="positive", generator=make_default_arms(schema, rows, growth / CANDIDATES)
-        ),
+        "adanet": _entry("adanet", growth, weighting="positive", generator=arms),
         "all": _entry("all"),
     }
     if settings.workers.ranks > 1 or settings.workers.memory_mb is not None:
-        del race["trees"]
+        race = {name: entry for name, entry in race.items() if not name.startswith("trees")}
     left_out = []
     if fraction < 1:
         left_out.append(f"each trial of tuning sees {fraction:.1%} of the {rows:,} training rows")

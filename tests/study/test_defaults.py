@@ -50,6 +50,23 @@ def test_growth_without_a_generator_gets_the_arms_of_the_dataset(tmp_path: Path)
     assert found["own"].options["generator"] == {"kind": "simple"}
 
 
+def test_who_is_judged_within_members_learns_from_pairs_of_their_rows_too(tmp_path: Path) -> None:
+    schema = make_dataset(tmp_path, rows=200)
+    races = {}
+    for measure in ("auc", "member_auc", "ndcg@10"):
+        settings = SearchSettings(dataset=str(tmp_path), study=str(tmp_path / "study"), measure=measure)
+        races[measure] = make_default_race(settings, schema, 200).race
+        is_paired = [
+            turn["parameters"].get("loss") == "pairwise"
+            for arm in races[measure]["adanet"].options["generator"]["arms"]
+            for turn in arm["turns"]
+        ]
+        assert any(is_paired) == (measure != "auc")
+        assert not all(is_paired)
+    assert set(races["member_auc"]) - set(races["auc"]) == {"trees of pairs"}
+    assert races["ndcg@10"] == races["member_auc"]
+
+
 def test_the_default_race_grows_with_the_rows_and_says_what_it_leaves_out(tmp_path: Path) -> None:
     small, large, streamed = (
         make_default_race(settings(tmp_path, workers=workers), None, rows)

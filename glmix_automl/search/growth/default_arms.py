@@ -16,6 +16,7 @@ from glmix_automl.trial import Value
 
 LINEAR: dict[str, Value] = {"solver": "lbfgs", "l2": "auto", "tolerance": 1e-5}
 BOOSTED: dict[str, Value] = {"trees": 1000, "learning_rate": 0.05, "feature_share": 0.5, "l2": 1.0, "patience": 100}
+PAIRWISE: dict[str, Value] = {"loss": "pairwise"}
 OTHER_BOOSTED: dict[str, Value] = {"leaves": 63, "leaf_rows": 50, "feature_share": 0.3}
 NETWORK_STEPS: dict[str, Value] = {
     "batch_size": 512,
@@ -34,13 +35,17 @@ EPOCHS = 6.0
 FEWEST_EPOCHS = 0.2
 
 
-def make_default_arms(schema: Schema | None, rows: int = 0, seconds: float | None = None) -> dict[str, Any]:
+def make_default_arms(
+    schema: Schema | None, rows: int = 0, seconds: float | None = None, within_members: bool = False
+) -> dict[str, Any]:
     """Options of a generator of kind `arms`.
 
     Args:
         schema: of the dataset; None, where there is none to look at, for what goes with any.
         rows: of train.
         seconds: that a candidate may train, at most.
+        within_members: whether models are compared by how they order each member's rows: pairs of them are then
+            learned from too.
     """
     numerics = 2 if schema is None else len(schema.numerics)
     terms = 2 if schema is None else len(schema.categoricals) + len(schema.bags)
@@ -50,6 +55,8 @@ def make_default_arms(schema: Schema | None, rows: int = 0, seconds: float | Non
         effect = Turn(family="random_effect", parameters={"entity": entity.name}, training="residual")
         arms.append(_arm(f"{entity.name} effects", effect, most=1))
     arms.append(_arm("trees", size_trees(rows), most=1, alone=True))
+    if within_members:
+        arms.append(_arm("trees of pairs", size_trees(rows, PAIRWISE), most=2))
     if terms:
         views = _views(schema)
         turns = [_network(epochs, view, training) for view in views for training in TRAININGS]
