@@ -25,7 +25,6 @@ PAIRED: list[tuple[str, dict[str, Any]]] = [
     ("logistic", {**FAST, "learning_rate": 0.03}),
     ("subnetwork", {**FAST, "depth": 1, "width": 16}),
     ("tabm", {**FAST, "depth": 1, "width": 8, "heads": 2}),
-    ("cross", FAST),
     ("factorisation", FAST),
     ("trees", {"trees": 60, "leaves": 8}),
 ]
