@@ -228,7 +228,7 @@ def grown(schema: Schema, block: Block) -> tuple[Coordinate, Any]:
     """The same trees as our coordinate and as LightGBM's booster, grown on noise."""
     import lightgbm
 
-    from glmix_automl.training import boosting
+    from glmix_automl.training.booster import read_trees
 
     rows = min(len(block), 50_000)
     noise = generator(0, "labels").integers(0, 2, rows)
@@ -236,7 +236,7 @@ def grown(schema: Schema, block: Block) -> tuple[Coordinate, Any]:
     booster = lightgbm.train(options, lightgbm.Dataset(matrix(block, rows), noise), TREES)
     trees: Any = FAMILIES["trees"].build(schema, {}, 0)
     columns = np.arange(NUMERICS + len(SIZES))
-    trees.plant(boosting._arrays(booster.model_to_string(), TREES, columns, 0.0))
+    trees.plant(read_trees(booster.model_to_string(), TREES, columns, 0.0))
     return trees, booster
 
 

@@ -59,7 +59,7 @@ HOMES = {
     "horovod": {"workers"},
     "mlflow": {"tracking", "serving", "cli"},
     "matplotlib": {"pages", "prepare/report", "reporting"},
-    "lightgbm": {"training/boosting"},
+    "lightgbm": {"training/booster"},
     "numba": {"models", "training", "prepare/pairs"},
     "pandas": {"reporting", "tracking", "serving", "prepare", "generate", "api"},
 }

@@ -5,21 +5,19 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 from scipy.special import expit
 
 from glmix_automl.errors import TrialError
 from glmix_automl.models.rows import Rows
 from glmix_automl.models.trees import Trees
 from glmix_automl.models.weight_transfer import transfer_trees
-from glmix_automl.seeds import derive
+from glmix_automl.training.booster import CURVE_POINTS, choose_columns, load_library, options, read_trees
+from glmix_automl.training.lambdamart import boost_pairs
 from glmix_automl.training.measure import Point
 from glmix_automl.training.source import Source
 from glmix_automl.training.trainer import Budget, Fit, Moment, Start, Trainer, Watch
 from glmix_automl.training.warm_start import load_checkpoint
 from glmix_automl.trial import State
-
-CURVE_POINTS = 10  # validations that are reported of a training; there is one after every tree
 
 
 class Boosting(Trainer[Trees]):
@@ -48,8 +46,6 @@ class Boosting(Trainer[Trees]):
                 "memory_mb, or leave it out"
             )
         if coordinate.parameters.loss == "pairwise":
-            from glmix_automl.training.lambdamart import boost_pairs
-
             return boost_pairs(coordinate, source, budget, watch, self.setting.threads)
         return boost(coordinate, source.whole(), source.validation(), budget, watch, source.seed, self.setting.threads)
 
@@ -142,50 +138,9 @@ def _booster(
     return booster, kept
 
 
-def choose_columns(coordinate: Trees, rows: Rows) -> tuple[sparse.csr_matrix, np.ndarray]:
-    """The columns of training rows that trees may split, and which they are, int64 [kept].
-
-    A column filled in fewer rows than a leaf needs has no split, as one side of each is among those rows; without such
-    columns a vocabulary of millions costs what its frequent terms do.
-
-    Raises:
-        TrialError: there is none.
-    """
-    columns = coordinate.matrix(rows)
-    filled = np.bincount(columns.indices, minlength=columns.shape[1])
-    seen = np.array(coordinate.seen)
-    kept = seen[filled[seen] >= coordinate.parameters.leaf_rows]
-    if not len(kept):
-        raise TrialError("family trees: no feature is filled in as many rows as leaf_rows asks for; lower it")
-    return columns[:, kept], kept
-
-
 def _fields(rows: Rows, bias: float) -> dict[str, np.ndarray]:
     begin = rows.offset.numpy().astype(np.float64) + bias
     return {"label": rows.label.numpy(), "weight": rows.weight.numpy(), "init_score": begin}
-
-
-def options(coordinate: Trees, seed: int, threads: int | None) -> dict[str, Any]:
-    """What LightGBM calls the parameters, and what makes it give the same trees again."""
-    given = coordinate.parameters
-    return {
-        "objective": "cross_entropy",
-        "metric": ["auc", "cross_entropy"],
-        "num_leaves": given.leaves,
-        "learning_rate": given.learning_rate,
-        "min_data_in_leaf": given.leaf_rows,
-        "feature_fraction": given.feature_share,
-        "bagging_fraction": given.row_share,
-        "bagging_freq": 1,
-        "lambda_l2": given.l2,
-        "max_bin": given.bins,
-        "use_missing": False,
-        "seed": derive(seed, "boosting") % 2**31,
-        "deterministic": True,
-        "force_row_wise": True,
-        "num_threads": threads or 0,
-        "verbosity": -1,
-    }
 
 
 def _bias(rows: Rows) -> float:
@@ -203,43 +158,3 @@ def _bias(rows: Rows) -> float:
         if abs(step) < 1e-9:
             break
     return bias
-
-
-def read_trees(text: str, trees: int, kept: np.ndarray, bias: float) -> dict[str, np.ndarray]:
-    """The first so many trees of a model in LightGBM's text format, as `Trees` has them; thresholds rounded down to
-    float32, which decides every float32 as before.
-    """
-    found = []
-    for section in text.split("\nTree=")[1 : 1 + trees]:
-        lines = section.split("\n\n")[0].splitlines()[1:]
-        found.append(dict(line.split("=", 1) for line in lines))
-
-    def joined(name: str) -> np.ndarray:
-        return np.array([float(word) for tree in found for word in tree.get(name, "").split()])
-
-    exact = joined("threshold")
-    threshold = exact.astype(np.float32)
-    above = threshold > exact
-    threshold[above] = np.nextafter(threshold[above], np.float32(-np.inf))
-    return {
-        "splits": np.array([int(tree["num_leaves"]) - 1 for tree in found]),
-        "column": kept[joined("split_feature").astype(np.int64)],
-        "threshold": threshold,
-        "left": joined("left_child"),
-        "right": joined("right_child"),
-        "leaf": joined("leaf_value"),
-        "bias": np.array([bias]),
-    }
-
-
-def load_library() -> Any:
-    """LightGBM.
-
-    Raises:
-        TrialError: it cannot be loaded.
-    """
-    try:
-        import lightgbm
-    except (ImportError, OSError) as error:  # OSError: it is there, but not the OpenMP library it needs
-        raise TrialError(f"family trees: LightGBM cannot be loaded: {error}; install OpenMP (libgomp)") from error
-    return lightgbm

@@ -10,7 +10,7 @@ from glmix_automl.errors import TrialError
 from glmix_automl.metrics import auc, log_loss, member_auc
 from glmix_automl.models.trees import Trees
 from glmix_automl.seeds import generator
-from glmix_automl.training.boosting import CURVE_POINTS, choose_columns, load_library, options, read_trees
+from glmix_automl.training.booster import CURVE_POINTS, choose_columns, load_library, options, read_trees
 from glmix_automl.training.measure import Point
 from glmix_automl.training.pairs import pair_rows
 from glmix_automl.training.source import Source
