@@ -19,9 +19,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from results import Figure, record
 
 from glmix_automl import config
 from glmix_automl.errors import GlmixError
@@ -156,7 +158,8 @@ def race(arguments: argparse.Namespace) -> None:
     print(f"{'seed':>4} {'strategy':<18} {'trials':>6} {'train s':>8} {'worker s':>8} {'validation':>10} {'test':>8}")
     names = ("grid", f"growth at 1/{arguments.share:g}", "growth")
     tests: dict[str, list[float]] = {name: [] for name in names}
-    passed = []
+    passed: list[float] = []
+    times: list[float] = []
     for seed in range(arguments.seeds):
         grid, whole = (play(made(settings.race[name], seed), arguments.dataset, seed) for name in ("grid", "adanet"))
         runs = dict(zip(names, (grid, whole.within(grid.train_seconds / arguments.share), whole), strict=True))
@@ -168,10 +171,28 @@ def race(arguments: argparse.Namespace) -> None:
                 flush=True,
             )
             tests[name].append(best.metrics["test_auc"])
+        times.append(whole.train_seconds / grid.train_seconds)
         passed.append(grid.train_seconds / whole.passes(grid.best.auc or 0.0))
     middle = {name: statistics.median(found) for name, found in tests.items()}
     print("median test AUC: " + ", ".join(f"{name} {value:.5f}" for name, value in middle.items()))
     print("growth passes the grid's validation AUC at 1/x of its training: " + ", ".join(f"{x:.1f}" for x in passed))
+    above = sum(last > first for first, last in zip(tests["grid"], tests["growth"], strict=True))
+    record(
+        "growth",
+        f"Growth ends above the grid in {above} of {len(passed)} seeds.",
+        ["data", *(f"AUC, {name}" for name in names), "training, times the grid's", "passes the grid at 1/x"],
+        [
+            [
+                Path(arguments.dataset).name,
+                *(Figure(middle[name], min(tests[name]), max(tests[name])) for name in names),
+                Figure(statistics.median(times), min(times), max(times)),
+                Figure(statistics.median(passed), min(passed), max(passed)),
+            ]
+        ],
+        data="test rows of what is best on validation, one thread",
+        seeds=str(len(passed)),
+        spread="median; least and most",
+    )
 
 
 def straggler(arguments: argparse.Namespace) -> None:
