@@ -21,7 +21,8 @@ from glmix_automl.prepare.block_tables import spark_type
 from glmix_automl.prepare.engine import Engine
 from glmix_automl.prepare.intake import Roles
 from glmix_automl.prepare.network import ID, NetworkChecks, NodesTable
-from glmix_automl.prepare.pairs import candidates, two_steps
+from glmix_automl.prepare.pairs import candidates, two_steps, walks
+from glmix_automl.prepare.pairs.adjacency import Adjacency
 from glmix_automl.prepare.pairs.attributes import Attribute
 from glmix_automl.prepare.pairs.candidates import Hands, Wanted
 from glmix_automl.prepare.pairs.describe import Columns, Network, declared
@@ -179,6 +180,8 @@ def example_rows(
     positives = candidates.most_wanted(kept, keys, chosen.per_member, chosen.negatives, seed)
     positives = positives.take(np.argsort(remaining.place[positives.left], kind="stable"))
     counts |= {"members with examples": len(np.unique(positives.left)), "positives chosen": len(positives)}
+    if recipe.columns.walks and recipe.columns.walk_cap:
+        _say_cap(remaining, recipe.columns.walk_cap, remarks)
     known = Network.of(remaining, keys, attributes, recipe.columns, directed, seed)
     of_hidden = links.adjacency(hide)
     choice = (chosen.negatives, chosen.weigh, seed)
@@ -193,6 +196,15 @@ def _check_hidden(hide: NDArray[np.bool_], recipe: Graph, counts: dict[str, int]
         raise DataError(
             f"edge table {recipe.edges.table.path}: of {total} links {left}; change `hidden.share`, or bring more links"
         )
+
+
+def _say_cap(remaining: Adjacency, cap: int, remarks: Remarks) -> None:
+    """What `columns.walk_cap` costs."""
+    nodes, share = walks.paths_left_out(remaining, cap)
+    remarks.notes.append(
+        f"`columns.walk_cap: {cap}` leaves out {share:.1%} of the paths of three steps: those through {nodes:,} nodes "
+        "of more neighbours"
+    )
 
 
 def _count_reach(

@@ -271,20 +271,25 @@ def test_without_times_partitions_do_not_matter_and_scoring_sees_all(
         ask(None, recipe, rows, ".", str(tmp_path / "asked"), None, True)
 
 
-def test_responses_without_a_reason_are_not_told(settings: dict[str, Any], tables: Path, tmp_path: Path) -> None:
-    """A linear model of all columns on drawn responses: 900 rows of test, so a miss has odds below 1 in 2,000."""
+@pytest.mark.parametrize("times", [True, False])
+def test_responses_without_a_reason_are_not_told(
+    settings: dict[str, Any], tables: Path, tmp_path: Path, times: bool
+) -> None:
+    """A linear model of all columns on drawn responses: some 800 rows of test, so a miss has odds below 1 in 1,000."""
     random = np.random.default_rng(5)
     raw = pd.read_csv(tables / "interactions.csv", dtype=str)
-    rows = pd.concat([raw.assign(**{"row id": raw["row id"] + f".{n}"}) for n in range(3)])
+    rows = pd.concat([raw.assign(**{"row id": raw["row id"] + f".{n}"}) for n in range(3 if times else 6)])
     rows["stars"] = random.integers(1, 6, len(rows)).astype(str)
     rows["when"] = (1_600_000_000 + random.integers(0, 10**6, len(rows))).astype(str)
     rows.to_csv(tmp_path / "drawn.csv", index=False)
     settings["interactions"]["table"]["path"] = str(tmp_path / "drawn.csv")
-    laid = laid_rows(settings, tmp_path / "laid").sort_values("time")
+    wanted = settings if times else untimed(settings, tmp_path / "drawn.csv")
+    laid = laid_rows(wanted, tmp_path / "laid").sort_values("time")
+    begin = 900 if times else int((laid.time < laid.time.max()).sum())  # where the rows of test begin
     numbers = laid[[n for n in laid.columns if n.startswith("past_")]].astype(float)
     numbers = ((numbers - numbers.mean()) / (numbers.std() + 1e-9)).fillna(0)
-    model = LogisticRegression(C=0.01).fit(numbers[:900], laid.label[:900])
-    assert abs(roc_auc_score(laid.label[900:], model.decision_function(numbers[900:])) - 0.5) < 0.07
+    model = LogisticRegression(C=0.01).fit(numbers[:begin], laid.label[:begin])
+    assert abs(roc_auc_score(laid.label[begin:], model.decision_function(numbers[begin:])) - 0.5) < 0.075
 
 
 def test_a_dataset_is_whole_and_says_what_it_is(settings: dict[str, Any], tables: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from glmix_automl.prepare.pairs.attributes import Attribute, attribute
 from glmix_automl.prepare.pairs.candidates import Hands, Wanted, examples, most_wanted, turn
 from glmix_automl.prepare.pairs.describe import Columns, Network, declared, pair_columns
 from glmix_automl.prepare.pairs.example_rows import LABEL, ExampleRows
-from glmix_automl.prepare.pairs.walks import walks
+from glmix_automl.prepare.pairs.walks import paths_left_out, walks
 from glmix_automl.prepare.recipe import BagFeature, CategoricalFeature, NumericFeature
 
 FEATURES = (
@@ -181,6 +181,15 @@ def test_a_cap_leaves_out_paths_through_hubs() -> None:
     pairs = [(min(p), max(p)) for p in pairs]
     network = adjacency(pairs, 30)
     ends = np.array([0], np.int32), np.array([3], np.int32)
+    A = np.zeros((30, 30))
+    A[tuple(zip(*pairs, strict=True))] = 1
+    A += A.T
+    inner = (A.sum(axis=0) - 1) * A * (A.sum(axis=0)[:, None] - 1)  # paths by the two nodes in between, both ways
+    assert paths_left_out(network, 10) == (
+        1,
+        pytest.approx(1 - np.delete(np.delete(inner, 4, 0), 4, 1).sum() / inner.sum()),
+    )
+    assert paths_left_out(network, 100) == (0, 0.0)
     assert walks(network, *ends)["paths_3"][0] == 2  # through 1 - 2 and through 4 - 2
     capped = walks(network, *ends, cap=10)
     assert capped["paths_3"][0] == 1

@@ -48,6 +48,16 @@ def walks(network: Adjacency, left: Nodes, right: Nodes, cap: int | None = None)
     }
 
 
+def paths_left_out(network: Adjacency, cap: int) -> tuple[int, float]:
+    """(nodes of more neighbours than `cap`, the share of all paths of three steps that lead through one of them)."""
+    degrees = network.degrees
+    one = np.repeat(degrees, degrees)  # of both nodes in between, for every link between them, twice
+    other = degrees[network.others]
+    paths = (one - 1.0) * (other - 1.0)
+    capped = paths[(one > cap) | (other > cap)].sum()
+    return int((degrees > cap).sum()), float(capped / max(paths.sum(), 1.0))
+
+
 @compile_loop
 def _three_steps(starts, others, left, right, order, heads, most, sums):  # type: ignore[no-untyped-def]
     """Fills sums [pairs, 4]: three-step paths, allocation, l3, and two-step allocation."""
