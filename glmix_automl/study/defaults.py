@@ -17,6 +17,7 @@ SECONDS = 600.0  # of the default race on HOME_ROWS, by the clock
 HOME_ROWS = 100_000
 SHORTEST, LONGEST = 120.0, 3600.0
 GROWTH_SHARE, TUNING_SHARE = 0.6, 0.25  # of the worker-seconds; the rest is for the baselines and for starting
+TREES_SHARE = 0.5  # of the seconds, at most: the rest of the race is to have heard of them
 CANDIDATES = 12  # that growth is to have time for
 TUNING_ROWS = 200_000  # that a trial of tuning trains on, in all its epochs
 TUNING_TRIALS = 24
@@ -90,7 +91,7 @@ def make_default_race(settings: SearchSettings, schema: Schema | None, rows: int
     worker_seconds = seconds * settings.workers.slots * settings.workers.ranks
     growth = GROWTH_SHARE * worker_seconds
     fraction = min(1.0, round(TUNING_ROWS / max(rows, 1), 3))
-    trees = size_trees(rows)
+    trees = size_trees(rows, seconds=TREES_SHARE * seconds)
     within = Measure(settings.measure).needs_members
     arms = make_default_arms(schema, rows, growth / CANDIDATES, within)
     boosted: dict[str, Any] = {"family": "trees", "parameters": trees.parameters, "fraction": trees.fraction}

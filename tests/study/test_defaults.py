@@ -50,6 +50,17 @@ def test_growth_without_a_generator_gets_the_arms_of_the_dataset(tmp_path: Path)
     assert found["own"].options["generator"] == {"kind": "simple"}
 
 
+def test_little_time_has_fewer_trees_of_a_higher_rate(tmp_path: Path) -> None:
+    def trees(seconds: float) -> dict[str, Any]:
+        given = settings(tmp_path, limits={"seconds": seconds})
+        found: dict[str, Any] = make_default_race(given, None, 70_000).race["trees"].options["parameters"]
+        return found
+
+    assert (trees(600)["trees"], trees(600)["learning_rate"]) == (1000, 0.05)
+    assert (trees(40)["trees"], trees(40)["learning_rate"]) == (286, 0.175)
+    assert trees(5)["trees"] == 200
+
+
 def test_who_is_judged_within_members_learns_from_pairs_of_their_rows_too(tmp_path: Path) -> None:
     schema = make_dataset(tmp_path, rows=200)
     races = {}

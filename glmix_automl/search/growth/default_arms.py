@@ -28,6 +28,7 @@ NETWORK: dict[str, Value] = NETWORK_STEPS | {"depth": 2, "width": 128, "dropout"
 
 TREE_ROWS = 3_000_000  # that trees see at most
 GROWN_ROWS = 600_000_000  # rows times trees: with more rows fewer trees are grown, faster ones
+GROWN_A_SECOND = 1_000_000  # rows times trees that a core grows, about
 FEWEST_TREES = 200
 FIRST_ROWS = 2_000_000  # that the first network trains on, in all its epochs: what it takes plans the others
 TRAININGS: tuple[Training, ...] = ("labels", "residual")  # of networks, in turns: neither is better everywhere
@@ -73,10 +74,11 @@ def _arm(name: str, *turns: Turn, most: int = 4, alone: bool = False) -> Arm:
     return Arm(name=name, turns=turns, most=most, alone=alone)
 
 
-def size_trees(rows: int, parameters: Mapping[str, Value] | None = None) -> Turn:
-    """Trees in the time that so many rows leave: fewer of a higher rate, then fewer rows."""
+def size_trees(rows: int, parameters: Mapping[str, Value] | None = None, seconds: float | None = None) -> Turn:
+    """Trees in the time that there is and that so many rows leave: fewer of a higher rate, then fewer rows."""
     fraction = min(1.0, round(TREE_ROWS / max(rows, 1), 3))
-    trees = max(min(1000, round(GROWN_ROWS / max(rows * fraction, 1))), FEWEST_TREES)
+    grown = GROWN_ROWS if seconds is None else min(GROWN_ROWS, seconds * GROWN_A_SECOND)
+    trees = max(min(1000, round(grown / max(rows * fraction, 1))), FEWEST_TREES)
     sized: dict[str, Value] = {"trees": trees, "learning_rate": round(0.05 * 1000 / trees, 3)}
     chosen = {**BOOSTED, **sized, **(parameters or {})}
     return Turn(family="trees", parameters=chosen, epochs=1, training="labels", fraction=fraction)
