@@ -17,6 +17,7 @@ TITLES = {
     "preparation": "Preparation",
     "streaming": "Data larger than memory",
     "columns": "What columns are worth",
+    "columns-cost": "What columns cost",
     "random-effects": "Random effects",
     "tuning": "Tuning",
     "speed-up": "Tuning on more workers",
