@@ -33,6 +33,8 @@ from glmix_automl.prepare.remarks import Remarks
 from glmix_automl.prepare.rows import RawRows
 from glmix_automl.schema import Entity
 
+SAMPLED_PAIRS = 2000  # that the error of a sample of walks is measured on, at least
+
 
 class Hidden(Config):
     """Which links are hidden, and which of them are of which split."""
@@ -182,6 +184,8 @@ def example_rows(
     counts |= {"members with examples": len(np.unique(positives.left)), "positives chosen": len(positives)}
     if recipe.columns.walks and recipe.columns.walk_cap:
         _say_cap(remaining, recipe.columns.walk_cap, remarks)
+    if recipe.columns.walks and recipe.columns.walk_sample:
+        _say_sample(remaining, positives, recipe.columns, remarks)
     known = Network.of(remaining, keys, attributes, recipe.columns, directed, seed)
     of_hidden = links.adjacency(hide)
     choice = (chosen.negatives, chosen.weigh, seed)
@@ -204,6 +208,18 @@ def _say_cap(remaining: Adjacency, cap: int, remarks: Remarks) -> None:
     remarks.notes.append(
         f"`columns.walk_cap: {cap}` leaves out {share:.1%} of the paths of three steps: those through {nodes:,} nodes "
         "of more neighbours"
+    )
+
+
+def _say_sample(remaining: Adjacency, positives: Wanted, columns: Columns, remarks: Remarks) -> None:
+    """How far off the sums over three steps are, on some of the pairs."""
+    assert columns.walk_sample is not None
+    some = slice(0, None, max(len(positives) // SAMPLED_PAIRS, 1))
+    pairs = positives.left[some], positives.right[some]
+    error = walks.sampling_error(remaining, *pairs, columns.walk_cap, columns.walk_sample)
+    remarks.notes.append(
+        f"`columns.walk_sample: {columns.walk_sample}` estimates the sums over paths of three steps: on "
+        f"{len(pairs[0]):,} pairs `allocation_3` is off by {error:.1%} of its standard deviation (root mean square)"
     )
 
 

@@ -19,7 +19,7 @@ from glmix_automl.prepare.pairs.attributes import Attribute, attribute
 from glmix_automl.prepare.pairs.candidates import Hands, Wanted, examples, most_wanted, turn
 from glmix_automl.prepare.pairs.describe import Columns, Network, declared, pair_columns
 from glmix_automl.prepare.pairs.example_rows import LABEL, ExampleRows
-from glmix_automl.prepare.pairs.walks import paths_left_out, walks
+from glmix_automl.prepare.pairs.walks import paths_left_out, sampling_error, walks
 from glmix_automl.prepare.recipe import BagFeature, CategoricalFeature, NumericFeature
 
 FEATURES = (
@@ -194,6 +194,29 @@ def test_a_cap_leaves_out_paths_through_hubs() -> None:
     capped = walks(network, *ends, cap=10)
     assert capped["paths_3"][0] == 1
     assert capped["allocation_3"][0] == pytest.approx(1e6 / (3 * 3))
+
+
+def test_a_sample_of_walks_is_right_on_average() -> None:
+    rng = np.random.default_rng(0)
+    nodes = 400
+    popular = rng.permutation(nodes)
+    pairs = {
+        (int(min(p)), int(max(p))) for p in popular[(rng.random((6000, 2)) ** 2 * nodes).astype(int)] if p[0] != p[1]
+    }
+    network = adjacency(sorted(pairs), nodes)
+    left, right = rng.integers(0, nodes, (2, 4000)).astype(np.int32)
+    exact = walks(network, left, right)
+    most = int(network.degrees.max())
+    for name, column in walks(network, left, right, sample=most).items():
+        assert np.array_equal(column, exact[name])  # all are walked to
+    found = walks(network, left, right, sample=5)
+    for name in ("paths_3", "allocation_3", "l3"):
+        off = found[name] - exact[name]
+        assert abs(off.mean()) < 4 * off.std() / np.sqrt(nodes)  # pairs of a left end are off together
+        assert 0 < np.abs(off).mean() < 0.5 * exact[name].mean()
+    assert np.array_equal(found["walk_2"], exact["walk_2"])
+    errors = [sampling_error(network, left, right, None, sample) for sample in (5, 20, most)]
+    assert errors[0] > errors[1] > errors[2] == 0
 
 
 def test_near_nodes_have_near_vectors() -> None:

@@ -27,6 +27,9 @@ class Columns(Config):
     walk_cap: int | None = pydantic.Field(default=None, ge=1)
     """Most neighbours of a node that paths lead through; none unless given. Without it a hub is walked through for
     every member next to it."""
+    walk_sample: int | None = pydantic.Field(default=None, ge=1)
+    """Neighbours of a node that paths go on to, at most, drawn for each member; sums are then estimates without bias,
+    and the report says how far they are off. For networks too large to walk through whole; all unless given."""
     projection: bool = True
     """Cosine of the two ends' vectors of projected walks."""
     dimensions: int = pydantic.Field(default=128, ge=64, multiple_of=64)
@@ -113,7 +116,7 @@ def _numbers(network: Network, left: Nodes, right: Nodes) -> dict[str, Numbers]:
     pairs = (left, right)
     columns = two_steps(network.links, *pairs, network.directed)
     if network.columns.walks:
-        columns |= walks(network.links, *pairs, network.columns.walk_cap)
+        columns |= walks(network.links, *pairs, network.columns.walk_cap, network.columns.walk_sample)
     if network.vectors is not None:
         columns |= projection(network.vectors, *pairs)
     if network.around is not None:
