@@ -10,9 +10,10 @@ from tests.study.records import begun
 def row(place: int, entry: str) -> Row:
     return Row(
         place=place, entry=entry, model="mixture of 1 trees", trial=place, trials=3, failed=0, steps=10,
-        train_seconds=1.0, eval_seconds=0.5, worker_seconds=200.0, validation_auc=0.78, test_auc=0.77, test_low=0.75,
+        train_seconds=1.0, eval_seconds=0.5, worker_seconds=200.0, validation_auc=0.78, quality=0.78,
+        test_auc=0.77, test_low=0.75,
         test_high=0.79, member_auc=None, ndcg_at_10=None, precision_at_10=None, cold_start_auc=None,
-        p_value=None, difference=None,
+        test_quality=0.77, p_value=None, difference=None,
     )  # fmt: skip
 
 
