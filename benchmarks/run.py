@@ -58,6 +58,7 @@ PARTS = {
     "default-race": Part("default_race.py"),
     "original-adanet": Part("original_adanet.py"),
     "columns": Part("columns.py"),
+    "columns-cost": Part("columns.py", "--history-growth 250000 1000000"),
     "movielens-effects": Part("movielens_effects.py"),
 }
 
