@@ -57,6 +57,7 @@ def test_the_logistic_regression_is_the_optimum_on_both_splits(folder: Path) -> 
     assert model.score_block(test) != pytest.approx(alone.decision_function(test.numerics), abs=1e-2)
 
 
+@pytest.mark.slow
 def test_an_ensemble_keeps_its_weights_and_its_members_are_trained_anew(folder: Path) -> None:
     study = run(folder, GROWTH, refit=True)
     board, history = study.leaderboard(), study.history

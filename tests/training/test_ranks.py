@@ -36,6 +36,7 @@ def test_a_world_reaches_what_one_rank_reaches_and_steps_as_one(dataset: str, st
         assert not differing_steps(pool, dataset, study)
 
 
+@pytest.mark.slow
 def test_averages_reach_what_one_rank_reaches(dataset: str, study: str, tmp_path: Path) -> None:
     with world("anytime", 2, dataset, study) as pool:
         assert not differences(pool, dataset, study, tmp_path)
