@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from glmix_automl.dataset import Dataset
 from glmix_automl.ensemble import Ensemble
-from glmix_automl.errors import ConfigError, NoModelError, StudyError
+from glmix_automl.errors import ConfigError, GlmixError, NoModelError, StudyError
 from glmix_automl.layout import COORDINATES, MODEL, RECIPE, TRIALS, Folder
 from glmix_automl.refit import refit
 from glmix_automl.reporting import report
@@ -78,7 +78,7 @@ def _train_again(
         return folder.files, ()
     try:
         found = refit(folder, history, evaluation.model(winner.trial))
-    except StudyError as error:
+    except GlmixError as error:  # the model of train is there, whatever became of this
         return folder.files, (f"the model is the one of train alone: {error}",)
     measure = evaluation.measure
     after = Evaluation(evaluation.dataset, found, history, measure=measure.name)

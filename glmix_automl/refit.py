@@ -16,7 +16,7 @@ from glmix_automl.models import family_of
 from glmix_automl.study.executors import evaluator, executor
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.study.history import History
-from glmix_automl.trial import State, Trial, Value
+from glmix_automl.trial import State, Trial, Value, list_needed
 from glmix_automl.workers.executor import Executor
 from glmix_automl.workers.task_spec import TaskSpec
 
@@ -40,28 +40,14 @@ def refit(folder: StudyFolder, history: History, model: Ensemble) -> Folder:
         StudyError: a member could not be trained again: which, and why.
     """
     target = folder.files.within(REFIT)
-    trials = [fix(history, number) for number in list_needed(history, model)]
+    needed = list_needed(model.pruned.members, history.trials, _fitted(history))
+    trials = [fix(history, number) for number in needed]
     left = [trial for trial in trials if not _is_done(target, trial)]
     if left:
         with _worker(folder, target) as worker:
             for trial in left:
                 _train(worker, trial, target)
     return target
-
-
-def list_needed(history: History, model: Ensemble) -> list[int]:
-    """The members and whatever they were trained on top of, in the order in which they were asked for."""
-    found: set[int] = set()
-    todo = list(model.pruned.members)
-    while todo:
-        number = todo.pop()
-        if number in found:
-            continue
-        found.add(number)
-        trial = history.trials[number]
-        todo += [] if trial.parent is None else [trial.parent]
-        todo += [member for below in _below(history, trial) for member in below.pruned.members]
-    return sorted(found)
 
 
 def fix(history: History, number: int) -> Trial:
@@ -83,12 +69,11 @@ def fix(history: History, number: int) -> Trial:
 
 
 def _flat(history: History, model: Ensemble | None) -> Ensemble | None:
-    fitted = {n: result.ensemble for n, result in history.results.items() if result.ensemble is not None}
-    return None if model is None else flatten(model, fitted)
+    return None if model is None else flatten(model, _fitted(history))
 
 
-def _below(history: History, trial: Trial) -> Iterator[Ensemble]:
-    return (below for model in (trial.offset, trial.teacher) if (below := _flat(history, model)) is not None)
+def _fitted(history: History) -> dict[int, Ensemble]:
+    return {n: result.ensemble for n, result in history.results.items() if result.ensemble is not None}
 
 
 def _is_done(target: Folder, trial: Trial) -> bool:

@@ -3,11 +3,11 @@
 import dataclasses
 import enum
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
-from glmix_automl.ensemble import Ensemble
+from glmix_automl.ensemble import Ensemble, flatten
 from glmix_automl.errors import TrialError
 
 Value: TypeAlias = bool | int | float | str | None
@@ -149,6 +149,27 @@ class Trial:
             if known.get(name) is not None:
                 known[name] = kind.from_json(known[name])
         return cls(**known)
+
+
+def list_needed(numbers: Collection[int], trials: Mapping[int, Trial], fitted: Mapping[int, Ensemble]) -> list[int]:
+    """These trials and whatever they were trained on top of (offsets, teachers, parents), in order of number.
+
+    Args:
+        numbers: of trials that trained a coordinate.
+        trials: all of them, by number.
+        fitted: what each mixture trial found.
+    """
+    found: set[int] = set()
+    todo = list(numbers)
+    while todo:
+        number = todo.pop()
+        if number not in found:
+            found.add(number)
+            trial = trials[number]
+            todo += [] if trial.parent is None else [trial.parent]
+            for below in (trial.offset, trial.teacher):
+                todo += () if below is None else flatten(below, fitted).members
+    return sorted(found)
 
 
 @dataclass(frozen=True)

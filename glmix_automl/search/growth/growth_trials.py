@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from glmix_automl.ensemble import MIXTURE, Ensemble, flatten
 from glmix_automl.search.growth.state import Attempt, EntryRule, fitted_ensemble
-from glmix_automl.trial import Result, Trial
+from glmix_automl.trial import Result, Trial, list_needed
 
 
 def final_mixture(trials: Mapping[int, Trial], results: Mapping[int, Result], entry: str | None = None) -> Trial | None:
@@ -66,13 +66,4 @@ class GrowthTrials:
 
     def needed(self, numbers: set[int]) -> set[int]:
         """These and all coordinates that their offsets and teachers are made of, and their parents."""
-        found: set[int] = set()
-        todo = list(numbers)
-        while todo:
-            number = todo.pop()
-            if number not in found:
-                found.add(number)
-                trial = self.trials[number]
-                todo += (*self.flat(trial.offset).members, *self.flat(trial.teacher).members)
-                todo += [] if trial.parent is None else [trial.parent]
-        return found
+        return set(list_needed(numbers, self.trials, self.fitted))
