@@ -17,6 +17,9 @@ LEAST_EPOCHS = 1e-6
 QUALITY, QUALITY_VARIANCE = "quality", "quality_variance"
 """Metrics of a result where the study's measure is not the AUC."""
 
+TRAINED_BY = "trained_by"
+"""Tag of a trial that takes over what an entry of the race, the tag's value, has trained by the same work."""
+
 
 class State(str, enum.Enum):
     """Every way a trial can end."""
@@ -125,6 +128,12 @@ class Trial:
         below = self.offset or Ensemble()
         return Ensemble((self.number, *below.members), (1.0, *below.weights), below.bias)
 
+    @property
+    def work(self) -> tuple[object, ...]:
+        """What it trains, on what; equal where trials differ at most in who asked for them, and in their seeds."""
+        built = self.family, dict(self.parameters), self.epochs, self.fraction
+        return *built, self.parent, self.offset, self.teacher, self.fit, self.checkpoint, self.locked
+
     def renumbered(self, number: Callable[[int], int]) -> "Trial":
         """The same trial with its own number and every trial it refers to named by other numbers."""
         fit = self.fit and dataclasses.replace(self.fit, begin=self.fit.begin.renumbered(number))
@@ -149,6 +158,13 @@ class Trial:
             if known.get(name) is not None:
                 known[name] = kind.from_json(known[name])
         return cls(**known)
+
+
+def find_twin(trial: Trial, trials: Mapping[int, Trial]) -> int | None:
+    """The trial whose coordinate this one takes over: the same work, asked before by the entry that it names."""
+    by = trial.tags.get(TRAINED_BY)
+    asked = (n for n, other in trials.items() if n < trial.number and other.strategy == by)
+    return next((n for n in asked if trials[n].work == trial.work), None)
 
 
 def list_needed(numbers: Collection[int], trials: Mapping[int, Trial], fitted: Mapping[int, Ensemble]) -> list[int]:

@@ -167,7 +167,7 @@ class TreesParameters(FeatureParameters):
     leaf_rows: int = Field(default=20, ge=1, le=1 << 24)
     """Rows of a leaf, at least."""
     feature_share: float = Field(default=1.0, ge=0.001, le=1.0)
-    """Share of the columns that a tree may split."""
+    """Share of the columns that a node may be split by, drawn for each: drawn for a tree they would be copied."""
     row_share: float = Field(default=1.0, ge=0.001, le=1.0)
     """Share of the rows that a tree is grown on."""
     l2: float = Field(default=0.0, ge=0.0)
@@ -178,6 +178,8 @@ class TreesParameters(FeatureParameters):
     """Trees without a better validation AUC that end training; 0: none."""
     inputs: NetworkInputs = "all"
     """What it sees: all features, numerics only, or all but numerics."""
+    terms: int = Field(default=0, ge=0, le=1 << 24)
+    """Ids of each bag that have a column, those filled in the most training rows; 0: all."""
     distillation: float = Field(default=0.0, ge=0.0, le=1.0)
     """Share of the teacher's probability in the labels."""
     loss: Loss = "logistic"

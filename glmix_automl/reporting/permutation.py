@@ -1,6 +1,8 @@
 """Permutation importance: the AUC that is lost when a raw column's values are given to other rows (Breiman 2001)."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,7 +17,7 @@ from glmix_automl.seeds import generator
 ROWS_SAMPLED = 20_000  # of the sample, about: whole members
 
 Score = Callable[[Block], NDArray[np.float32]]
-"""Log-odds of a block's rows, offsets not included."""
+"""Log-odds of a block's rows, offsets not included; called from several threads."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,17 @@ def permutation_importance(
         return Importance()
     draws = generator(seed, "permutation importance")
     alone = {source: (source,) for source in dict.fromkeys(f.source for f in dataset.schema.features)}
-    losses, of_groups = (
-        {name: whole - _auc(moved, score) for name, moved in _permute(dataset.schema, block, sets, draws)}
-        for sets in (alone, groups or {})
-    )
+
+    def lose(sources: Sequence[str], order: NDArray[np.int64]) -> float:
+        return whole - _auc(_move(dataset.schema, block, sources, order), score)
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # scoring is compiled code
+        losses, of_groups = (
+            dict(
+                zip(sets, threads.map(lose, sets.values(), [draws.permutation(len(block)) for _ in sets]), strict=True)
+            )
+            for sets in (alone, groups or {})
+        )
     return Importance(losses, len(block), of_groups)
 
 
@@ -57,18 +66,14 @@ def _auc(block: Block, score: Score) -> float:
     return metrics.auc(block.label, score(block) + block.offset, block.weight)
 
 
-def _permute(
-    schema: Schema, block: Block, sets: Mapping[str, Sequence[str]], draws: np.random.Generator
-) -> Iterator[tuple[str, Block]]:
-    """(name, the block with the features of its raw columns taken from other rows) for every set in turn."""
-    for name, sources in sets.items():
-        order = draws.permutation(len(block))
-        numerics, categoricals = block.numerics.copy(), block.categoricals.copy()
-        for table, features in ((numerics, schema.numerics), (categoricals, schema.categoricals)):
-            own = [place for place, feature in enumerate(features) if feature.source in sources]
-            table[:, own] = table[order[:, None], np.array(own, int)]
-        bags = tuple(
-            bag.take(order) if feature.source in sources else bag
-            for feature, bag in zip(schema.bags, block.bags, strict=True)
-        )
-        yield name, replace(block, numerics=numerics, categoricals=categoricals, bags=bags)
+def _move(schema: Schema, block: Block, sources: Sequence[str], order: NDArray[np.int64]) -> Block:
+    """The block with the features of these raw columns taken from other rows."""
+    numerics, categoricals = block.numerics.copy(), block.categoricals.copy()
+    for table, features in ((numerics, schema.numerics), (categoricals, schema.categoricals)):
+        own = [place for place, feature in enumerate(features) if feature.source in sources]
+        table[:, own] = table[order[:, None], np.array(own, int)]
+    bags = tuple(
+        bag.take(order) if feature.source in sources else bag
+        for feature, bag in zip(schema.bags, block.bags, strict=True)
+    )
+    return replace(block, numerics=numerics, categoricals=categoricals, bags=bags)

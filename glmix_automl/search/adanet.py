@@ -29,7 +29,7 @@ from glmix_automl.search.growth.state import (
 )
 from glmix_automl.search.strategy import StrategyKind
 from glmix_automl.seeds import derive
-from glmix_automl.trial import MixtureFit, Result, Trial
+from glmix_automl.trial import TRAINED_BY, MixtureFit, Result, Trial
 
 PENALTY_DIGITS = 9  # roots of another processor may differ in later ones, and a study may go on there
 
@@ -237,7 +237,8 @@ class AdaNet:
             offset=ensemble if self._training(candidate) == "residual" else None,
             teacher=teacher,
             seed=derive(self._seed, "candidate", number),
-            tags=self._tags(number, candidate.name or candidate.family, "candidate"),
+            tags=self._tags(number, candidate.name or candidate.family, "candidate")
+            | ({TRAINED_BY: candidate.trained_by} if candidate.trained_by else {}),
         )
 
     def _training(self, candidate: Candidate) -> Training:

@@ -12,7 +12,7 @@ from glmix_automl.config import Config
 from glmix_automl.ensemble import MIXTURE, Ensemble
 from glmix_automl.search.growth.state import complexity
 from glmix_automl.seeds import derive
-from glmix_automl.trial import MixtureFit, Result, Trial
+from glmix_automl.trial import MixtureFit, Result, Trial, find_twin
 
 
 class AllTrialsOptions(Config):
@@ -63,7 +63,8 @@ class AllTrials:
         return [Trial(number=number, strategy="", family=MIXTURE, seed=seed, fit=fit, tags={"members": "all"})]
 
     def _members(self, trials: Mapping[int, Trial], results: Mapping[int, Result]) -> tuple[int, ...]:
-        usable = [n for n, result in results.items() if result.state.scored and trials[n].family != MIXTURE]
+        scored = {n for n, result in results.items() if result.state.scored and trials[n].family != MIXTURE}
+        usable = [n for n in scored if find_twin(trials[n], trials) not in scored]
         ranked = sorted(usable, key=lambda n: (-(results[n].quality or 0.0), n))
         firsts = {trials[n].family: n for n in reversed(ranked)}  # the best of each family
         ranked.sort(key=lambda n: n not in firsts.values())

@@ -18,7 +18,7 @@ from glmix_automl.study.history import History
 from glmix_automl.study.journal import Event, Journal
 from glmix_automl.study.race import Entry, fairest
 from glmix_automl.study.stopping import Rule
-from glmix_automl.trial import Progress, Result, Trial
+from glmix_automl.trial import Progress, Result, Trial, find_twin
 from glmix_automl.workers.executor import Executor
 
 POLL_SECONDS = 0.5
@@ -43,6 +43,7 @@ class Controller:
         trials: int | None = None,
         observe: Callable[["Controller"], None] | None = None,
         poll_seconds: float = POLL_SECONDS,
+        coordinates: str = "",
     ) -> None:
         """A controller of a study with nothing in it yet; `replay` brings it to where another left.
 
@@ -54,6 +55,7 @@ class Controller:
             trials: how many to ask for at most; a rule that counts ended trials would find more of them running.
             observe: called after every step of the loop: live displays, status files.
             poll_seconds: how late a limit or an interruption may be noticed, by the executor's clock.
+            coordinates: folder where trials leave theirs, each in one of its number; for trials that take one over.
         """
         self.history = History()
         self.entries = dict(entries)
@@ -65,7 +67,9 @@ class Controller:
         self._poll = poll_seconds
         self._most = math.inf if trials is None else trials
         self._observe = observe or (lambda controller: None)
+        self._coordinates = coordinates
         self._futures: dict[Future[Result], Trial] = {}
+        self._held: dict[int, list[Trial]] = {}  # by the running trial whose coordinate they will take over
         self._turn = threading.RLock()
         self._interrupted = False
 
@@ -157,13 +161,23 @@ class Controller:
             self._submit(executor, trial, executor.now())
 
     def _submit(self, executor: Executor, trial: Trial, now: float) -> None:
+        twin = find_twin(trial, self.history.trials)
+        if twin is not None and twin not in self.history.results:
+            self._entry(trial.number).out[trial.number] = math.inf  # it holds no worker
+            self._held.setdefault(twin, []).append(trial)
+            return
         self._entry(trial.number).out[trial.number] = now
-        self._futures[executor.submit(trial)] = trial
+        work = trial
+        if twin is not None and self.history.results[twin].state.scored:
+            work = dataclasses.replace(trial, checkpoint=f"{self._coordinates}/{twin}", locked=True)
+        self._futures[executor.submit(work)] = trial
 
     def _take(self, done: Iterable["Future[Result]"], executor: Executor) -> None:
         for future in sorted(done, key=lambda future: self._futures[future].number):
             trial = self._futures.pop(future)
             self._end(trial, _outcome(trial, future, executor.now()), executor.now())
+            for held in self._held.pop(trial.number, ()):
+                self._submit(executor, held, executor.now())
 
     def _end(self, trial: Trial, result: Result, now: float) -> None:
         with self._turn:
@@ -183,6 +197,7 @@ class Controller:
         """Stops what runs and takes what it has; what was only queued, or does not stop in time, stays asked in the
         journal and is submitted again if the study is resumed.
         """
+        self._held.clear()
         for future, trial in list(self._futures.items()):
             if future.cancel():
                 del self._futures[future]

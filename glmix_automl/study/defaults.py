@@ -10,7 +10,16 @@ from typing import Any
 from glmix_automl.dataset import Dataset
 from glmix_automl.metrics import Measure
 from glmix_automl.schema import Schema
-from glmix_automl.search.growth.default_arms import LINEAR, NETWORK, PAIRWISE, make_default_arms, size_trees
+from glmix_automl.search.growth.default_arms import (
+    LINEAR,
+    LINEAR_ENTRY,
+    NETWORK,
+    PAIRS_ENTRY,
+    PAIRWISE,
+    TREES_ENTRY,
+    make_default_arms,
+    size_trees,
+)
 from glmix_automl.study.settings import EntryBudget, EntrySettings, Limits, SearchSettings
 
 SECONDS = 600.0  # of the default race on HOME_ROWS, by the clock
@@ -57,12 +66,13 @@ def fill_in(settings: SearchSettings, dataset: Dataset, begun: SearchSettings | 
         return settings.model_copy(update={"race": plan.race, "limits": plan.limits, "left_out": plan.left_out})
     earlier = {} if begun is None else begun.race
     within = Measure(settings.measure).needs_members
-    race = {name: _with_arms(entry, dataset, earlier.get(name), within) for name, entry in settings.race.items()}
+    blocks = needs_blocks(settings)
+    race = {n: _with_arms(entry, dataset, earlier.get(n), within, blocks) for n, entry in settings.race.items()}
     return settings.model_copy(update={"race": race})
 
 
 def _with_arms(
-    entry: EntrySettings, dataset: Dataset, begun: EntrySettings | None, within_members: bool
+    entry: EntrySettings, dataset: Dataset, begun: EntrySettings | None, within_members: bool, in_blocks: bool
 ) -> EntrySettings:
     if entry.strategy != "adanet" or "generator" in entry.options:
         return entry
@@ -71,7 +81,7 @@ def _with_arms(
         return entry.model_copy(update={**known, **entry.options})
     limit = entry.budget.worker_seconds
     seconds = None if limit is None else limit / CANDIDATES
-    arms = make_default_arms(dataset.schema, dataset.rows("train"), seconds, within_members)
+    arms = make_default_arms(dataset.schema, dataset.rows("train"), seconds, within_members, in_blocks=in_blocks)
     return entry.model_copy(update={"weighting": "positive", **entry.options, "generator": arms})
 
 
@@ -93,27 +103,33 @@ def make_default_race(settings: SearchSettings, schema: Schema | None, rows: int
     fraction = min(1.0, round(TUNING_ROWS / max(rows, 1), 3))
     trees = size_trees(rows, seconds=TREES_SHARE * seconds)
     within = Measure(settings.measure).needs_members
-    arms = make_default_arms(schema, rows, growth / CANDIDATES, within)
+    blocks = needs_blocks(settings)
+    arms = make_default_arms(schema, rows, growth / CANDIDATES, within, trees, blocks)
     boosted: dict[str, Any] = {"family": "trees", "parameters": trees.parameters, "fraction": trees.fraction}
     paired: dict[str, Any] = {**boosted, "parameters": {**trees.parameters, **PAIRWISE}}
     race = {
-        "logistic regression": _entry("fixed", family="logistic", parameters=LINEAR),
-        "trees": _entry("fixed", **boosted),
-        **({"trees of pairs": _entry("fixed", **paired)} if within else {}),
+        LINEAR_ENTRY: _entry("fixed", family="logistic", parameters=LINEAR),
+        TREES_ENTRY: _entry("fixed", **boosted),
+        **({PAIRS_ENTRY: _entry("fixed", **paired)} if within else {}),
         "bayes": _entry("bayes", TUNING_SHARE * worker_seconds, **_tuning(schema, fraction)),
         "adanet": _entry("adanet", growth, weighting="positive", generator=arms),
         "all": _entry("all"),
     }
-    if settings.workers.ranks > 1 or settings.workers.memory_mb is not None:
+    if blocks:
         race = {name: entry for name, entry in race.items() if not name.startswith("trees")}
     left_out = []
     if fraction < 1:
         left_out.append(f"each trial of tuning sees {fraction:.1%} of the {rows:,} training rows")
     if trees.fraction < 1:
         left_out.append(f"trees see {trees.fraction:.1%} of them")
-    if "trees" not in race:
+    if blocks:
         left_out.append("trees, which need all rows in the memory of one process")
     return RacePlan(race, settings.limits.model_copy(update={"seconds": seconds}), tuple(left_out))
+
+
+def needs_blocks(settings: SearchSettings) -> bool:
+    """Whether no process of a search has all training rows in memory."""
+    return settings.workers.ranks > 1 or settings.workers.memory_mb is not None
 
 
 def _tuning(schema: Schema | None, fraction: float) -> dict[str, Any]:

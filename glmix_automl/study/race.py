@@ -21,7 +21,7 @@ class Entry:
         self.name, self.strategy, self.budget, self.share = name, strategy, budget or EntryBudget(), share
         self.spent = 0.0
         self.out: dict[int, float] = {}
-        """Trials that are out: the study's number -> when submitted."""
+        """Trials that are out: the study's number -> when a worker was asked for; infinite while none is."""
         self.waiting = False
         """Whether the strategy had nothing to ask and must be told something first."""
         self.ended = False
@@ -116,7 +116,7 @@ class Entry:
 
     def running(self, now: float, ranks: int) -> float:
         """Worker-seconds of its trials that are out, so far."""
-        return sum(now - since for since in self.out.values()) * ranks
+        return sum(max(now - since, 0.0) for since in self.out.values()) * ranks
 
     def over_budget(self, now: float, ranks: int) -> bool:
         """Whether it has used its worker-seconds, those of running trials included."""

@@ -12,7 +12,7 @@ from glmix_automl.config import parse, pick
 from glmix_automl.dataset import Dataset
 from glmix_automl.dataset.fingerprint import confirm, fingerprints
 from glmix_automl.errors import ConfigError, DataError, StudyError
-from glmix_automl.layout import SCHEMA, Folder
+from glmix_automl.layout import SCHEMA, TRIALS, Folder
 from glmix_automl.metrics import Measure
 from glmix_automl.search import STRATEGIES
 from glmix_automl.search.ordered import Ordered
@@ -120,7 +120,13 @@ class Session:
         with Journal(self.folder.journal, segments=self.folder.segments) as file:
             watch = _Watch(self.folder, observe)
             controller = self.controller = Controller(
-                file, self.entries, rules(limits), limits.grace_seconds, limits.trials, watch
+                file,
+                self.entries,
+                rules(limits),
+                limits.grace_seconds,
+                limits.trials,
+                watch,
+                coordinates=f"{self.folder.uri}/{TRIALS}",
             )
             controller.replay(list(journal.read_events(self.folder.journal)))
             if self._interrupted:

@@ -17,7 +17,7 @@ def choose_columns(coordinate: Trees, rows: Rows) -> tuple[sparse.csr_matrix, np
     """The columns of training rows that trees may split, and which they are, int64 [kept].
 
     A column filled in fewer rows than a leaf needs has no split, as one side of each is among those rows; without such
-    columns a vocabulary of millions costs what its frequent terms do.
+    columns, and those that `terms` leaves out, a vocabulary of millions costs what its frequent terms do.
 
     Raises:
         TrialError: there is none.
@@ -26,9 +26,22 @@ def choose_columns(coordinate: Trees, rows: Rows) -> tuple[sparse.csr_matrix, np
     filled = np.bincount(columns.indices, minlength=columns.shape[1])
     seen = np.array(coordinate.seen)
     kept = seen[filled[seen] >= coordinate.parameters.leaf_rows]
+    if coordinate.parameters.terms:
+        kept = np.setdiff1d(kept, _rare_terms(coordinate, filled))
     if not len(kept):
         raise TrialError("family trees: no feature is filled in as many rows as leaf_rows asks for; lower it")
     return columns[:, kept], kept
+
+
+def _rare_terms(coordinate: Trees, filled: np.ndarray) -> np.ndarray:
+    """The columns of each bag behind its `terms` most filled ones; of equals the first stays."""
+    schema, most = coordinate.schema, coordinate.parameters.terms
+    first, rare = len(schema.numerics) + len(schema.categoricals), [np.empty(0, np.int64)]
+    for bag in schema.bags:
+        size = schema.size(bag)
+        rare.append(first + np.argsort(-filled[first : first + size], kind="stable")[most:])
+        first += size
+    return np.concatenate(rare)
 
 
 def options(coordinate: Trees, seed: int, threads: int | None) -> dict[str, Any]:
@@ -40,7 +53,7 @@ def options(coordinate: Trees, seed: int, threads: int | None) -> dict[str, Any]
         "num_leaves": given.leaves,
         "learning_rate": given.learning_rate,
         "min_data_in_leaf": given.leaf_rows,
-        "feature_fraction": given.feature_share,
+        "feature_fraction_bynode": given.feature_share,
         "bagging_fraction": given.row_share,
         "bagging_freq": 1,
         "lambda_l2": given.l2,

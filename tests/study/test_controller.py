@@ -18,17 +18,23 @@ from glmix_automl.study.controller import Controller
 from glmix_automl.study.journal import Journal
 from glmix_automl.study.race import Entry
 from glmix_automl.study.settings import EntryBudget, Limits
-from glmix_automl.trial import Costs, Progress, Result, State, Trial
+from glmix_automl.trial import TRAINED_BY, Costs, Progress, Result, State, Trial
 from glmix_automl.workers.executor import Reporter
 from tests.study.places import Hill, Rounds, Threads, Work, peak
 
 
 def race(path: Path, entries: list[Entry], work: Work = peak, slots: int = 2, **settings: object) -> Controller:
     """Runs a race to its end in threads."""
+    place = str(settings.pop("coordinates", ""))
     with Journal(path, sync=False) as file:
         limits = Limits.model_validate(settings)
         controller = Controller(
-            file, {e.name: e for e in entries}, stopping.rules(limits), limits.grace_seconds, limits.trials
+            file,
+            {e.name: e for e in entries},
+            stopping.rules(limits),
+            limits.grace_seconds,
+            limits.trials,
+            coordinates=place,
         )
         controller.replay(list(journal.read_events(path)))
         executor = Threads(work, slots, controller.progress)
@@ -117,6 +123,54 @@ def test_what_closes_the_race_weighs_what_the_others_found_once(tmp_path: Path, 
     assert len(more.trials) == 7
     assert last.fit is not None
     assert len(last.fit.begin.members) == 5, "what was found since is weighed too"
+
+
+class Given:
+    """Asks for these trials."""
+
+    def __init__(self, *trials: Trial) -> None:
+        self._left = list(trials)
+
+    def ask(self, n: int) -> list[Trial]:
+        asked, self._left = self._left[:n], self._left[n:]
+        return asked
+
+    def recall(self, trials: list[Trial], n: int) -> None:
+        self._left = self._left[len(trials) :]
+
+    def tell(self, result: Result) -> None:
+        pass
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_another_entry_trains_is_taken_over_when_it_has_ended(tmp_path: Path, fails: bool) -> None:
+    """Asked while the other runs it waits without a worker; where the other failed it is trained after all."""
+    took: dict[int, tuple[str | None, bool]] = {}
+
+    def work(trial: Trial, report: Reporter) -> Result:
+        took[trial.number] = trial.checkpoint, trial.locked
+        if trial.strategy == "first":
+            while "later" not in names:
+                time.sleep(0.01)
+            if fails:
+                raise RuntimeError("lost")
+        names.append(trial.strategy)
+        return peak(trial, report)
+
+    names: list[str] = []
+    plain = Trial(0, "", "toy", {"x": 1.0})
+    same = dataclasses.replace(plain, seed=7, tags={TRAINED_BY: "first"})
+    other = dataclasses.replace(same, number=1, parameters={"x": 2.0})
+    entries = [Entry("first", Given(plain)), Entry("growth", Given(same, other)), Entry("later", Given(plain))]
+    done = race(tmp_path / "j", entries, work, coordinates="s3://there/trials").history
+    numbers = {(t.strategy, t.parameters["x"]): n for n, t in done.trials.items()}
+    twin = numbers["growth", 1.0]
+    assert took[twin] == ((None, False) if fails else (f"s3://there/trials/{numbers['first', 1.0]}", True))
+    assert took[numbers["growth", 2.0]] == (None, False), "other work"
+    assert done.trials[twin].checkpoint is None, "the journal says how it is trained"
+    assert all(result.state.scored for n, result in done.results.items() if n != numbers["first", 1.0] or not fails)
+    members = AllTrials(AllTrialsOptions(), 1)._members(done.trials, done.results)
+    assert (twin in members) == fails, "what is there twice is weighed once"
 
 
 @pytest.mark.parametrize("lag", [0, 2])

@@ -61,6 +61,21 @@ def test_little_time_has_fewer_trees_of_a_higher_rate(tmp_path: Path) -> None:
     assert trees(5)["trees"] == 200
 
 
+@pytest.mark.parametrize("measure", ["auc", "member_auc"])
+def test_growth_begins_from_what_the_baselines_train(tmp_path: Path, measure: str) -> None:
+    """Its first candidates are their trials, told by the same work, so that nothing is trained twice."""
+    schema = make_dataset(tmp_path / "dataset", rows=200)
+    given = settings(tmp_path, measure=measure, limits={"seconds": 40})
+    race = make_default_race(given, schema, 70_000).race
+    arms = race["adanet"].options["generator"]["arms"]
+    turns = {turn["trained_by"]: turn for arm in arms for turn in arm["turns"] if "trained_by" in turn}
+    assert set(turns) == {name for name, entry in race.items() if entry.strategy == "fixed"}
+    for name, turn in turns.items():
+        baseline = race[name].options
+        assert turn["parameters"] == baseline["parameters"]
+        assert turn.get("fraction", 1.0) == baseline.get("fraction", 1.0)
+
+
 def test_who_is_judged_within_members_learns_from_pairs_of_their_rows_too(tmp_path: Path) -> None:
     schema = make_dataset(tmp_path, rows=200)
     races = {}
@@ -87,5 +102,7 @@ def test_the_default_race_grows_with_the_rows_and_says_what_it_leaves_out(tmp_pa
     assert large.limits.seconds == defaults.LONGEST
     assert ["20.0% of the 1,000,000" in line for line in large.left_out] == [True]
     assert "trees" not in streamed.race
+    families = {t["family"] for arm in streamed.race["adanet"].options["generator"]["arms"] for t in arm["turns"]}
+    assert families == {"logistic", "subnetwork"}
     assert any("trees" in line for line in streamed.left_out)
     assert check(settings(tmp_path)) == tuple(ALL)

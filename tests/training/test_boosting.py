@@ -114,6 +114,14 @@ def test_inputs_are_those_asked_for(splits: tuple[Dataset, Rows, Rows]) -> None:
     assert min(grown(splits, inputs="terms")[0].arrays["column"]) >= 3
 
 
+def test_terms_are_the_most_filled_of_each_bag(splits: tuple[Dataset, Rows, Rows]) -> None:
+    filled = np.bincount(grown(splits, trees=1)[0].matrix(splits[1]).indices, minlength=5 + 2 * 13)
+    frequent = {first + int(place) for first in (5, 18) for place in np.argsort(-filled[first : first + 13])[:2]}
+    split = set(grown(splits, terms=2, leaf_rows=1, leaves=64)[0].arrays["column"])
+    assert split & frequent
+    assert split <= set(range(5)) | frequent
+
+
 def test_the_best_validation_is_kept(splits: tuple[Dataset, Rows, Rows]) -> None:
     coordinate, fit = grown(splits, trees=400, learning_rate=0.5, leaves=31, patience=20)
     label, weight = splits[2].label.numpy(), splits[2].weight.numpy()

@@ -27,6 +27,9 @@ class Turn(Config):
     """What it is trained on; none: as the strategy says."""
     fraction: PositiveShare = 1.0
     """Share of the training entities that it sees."""
+    trained_by: str = ""
+    """Race entry whose trial of the same family, parameters, epochs and fraction is taken over instead of training
+    another; where there is none it is trained."""
 
 
 class Arm(Config):
@@ -68,7 +71,8 @@ class Arms(Config):
             return []
         turn = best.turns[len(pulled[best.name]) % len(best.turns)]
         epochs = self._epochs(turn, state.reports)
-        return [Candidate(turn.family, turn.parameters, best.name, epochs, turn.training, turn.fraction)]
+        own = turn.family, turn.parameters, best.name, epochs, turn.training, turn.fraction, turn.trained_by
+        return [Candidate(*own)]
 
     @staticmethod
     def _worth(arm: Arm, reports: Sequence[CandidateReport]) -> float:

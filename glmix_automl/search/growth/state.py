@@ -29,6 +29,7 @@ class Candidate:
         epochs: budget in passes over the training rows; as the strategy says, if None.
         training: what it is trained on; as the strategy says, if None.
         fraction: share of the training entities that it sees.
+        trained_by: race entry whose trial of the same work is taken over, where there is one.
     """
 
     family: str
@@ -37,6 +38,7 @@ class Candidate:
     epochs: float | None = None
     training: Training | None = None
     fraction: float = 1.0
+    trained_by: str = ""
 
 
 @dataclass(frozen=True)
