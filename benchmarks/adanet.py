@@ -81,9 +81,16 @@ class Run:
 
 
 def play(
-    strategy: Strategy, dataset: str, seed: int, slots: int = 1, factor: Callable[[int], float] = lambda slot: 1.0
+    strategy: Strategy,
+    dataset: str,
+    seed: int,
+    slots: int = 1,
+    factor: Callable[[int], float] = lambda slot: 1.0,
+    seconds: float = math.inf,
 ) -> Run:
-    """Runs a strategy to its end on slots of a virtual clock; `factor` is how much slower a slot is."""
+    """Runs a strategy on slots of a virtual clock to its end, or until trials took so many worker-seconds; `factor` is
+    how much slower a slot is.
+    """
     from glmix_automl.training.evaluate import Evaluator
 
     run, clock = Run(), 0.0
@@ -92,7 +99,8 @@ def play(
         evaluator = Evaluator(dataset, study, seed=seed)
         while True:
             free = [slot for slot in range(slots) if slot not in {s for _, _, s in out}]
-            for trial, slot in zip(strategy.ask(len(free)) if free else (), free, strict=False):
+            wanted = len(free) if run.worker_seconds < seconds else 0
+            for trial, slot in zip(strategy.ask(wanted) if wanted else (), free, strict=False):
                 run.trials[trial.number] = trial
                 run.results[trial.number] = _evaluated(evaluator, trial)
                 seconds = run.results[trial.number].costs.worker_seconds

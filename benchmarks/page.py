@@ -1,6 +1,7 @@
-"""docs/benchmarks.md from the records of runs: a section each, its claim, its figures and where they come from."""
+"""docs/benchmarks.md from the records of runs: a claim each, and where it comes from; tables are a page beside them."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from results import RESULTS, ROOT
@@ -8,6 +9,7 @@ from results import RESULTS, ROOT
 PAGE = ROOT / "docs" / "benchmarks.md"
 TITLES = {
     "quality": "Quality at equal budget",
+    "poster": "The tables of the poster",
     "growth": "Growth against a grid",
     "original-adanet": "Growth against the original library",
     "training": "Training",
@@ -25,31 +27,56 @@ TITLES = {
     "controller": "Many workers",
 }
 """Parts on the page, in its order."""
+WITH_TABLE = ("quality", "poster")
+"""Parts whose table is on the page; of the others it is beside their records."""
+TABLES = RESULTS / "README.md"
 HEAD = """# Benchmarks
 
-What was measured, against whom; written by `python benchmarks/run.py --page` from the records in `benchmarks/results/`.
-`make bench PARTS="training scoring"` runs parts again, `python benchmarks/run.py --help` names them. Figures are ratios
-to baselines of the same call wherever there is one, as clocks on shared machines say little; in brackets their spread.
-What was tried and left out is in [decisions.md](decisions.md).
+What was measured, against whom; written by `python benchmarks/run.py --page` from the records in `benchmarks/results/`,
+whose tables are [there](../benchmarks/results/README.md). `make bench PARTS="training scoring"` runs parts again,
+`python benchmarks/run.py --help` names them. Figures are ratios to baselines of the same call wherever there is one, as
+clocks on shared machines say little; in brackets their spread. What was tried and left out is in
+[decisions.md](decisions.md).
+"""
+TABLES_HEAD = """# Tables of the benchmarks
+
+One per record, written with [the page of claims](../../docs/benchmarks.md).
 """
 
 
-def make_page() -> str:
-    """The whole page."""
+def make_pages() -> dict[Path, str]:
+    """The page of claims, and that of all tables."""
     found = {path.stem: json.loads(path.read_text()) for path in RESULTS.glob("*.json")}
-    return "\n".join([HEAD, *(section(title, found[part]) for part, title in TITLES.items() if part in found)])
+    parts = {part: found[part] for part in TITLES if part in found}
+    return {
+        PAGE: "\n".join([HEAD, *(claim(part, result) for part, result in parts.items())]),
+        TABLES: "\n".join([TABLES_HEAD, *(table(part, result) for part, result in parts.items())]),
+    }
 
 
-def section(title: str, result: dict[str, Any]) -> str:
-    """A record as Markdown."""
+def claim(part: str, result: dict[str, Any]) -> str:
+    """What a record shows, and where that comes from."""
+    shown = [*draw_table(result), ""] if part in WITH_TABLE else []
+    said = f"**{TITLES[part]}.** {result['says']}"
+    return "\n".join([said, "", *shown, f"<sub>{say_source(result)}</sub>", ""])
+
+
+def table(part: str, result: dict[str, Any]) -> str:
+    """A record's figures."""
+    return "\n".join([f"## {TITLES[part]}", "", *draw_table(result), "", say_source(result), ""])
+
+
+def say_source(result: dict[str, Any]) -> str:
+    """Data, seeds, spread, machine and command."""
+    told = f"{result['data']}; seeds: {result['seeds']}; spread: {result['spread']}"
+    return f"{told}; {result['machine']}; {result['date']}, {result['commit']}; `{result['command']}`"
+
+
+def draw_table(result: dict[str, Any]) -> list[str]:
+    """Lines of Markdown."""
     heads = result["heads"]
-    lines = [f"## {title}", "", result["says"], "", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    lines += [f"| {' | '.join(map(show, row, heads))} |" for row in result["rows"]]
-    where = f"{result['machine']}; {result['date']}, {result['commit']}"
-    told = (
-        f"Data: {result['data']}. Seeds: {result['seeds']}. Spread: {result['spread']}. {where}. `{result['command']}`"
-    )
-    return "\n".join([*lines, "", told, ""])
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    return lines + [f"| {' | '.join(map(show, row, heads))} |" for row in result["rows"]]
 
 
 def show(cell: Any, head: str) -> str:

@@ -18,7 +18,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from page import PAGE, make_page
+from page import PAGE, make_pages
 from results import FOLDER, RESULTS, ROOT
 
 
@@ -54,6 +54,7 @@ PARTS = {
     "nights": Part("nights.py", ""),
     "planted-effects": Part("planted_effects.py", ""),
     "quality": Part("quality.py"),
+    "poster": Part("poster.py"),
     "growth": Part("adanet.py"),
     "default-race": Part("default_race.py"),
     "original-adanet": Part("original_adanet.py"),
@@ -88,7 +89,8 @@ def main() -> int:
             parser.error(f"{name} needs --arguments; see {PARTS[name].script} --help")
         if not run(name, arguments):
             failed.append(name)
-    PAGE.write_text(make_page())
+    for path, text in make_pages().items():
+        path.write_text(text)
     print(f"failed: {', '.join(failed)}" if failed else f"wrote {PAGE.relative_to(ROOT)}")
     return 1 if failed else 0
 
