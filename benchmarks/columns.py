@@ -85,8 +85,8 @@ def main() -> None:
         )
     if options.growth:
         says += (
-            "Walks take as many steps a link at every size of network; what a step costs grows beyond the caches, as it "
-            "does for a loop that only reads (exponents in links, and in links with costs counted in such steps)."
+            "Walks take as many steps a link at every size of network; a step costs more beyond the caches, as one "
+            "that only reads does (exponents in links, and in links with costs counted in such steps)."
         )
     heads = ["data", "without groups, cpu s", "with all", "times, by the clock", "times, processor", "exponents"]
     data = "generated networks and jobs" + (f"; {options.conf}" if options.conf else "")
