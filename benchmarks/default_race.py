@@ -1,6 +1,7 @@
 """The default race against LightGBM, logistic regression and the pools found by hand, on prepared datasets.
 
     python benchmarks/default_race.py DATASET... [--seeds 3] [--seconds 600] [--pool conf/search/jymbii.yaml]
+    python benchmarks/default_race.py DATASET... --effects     # only its growth, with and without random effects
 
 Nothing is said to the default race but the dataset (and `--seconds`, of each study). Baselines run in the same call on
 the same splits: LightGBM with 300 trees and its own defaults, without a look at validation; logistic regression with
@@ -18,13 +19,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from results import Cell, Figure, record
+
 from glmix_automl import metrics
 from glmix_automl.api import Study
 from glmix_automl.conclusion import evaluate
 from glmix_automl.config import load
+from glmix_automl.dataset import Dataset
 from glmix_automl.layout import LEADERBOARD_JSON
 from glmix_automl.reporting.leaderboard import entry_model, leaderboard
-from glmix_automl.search.growth.default_arms import LINEAR
+from glmix_automl.search.growth.default_arms import LINEAR, make_default_arms
 from glmix_automl.study.settings import SearchSettings
 
 WINNER = "default race"
@@ -89,6 +93,38 @@ def compare_models(dataset: str, seeds: int, seconds: float | None, pool: str | 
             yield found
 
 
+def compare_effects(datasets: list[str], seeds: int, seconds: float | None) -> None:
+    """What random effects among the arms of growth are worth, all else the same."""
+    rows: list[list[Cell]] = []
+    for dataset in datasets:
+        opened = Dataset.open(dataset)
+        arms = make_default_arms(opened.schema, opened.rows("train"))
+        without = arms | {"arms": [a for a in arms["arms"] if a["turns"][0]["family"] != "random_effect"]}
+        names = "with effects", "without"
+        race = {
+            name: {"strategy": "adanet", "weighting": "positive", "generator": generator}
+            for name, generator in zip(names, (arms, without), strict=True)
+        }
+        tests, gaps = [], []
+        for seed in range(1, seeds + 1):
+            with tempfile.TemporaryDirectory() as place:
+                found, evaluation = read_models(run(dataset, Path(place), seed, seconds, race), entries=True)
+            (*_, after), (*_, before) = (found[name] for name in names)
+            gaps.append(metrics.delong_test(evaluation.labels, after, before, evaluation.weights, evaluation.members))
+            tests.append([found[name][1] for name in names])
+            print(f"  seed {seed}: {gaps[-1].difference:+.4f} [{gaps[-1].low:+.4f}, {gaps[-1].high:+.4f}]", flush=True)
+        difference = Figure(*(statistics.mean(getattr(g, key) for g in gaps) for key in ("difference", "low", "high")))
+        after, before = (statistics.mean(column) for column in zip(*tests, strict=True))
+        rows.append([Path(dataset).name, before, after, difference])
+    says = "Random effects among the arms of growth, beside history and other columns: " + "; ".join(
+        f"{row[0]} {row[3].value:+.4f}" for row in rows if isinstance(row[3], Figure)
+    )
+    heads = ["data", "test AUC without", "test AUC with", "difference of AUC"]
+    record(
+        "effects-in-growth", f"{says}.", heads, rows, data="prepared columns", seeds=str(seeds), spread="95 %, paired"
+    )
+
+
 def main() -> None:
     """Runs all of it and prints a table per dataset."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -96,7 +132,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--pool", help="search file whose entry `adanet` is raced too")
+    parser.add_argument("--effects", action="store_true", help="only growth with and without random effects")
     given = parser.parse_args()
+    if given.effects:
+        compare_effects(given.datasets, given.seeds, given.seconds)
+        return
     for dataset in given.datasets:
         print(dataset)
         runs = list(compare_models(dataset, given.seeds, given.seconds, given.pool))

@@ -21,6 +21,7 @@ TITLES = {
     "columns": "What columns are worth",
     "columns-cost": "What columns cost",
     "random-effects": "Random effects",
+    "effects-in-growth": "Random effects in growth",
     "tuning": "Tuning",
     "speed-up": "Tuning on more workers",
     "straggler": "Stragglers",

@@ -57,6 +57,7 @@ PARTS = {
     "poster": Part("poster.py"),
     "growth": Part("adanet.py"),
     "default-race": Part("default_race.py"),
+    "effects-in-growth": Part("default_race.py"),
     "original-adanet": Part("original_adanet.py"),
     "columns": Part("columns.py"),
     "columns-cost": Part("columns.py", "--history-growth 250000 1000000"),

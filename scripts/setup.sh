@@ -30,7 +30,7 @@ check_tools() {
     command -v make >/dev/null || fail "no make found; Horovod is built from source: apt-get install make"
 }
 
-wanted=$(cat requirements/*.txt pyproject.toml scripts/spark_submit.sh "$0" | sha256sum | cut -d' ' -f1)
+wanted=$(cat requirements/*.txt pyproject.toml scripts/spark_submit.sh scripts/compile_loops.py "$0" | sha256sum | cut -d' ' -f1)
 if [ -f $stamp ] && [ "$(cat $stamp)" = "$wanted" ]; then
     exit 0
 fi
@@ -59,4 +59,5 @@ step "building Horovod from source (two to five minutes)" \
 step "installing glmix-automl" "$venv/bin/python" -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --editable .
 java_home=$(java -XshowSettings:properties -version 2>&1 | sed -n 's/^ *java\.home = //p')
 sed "s|@JAVA_HOME@|$java_home|" scripts/spark_submit.sh >"$venv/bin/spark-submit"  # keeps the mode of PySpark's own
+step "compiling the loops (a minute)" bash -c "$venv/bin/python scripts/compile_loops.py pairs & $venv/bin/python scripts/compile_loops.py interactions && wait \$!"
 echo "$wanted" >$stamp

@@ -50,6 +50,23 @@ def test_four_ranks_do_too(dataset: str, study: str, tmp_path: Path, averaging: 
         assert averaging == "anytime" or not differing_steps(pool, dataset, study)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("averaging", ["synchronous", "anytime"])
+def test_pairs_of_members_rows_are_learned_by_two_ranks(
+    dataset: str, study: str, tmp_path: Path, averaging: str
+) -> None:
+    """Members lie whole on a rank, so each rank draws pairs of its own."""
+    parameters = {"loss": "pairwise", "batch_size": 16, "learning_rate": 0.02}
+    alone = Evaluator(dataset, str(tmp_path / "alone"), seed=1)
+    single = alone(Trial(0, "test", "logistic", {**parameters, "batch_size": 32}, epochs=6, seed=3), lambda _: False)
+    with world(averaging, 2, dataset, study) as pool:
+        result = run(pool, 0, "logistic", parameters, 6)
+    assert result.state is State.FINISHED
+    assert result.auc == pytest.approx(single.auc, abs=0.03)
+    assert single.auc is not None
+    assert single.auc > 0.6
+
+
 def run(pool: WorkerPool, number: int, family: str, parameters: dict[str, Any], epochs: float) -> Result:
     found: Result = pool.submit(Trial(number, "test", family, parameters, epochs=epochs, seed=3)).result(SECONDS)
     assert found.error is None, found.error
