@@ -57,7 +57,7 @@ def test_little_time_has_fewer_trees_of_a_higher_rate(tmp_path: Path) -> None:
         return found
 
     assert (trees(600)["trees"], trees(600)["learning_rate"]) == (1000, 0.05)
-    assert (trees(40)["trees"], trees(40)["learning_rate"]) == (286, 0.175)
+    assert (trees(40)["trees"], trees(40)["learning_rate"]) == (429, 0.117)
     assert trees(5)["trees"] == 200
 
 

@@ -36,7 +36,7 @@ NETWORK: dict[str, Value] = NETWORK_STEPS | {"depth": 2, "width": 128, "dropout"
 
 TREE_ROWS = 3_000_000  # that trees see at most
 GROWN_ROWS = 600_000_000  # rows times trees: with more rows fewer trees are grown, faster ones
-GROWN_A_SECOND = 1_000_000  # rows times trees that a core grows, about
+GROWN_A_SECOND = 1_500_000  # rows times trees that a core grows, about
 FEWEST_TREES = 200
 FIRST_ROWS = 2_000_000  # that the first network trains on, in all its epochs: what it takes plans the others
 TRAININGS: tuple[Training, ...] = ("labels", "residual")  # of networks, in turns: neither is better everywhere
