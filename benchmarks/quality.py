@@ -197,11 +197,12 @@ def keep(found: dict[str, dict[str, Runs]], given: argparse.Namespace) -> None:
                 cells.append(f"{statistics.mean(runs['auc']):.4f}")
             else:
                 cells.append(Figure(*(round(statistics.mean(runs[key]), 4) for key in ("difference", "low", "high"))))
-        rows.append(cells)
+        took = [second for each in every.values() if model in each for second in each[model]["seconds"]]
+        rows.append([*cells, f"{statistics.mean(took):.0f} ({min(took):.0f} to {max(took):.0f})"])
     record(
         "quality",
         say(every),
-        ["test AUC; difference to ours", *every],
+        ["test AUC; difference to ours", *every, f"seconds taken of {given.seconds:.0f}"],
         rows,
         data="prepared columns of the recipes in conf/prepare, the same splits for all",
         seeds=", ".join(f"{name}: {len(models[OURS]['auc'])}" for name, models in every.items()),
