@@ -14,7 +14,8 @@ from glmix_automl.dataset.block import Block
 from glmix_automl.schema import Schema
 from glmix_automl.seeds import generator
 
-ROWS_SAMPLED = 20_000  # of the sample, about: whole members
+FEWEST_ROWS, MOST_ROWS = 4_000, 20_000  # of the sample, about: whole members
+ROWS_SCORED = 500_000  # of all columns and groups together
 
 Score = Callable[[Block], NDArray[np.float32]]
 """Log-odds of a block's rows, offsets not included; called from several threads."""
@@ -42,12 +43,13 @@ def permutation_importance(
     Raises:
         DataError: the dataset cannot be read.
     """
-    block = dataset.read(split, fraction=min(1.0, ROWS_SAMPLED / max(dataset.rows(split), 1)), seed=seed, entities=True)
+    alone = {source: (source,) for source in dict.fromkeys(f.source for f in dataset.schema.features)}
+    rows = min(MOST_ROWS, max(FEWEST_ROWS, ROWS_SCORED // (len(alone) + len(groups or {}) + 1)))
+    block = dataset.read(split, fraction=min(1.0, rows / max(dataset.rows(split), 1)), seed=seed, entities=True)
     whole = _auc(block, score)
     if np.isnan(whole):
         return Importance()
     draws = generator(seed, "permutation importance")
-    alone = {source: (source,) for source in dict.fromkeys(f.source for f in dataset.schema.features)}
 
     def lose(sources: Sequence[str], order: NDArray[np.int64]) -> float:
         return whole - _auc(_move(dataset.schema, block, sources, order), score)
