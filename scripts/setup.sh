@@ -30,7 +30,7 @@ check_tools() {
     command -v make >/dev/null || fail "no make found; Horovod is built from source: apt-get install make"
 }
 
-wanted=$(cat requirements/*.txt pyproject.toml scripts/spark_submit.sh scripts/compile_loops.py "$0" | sha256sum | cut -d' ' -f1)
+wanted=$(cat requirements/*.txt pyproject.toml scripts/spark_submit.sh "$0" | sha256sum | cut -d' ' -f1)
 if [ -f $stamp ] && [ "$(cat $stamp)" = "$wanted" ]; then
     exit 0
 fi
