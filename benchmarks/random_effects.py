@@ -1,7 +1,7 @@
 """Random effects: entities per second by size and features, against SciPy and scikit-learn per entity; how cost grows.
 
     python benchmarks/random_effects.py                    # some minutes, 2 GB
-    python benchmarks/random_effects.py --largest 10000000 # entities of the last rung; 10 GB
+    python benchmarks/random_effects.py --largest 10000000 # entities of the last rung; 20 GB
 
 Figures are processor seconds of one thread, so that a busy machine does not change them; the baselines solve a sample
 of the same entities in the same call, to the same minimum (checked), one after the other, as GDMix does on each core.
@@ -15,8 +15,10 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from results import Cell, record
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
@@ -69,25 +71,39 @@ def main() -> int:
     scores(small.design, small.codes, coefficients, found.mean)
     print("solves, per processor second\n")
     print(f"{'rows':>5}{'features':>9}{'entities/s':>12}{'rows/s':>12}{'SciPy':>9}{'scikit-learn':>13}{'ratios':>14}")
+    rows: list[list[Cell]] = []
     for size in SIZES:
-        for features in FEATURES:
-            _compare(size, features, options.entities)
+        ratios = [_compare(size, features, options.entities) for features in FEATURES]
+        rows.append([size, *(scipy for scipy, _ in ratios), *(sklearn for _, sklearn in ratios)])
     print("\ngrouped, columns found, solved, scored: mean 18 rows (5 to 200), processor seconds\n")
     print(f"{'entities':>10}{'features':>9}{'rows':>13}{'seconds':>9}{'per million':>13}{'exponent':>10}{'peak GB':>9}")
+    says = []
     for features in (1, 8):
-        last = None
+        rungs: list[_Rung] = []
         for entities in (10_000, 100_000, 1_000_000, 10_000_000):
-            if entities * (features if features > 1 else 1) <= options.largest * (8 if features > 1 else 1):
-                last = _rung(entities, features, last, options.threads)
+            if entities <= options.largest:
+                rungs.append(_rung(entities, features, rungs[-1] if rungs else None, options.threads))
+        first, last = rungs[0], rungs[-1]
+        power = math.log(last.processor / first.processor) / math.log(last.entities / first.entities)
+        says.append(
+            f"With {features} feature{'s' * (features > 1)} {last.entities:,} entities take {last.processor:.0f} "
+            f"processor seconds, {last.clock:.0f} by the clock on {options.threads} threads; from {first.entities:,} on "
+            f"cost grows with entities by an exponent of {power:.2f}."
+        )
     print("\nthe same, an entity's rows lying together\n")
-    last = None
+    rung = None
     for entities in (10_000, 100_000, 1_000_000):
-        last = _rung(entities, 8, last, options.threads, together=True)
-    _crossed()
+        rung = _rung(entities, 8, rung, options.threads, together=True)
+    says.append(_cross())
+    heads = ["rows of an entity", *(f"SciPy, {f}" for f in FEATURES), *(f"scikit-learn, {f}" for f in FEATURES)]
+    told = "Entities a processor second, by features, as multiples of one after the other by SciPy's L-BFGS and by "
+    data = f"planted effects; {LOOPED} entities of a baseline; mean 18 rows of an entity (5 to 200) where costs grow"
+    record("random-effects", f"{told}scikit-learn. {' '.join(says)}", heads, rows, data=data, seeds="one call")
     return 0
 
 
-def _compare(size: int, features: int, entities: int) -> None:
+def _compare(size: int, features: int, entities: int) -> tuple[float, float]:
+    """How many times SciPy's and scikit-learn's entities a second."""
     count = max(LOOPED, entities // size)
     made = Made(np.full(count, size), features)
     seconds, (grouping, coefficients, found) = _timed(made.fit)
@@ -106,6 +122,7 @@ def _compare(size: int, features: int, entities: int) -> None:
     ours, theirs, others = count / seconds, LOOPED / scipy, LOOPED / sklearn
     ratios = f"{ours / theirs:.0f}x {ours / others:.0f}x"
     print(f"{size:5}{features:9}{ours:12,.0f}{ours * size:12,.0f}{theirs:9,.0f}{others:13,.0f}{ratios:>14}")
+    return ours / theirs, ours / others
 
 
 def _by_scipy(matrix: np.ndarray, label: np.ndarray) -> np.ndarray:
@@ -123,9 +140,13 @@ def _by_sklearn(matrix: np.ndarray, label: np.ndarray) -> np.ndarray:
         return LogisticRegression(fit_intercept=False, tol=1e-6).fit(matrix, label).coef_[0]
 
 
-def _rung(
-    entities: int, features: int, last: tuple[int, float] | None, threads: int, together: bool = False
-) -> tuple[int, float]:
+class _Rung(NamedTuple):
+    entities: int
+    processor: float
+    clock: float
+
+
+def _rung(entities: int, features: int, last: _Rung | None, threads: int, together: bool = False) -> _Rung:
     made = Made(np.minimum(generator(0, "rows", entities).zipf(1.6, entities) + 4, 200), features)
     if together:
         made.gather()
@@ -137,15 +158,15 @@ def _rung(
     started = time.perf_counter()
     seconds, _ = _timed(whole)
     wall = time.perf_counter() - started
-    exponent = f"{math.log(seconds / last[1]) / math.log(entities / last[0]):.3f}" if last else ""
+    exponent = f"{math.log(seconds / last.processor) / math.log(entities / last.entities):.3f}" if last else ""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     each = f"{seconds / entities * 1e6:.2f}"
     print(f"{entities:10,}{features:9}{len(made.codes):13,}{seconds:9.2f}{each:>13}{exponent:>10}{peak:9.2f}", end="")
     print(f"   ({wall:.2f} s by the clock on {threads} threads)")
-    return entities, seconds
+    return _Rung(entities, seconds, wall)
 
 
-def _crossed() -> None:
+def _cross() -> str:
     """Two effects of 10,000 levels each on 100,000 rows, five sweeps: GPBoost's authors report 20 minutes."""
     rows, levels, draw = 100_000, 10_000, generator(0, "crossed")
     codes = [draw.integers(0, levels, rows).astype(np.int32) for _ in range(2)]
@@ -167,8 +188,9 @@ def _crossed() -> None:
 
     seconds, fitted = _timed(sweeps)
     correlation = np.corrcoef(fitted, truth)[0, 1]
-    print(f"\ntwo crossed effects of {levels:,} levels, {rows:,} rows, 5 sweeps: {seconds:.2f} s", end="")
-    print(f" (correlation with the truth {correlation:.3f})")
+    said = f"Two crossed effects of {levels:,} levels, {rows:,} rows, 5 sweeps: {seconds:.2f} s"
+    print(f"\n{said} (correlation with the truth {correlation:.3f})")
+    return f"{said}."
 
 
 def _timed(task: Callable[[], object]) -> tuple[float, object]:
