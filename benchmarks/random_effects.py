@@ -87,8 +87,8 @@ def main() -> int:
         power = math.log(last.processor / first.processor) / math.log(last.entities / first.entities)
         says.append(
             f"With {features} feature{'s' * (features > 1)} {last.entities:,} entities take {last.processor:.0f} "
-            f"processor seconds, {last.clock:.0f} by the clock on {options.threads} threads; from {first.entities:,} on "
-            f"cost grows with entities by an exponent of {power:.2f}."
+            f"processor seconds, {last.clock:.0f} by the clock on {options.threads} threads; from {first.entities:,} "
+            f"on cost grows with entities by an exponent of {power:.2f}."
         )
     print("\nthe same, an entity's rows lying together\n")
     rung = None
