@@ -26,6 +26,7 @@ TITLES = {
     "speed-up": "Tuning on more workers",
     "straggler": "Stragglers",
     "controller": "Many workers",
+    "exponents": "Cost as work grows",
 }
 """Parts on the page, in its order."""
 WITH_TABLE = ("quality", "poster")

@@ -55,6 +55,7 @@ PARTS = {
     "planted-effects": Part("planted_effects.py", ""),
     "quality": Part("quality.py"),
     "poster": Part("poster.py"),
+    "exponents": Part("exponents.py", ""),
     "growth": Part("adanet.py"),
     "default-race": Part("default_race.py"),
     "effects-in-growth": Part("default_race.py"),
