@@ -110,7 +110,7 @@ def compare_effects(datasets: list[str], seeds: int, seconds: float | None) -> N
             with tempfile.TemporaryDirectory() as place:
                 found, evaluation = read_models(run(dataset, Path(place), seed, seconds, race), entries=True)
             (*_, after), (*_, before) = (found[name] for name in names)
-            gaps.append(metrics.delong_test(evaluation.labels, after, before, evaluation.weights, evaluation.members))
+            gaps.append(metrics.delong_test(evaluation.labels, before, after, evaluation.weights, evaluation.members))
             tests.append([found[name][1] for name in names])
             print(f"  seed {seed}: {gaps[-1].difference:+.4f} [{gaps[-1].low:+.4f}, {gaps[-1].high:+.4f}]", flush=True)
         difference = Figure(*(statistics.mean(getattr(g, key) for g in gaps) for key in ("difference", "low", "high")))
