@@ -100,9 +100,16 @@ def sampled_share(rows: int) -> float:
 
 def in_order(rows: pa.Table, effects: Mapping[str, Ints]) -> Ints:
     """Rows by bucket, member and time; those of a moment by item and effects, so that how they came does not matter."""
-    key = rows["key"].to_numpy()
-    ties = [*reversed(list(effects.values())), rows["other"].to_numpy()]
-    return np.lexsort((*ties, rows["time"].to_numpy(), key, buckets_of(key))).astype(np.int64)
+    key, time = rows["key"].to_numpy(), rows["time"].to_numpy()
+    order = np.lexsort((time, key, buckets_of(key))).astype(np.int64)
+    tied = (np.diff(key[order]) == 0) & (np.diff(time[order]) == 0)
+    places = np.flatnonzero(np.append(tied, False) | np.append(False, tied))  # few: they alone are told apart
+    if len(places):
+        mine = order[places]
+        moment = np.cumsum(~np.append(False, tied))[places]
+        ties = [*reversed(list(effects.values())), rows["other"].to_numpy()]
+        order[places] = mine[np.lexsort((*(tie[mine] for tie in ties), moment))]
+    return order
 
 
 def draw(rows: pa.Table, effects: Mapping[str, Ints], share: float) -> pa.Table:

@@ -85,13 +85,17 @@ def opened(folder: str, paths: tuple[str, str], items: int) -> NearestItems:
 def _nearest_of_all(  # type: ignore[no-untyped-def]
     item, block, x, by_item, starts, first, after, counts, norms, window, shrinkage, ends, other, similarity, together
 ):
-    """Fills ends [lists], in order of item and model, and the entries up to the last of them."""
+    """Fills ends [lists], in order of item and model, and the entries up to the last of them.
+
+    An item's list begins with those of its last one: most of them stay, so most others are seen to be too far at once.
+    """
     shared = np.zeros((len(starts) - 1, 2))  # with the item at hand: rows in common, sum of products of effects
     touched = np.empty(len(shared), np.int32)
     later = np.empty(len(item), np.int64)  # by place in `by_item`: the next later row to be counted
+    listed = np.full(len(shared), -1, np.int64)  # the last list that each item began
     size, number = 0, 0
     for j in range(len(shared)):
-        count, done = 0, starts[j]
+        count, done, last = 0, starts[j], size
         while done < starts[j + 1]:
             model = block[by_item[done]] + 1
             while done < starts[j + 1] and block[by_item[done]] < model:
@@ -110,9 +114,15 @@ def _nearest_of_all(  # type: ignore[no-untyped-def]
                         shared[k, 1] += x[p] * x[q]
                     q += 1
                 later[at] = q
-            begin, least = size, 0.0
-            for at in range(count):
-                k = touched[at]
+            begin, least, known = size, 0.0, size - last
+            for at in range(known + count):
+                if at < known:
+                    k = other[last + at]
+                    listed[k] = number
+                else:
+                    k = touched[at - known]
+                    if listed[k] == number:
+                        continue
                 both, product = shared[k, 0], shared[k, 1]
                 square, shrunk = norms[model, j] * norms[model, k] + 1e-12, both + shrinkage
                 place = size
@@ -136,5 +146,6 @@ def _nearest_of_all(  # type: ignore[no-untyped-def]
                 together[at] = shared[other[at], 0] / np.sqrt(counts[model, j] * counts[model, other[at]])
             ends[number] = size
             number += 1
+            last = begin
         for at in range(count):
             shared[touched[at], 0] = shared[touched[at], 1] = 0.0
