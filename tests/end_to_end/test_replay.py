@@ -46,6 +46,7 @@ def best(study: Study) -> float:
     return float(study.leaderboard().validation_auc[0])
 
 
+@pytest.mark.slow
 def test_a_replay_begins_from_the_night_before(tmp_path: Path) -> None:
     make_dataset(tmp_path / "dataset", rows=3000)
     moved = reordered(tmp_path / "dataset", tmp_path / "moved")

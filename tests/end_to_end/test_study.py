@@ -121,6 +121,7 @@ def test_leaderboard_picture_plan_and_exported_model_have_the_same_members(finis
     assert {member.checkpoint for member in planned.members if member.weight} == {f"coordinates/{n}" for n in members}
 
 
+@pytest.mark.slow
 def test_the_logged_model_needs_only_its_requirements(finished: tuple[Study, str], tmp_path: Path) -> None:
     from mlflow.tracking import MlflowClient
 

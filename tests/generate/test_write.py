@@ -23,10 +23,8 @@ def table(uri: Path) -> list[tuple[Any, ...]]:
     return sorted(tuple(map(str, row.values())) for row in pq.read_table(uri).to_pylist())
 
 
-@pytest.mark.parametrize(
-    ("kind", "settings"),
-    [pytest.param("jymbii", Jymbii(rows=2_000), marks=pytest.mark.slow), ("pymk", Pymk(rows=800))],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "settings"), [("jymbii", Jymbii(rows=2_000)), ("pymk", Pymk(rows=800))])
 def test_tables_are_the_same_in_any_number_of_parts(
     spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, settings: Any
 ) -> None:

@@ -64,8 +64,11 @@ def known(pairs: list[tuple[int, int]], nodes: int, **columns: Any) -> Network:
 
 def apart(pairs: list[tuple[int, int]], nodes: int) -> tuple[np.ndarray, np.ndarray]:
     """All pairs that are not linked."""
-    chosen = [p for p in combinations(range(nodes), 2) if p not in set(pairs)]
-    return tuple(np.array(chosen, np.int32).T)  # type: ignore[return-value]
+    linked_ones = set(pairs)
+    chosen = np.array([p for p in combinations(range(nodes), 2) if p not in linked_ones], np.int32)
+    return chosen[:, 0].copy(), chosen[
+        :, 1
+    ].copy()  # in one piece, as the product has them: loops are compiled by layout
 
 
 def test_every_number_is_what_dense_matrices_say() -> None:

@@ -68,7 +68,7 @@ def test_dates_written_as_numbers_are_days(run_settings: Any) -> None:
     assert by_both(run_settings, "bigint", [20_231_414, 20_231_114, 20_239_999])[0][1] == 20_231_114 * 10**6
 
 
-@pytest.mark.parametrize("kind", ["bigint", "double", "string"])
+@pytest.mark.parametrize("kind", [*(pytest.param(k, marks=pytest.mark.slow) for k in ("bigint", "double")), "string"])
 def test_a_few_odd_times_change_nothing_for_the_others(run_settings: Any, kind: str) -> None:
     cast = {"bigint": int, "double": float, "string": str}[kind]
     seconds = [1_700_000_000 + 60 * i for i in range(49)]

@@ -51,6 +51,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             server.stop()
 
 
+@pytest.mark.slow
 def test_a_study_killed_at_a_store_is_resumed_and_read_from_another_machine(
     store: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
