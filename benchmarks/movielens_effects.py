@@ -2,8 +2,8 @@
 
     python benchmarks/movielens_effects.py --data ../shared/data/ml-100k
 
-Age, gender and occupation of users, genres and year of films, and in which of eight parts of the films its year lies, as
-a taste for old ones is no line; a rating above 3 is positive; four of five rows train, five seeds. A rung adds a
+Age, gender and occupation of users, genres and year of films, and in which of eight parts of the films its year lies (a
+taste for old ones is no line); a rating above 3 is positive; four of five rows train, five seeds. A rung adds a
 coordinate on the offset of those before; strengths are estimated from the training rows, so nothing is tuned. GDMix
 reports 0.6237, 0.7058, 0.7599 for its linear ladder and 0.7090, 0.7665, 0.7680 for the deep one (its README: two to
 three minutes on 16 cores).
