@@ -153,8 +153,9 @@ def test_resuming_another_race_or_what_is_no_study_is_refused(
     assert "no study here" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.horovod
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_search_is_resumed_to_its_end_on_a_terminal(tmp_path: Path, number: signal.Signals) -> None:
     make_dataset(tmp_path / "dataset", rows=3000)
     race = {"grid": RACE["grid"] | {"epochs": 200}}

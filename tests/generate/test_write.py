@@ -37,6 +37,7 @@ def test_tables_are_the_same_in_any_number_of_parts(
         assert len(one) == rows
 
 
+@pytest.mark.slow
 def test_the_truth_is_written_last_and_names_the_ceilings(spark: Any, tmp_path: Path) -> None:
     write_tables(spark, "jymbii", Jymbii(rows=1_000), str(tmp_path / "out"), form="csv")
     truth = json.loads((tmp_path / "out" / "truth.json").read_text())

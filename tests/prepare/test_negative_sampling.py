@@ -179,6 +179,7 @@ def test_neither_parts_nor_order_of_rows_matter(
     assert len(said) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 def test_spark_draws_the_same(spark: Any, given: dict[str, Any], tmp_path: Path) -> None:
     events = {k: v for k, v in given["interactions"].items() if k != "timestamp"}
