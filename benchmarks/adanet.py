@@ -103,8 +103,8 @@ def play(
             for trial, slot in zip(strategy.ask(wanted) if wanted else (), free, strict=False):
                 run.trials[trial.number] = trial
                 run.results[trial.number] = _evaluated(evaluator, trial)
-                seconds = run.results[trial.number].costs.worker_seconds
-                out.append((clock + seconds * factor(slot), trial.number, slot))
+                took = run.results[trial.number].costs.worker_seconds
+                out.append((clock + took * factor(slot), trial.number, slot))
             if not out:
                 return run
             first = min(out)
