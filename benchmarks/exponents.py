@@ -5,7 +5,7 @@
 Costs are processor seconds: of a trial on made rows (30 numerics and 8 categoricals; or so many numerics on 50,000
 of them), reading excepted; of the controller for all trials of a study on eight simulated workers, and for 2,000 trials
 on 1 to 2,000 of them. The exponent is the slope of a line through the logarithms; entities are in `random_effects.py`,
-links in `columns.py`, interactions in `prepare.py`.
+links and interactions in `columns_cost.py`.
 """
 
 import argparse

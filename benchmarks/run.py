@@ -61,7 +61,7 @@ PARTS = {
     "effects-in-growth": Part("default_race.py"),
     "original-adanet": Part("original_adanet.py"),
     "columns": Part("columns.py"),
-    "columns-cost": Part("columns.py", "--history-growth 250000 1000000"),
+    "columns-cost": Part("columns_cost.py", "--growth 100000 1000000 --history-growth 250000 1000000"),
     "movielens-effects": Part("movielens_effects.py"),
 }
 
