@@ -116,7 +116,7 @@ def make_default_race(settings: SearchSettings, schema: Schema | None, rows: int
         "all": _entry("all"),
     }
     if blocks:
-        race = {name: entry for name, entry in race.items() if not name.startswith("trees")}
+        race = {name: entry for name, entry in race.items() if name not in (TREES_ENTRY, PAIRS_ENTRY)}
     left_out = []
     if fraction < 1:
         left_out.append(f"each trial of tuning sees {fraction:.1%} of the {rows:,} training rows")

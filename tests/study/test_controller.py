@@ -142,6 +142,9 @@ class Given:
         pass
 
 
+TAKEN = Trial(0, "", "toy", {"x": 1.0}, seed=7, tags={TRAINED_BY: "first"})
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_what_another_entry_trains_is_taken_over_when_it_has_ended(tmp_path: Path, fails: bool) -> None:
     """Asked while the other runs it waits without a worker; where the other failed it is trained after all."""
@@ -159,9 +162,8 @@ def test_what_another_entry_trains_is_taken_over_when_it_has_ended(tmp_path: Pat
 
     names: list[str] = []
     plain = Trial(0, "", "toy", {"x": 1.0})
-    same = dataclasses.replace(plain, seed=7, tags={TRAINED_BY: "first"})
-    other = dataclasses.replace(same, number=1, parameters={"x": 2.0})
-    entries = [Entry("first", Given(plain)), Entry("growth", Given(same, other)), Entry("later", Given(plain))]
+    other = dataclasses.replace(TAKEN, number=1, parameters={"x": 2.0})
+    entries = [Entry("first", Given(plain)), Entry("growth", Given(TAKEN, other)), Entry("later", Given(plain))]
     done = race(tmp_path / "j", entries, work, coordinates="s3://there/trials").history
     numbers = {(t.strategy, t.parameters["x"]): n for n, t in done.trials.items()}
     twin = numbers["growth", 1.0]
@@ -171,6 +173,28 @@ def test_what_another_entry_trains_is_taken_over_when_it_has_ended(tmp_path: Pat
     assert all(result.state.scored for n, result in done.results.items() if n != numbers["first", 1.0] or not fails)
     members = AllTrials(AllTrialsOptions(), 1)._members(done.trials, done.results)
     assert (twin in members) == fails, "what is there twice is weighed once"
+
+
+@pytest.mark.parametrize("ended", [0, 1])
+def test_a_controller_that_was_killed_takes_over_what_the_first_would_have(tmp_path: Path, ended: int) -> None:
+    """Killed while the other trains, or after: the trial that takes it over is never trained itself."""
+    took: dict[int, list[bool]] = {}
+
+    def work(trial: Trial, report: Reporter) -> Result:
+        took.setdefault(trial.number, []).append(trial.locked)
+        return peak(trial, report)
+
+    plain = Trial(0, "", "toy", {"x": 1.0})
+    with Journal(tmp_path / "j", sync=False) as file:
+        for number, (name, trial) in enumerate((("first", plain), ("growth", TAKEN))):
+            asked = dataclasses.replace(trial, number=number, strategy=name).to_json()
+            file.append({"event": "ask", "at": 1.0, "entry": name, "n": 1, "trials": [asked]})
+        if ended:
+            file.append({"event": "result", "at": 2.0, "result": peak(plain, lambda progress: False).to_json()})
+    entries = [Entry("first", Given(plain)), Entry("growth", Given(TAKEN))]
+    done = race(tmp_path / "j", entries, work, coordinates="there").history
+    assert sorted(done.results) == [0, 1]
+    assert took == ({1: [True]} if ended else {0: [False], 1: [True]})
 
 
 @pytest.mark.parametrize("lag", [0, 2])
