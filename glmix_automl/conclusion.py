@@ -22,6 +22,7 @@ from glmix_automl.study.controller import INTERRUPTED
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.study.history import History
 from glmix_automl.tracking.tracker import Tracker, logged, run_url, track
+from glmix_automl.trial import find_twin
 
 if TYPE_CHECKING:
     from glmix_automl.tracking.publish import ModelFiles
@@ -58,7 +59,8 @@ def conclude(folder: StudyFolder) -> Leaderboard:
     record = folder.record
     board = leaderboard(history, evaluation, record.settings.prefer)
     trained, remarks = _train_again(folder, history, evaluation, board.rows[0])
-    remarks = (*find_edges(record.settings.race, history), *record.settings.left_out, *remarks)
+    found = *find_edges(record.settings.race, history), *say_taken_over(history)
+    remarks = (*found, *record.settings.left_out, *remarks)
     board = dataclasses.replace(board, remarks=remarks)
     board.write(folder.files)
     _export(folder, history, evaluation, board, trained)
@@ -66,6 +68,14 @@ def conclude(folder: StudyFolder) -> Leaderboard:
     losses = permutation_importance(score, evaluation.dataset, record.settings.seed, _groups(evaluation.dataset))
     report.write_study_report(folder.files, folder.name, record, history, board, evaluation, losses)
     return board
+
+
+def say_taken_over(history: History) -> tuple[str, ...]:
+    """Which entries took over what others trained, as their own rows do not hold what that cost."""
+    twins = ((trial, find_twin(trial, history.trials)) for trial in history.trials.values())
+    scored = {number for number, result in history.results.items() if result.state.scored}
+    pairs = {(trial.strategy, history.trials[twin].strategy): None for trial, twin in twins if twin in scored}
+    return tuple(f"{entry} took over what {by} trained, whose row has its steps and seconds" for entry, by in pairs)
 
 
 def _train_again(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from glmix_automl.conclusion import say_taken_over
 from glmix_automl.errors import StudyError
 from glmix_automl.search.all_trials import AllTrials, AllTrialsOptions
 from glmix_automl.search.asha import Asha, AshaOptions
@@ -195,6 +196,7 @@ def test_a_controller_that_was_killed_takes_over_what_the_first_would_have(tmp_p
     done = race(tmp_path / "j", entries, work, coordinates="there").history
     assert sorted(done.results) == [0, 1]
     assert took == ({1: [True]} if ended else {0: [False], 1: [True]})
+    assert say_taken_over(done) == ("growth took over what first trained, whose row has its steps and seconds",)
 
 
 @pytest.mark.parametrize("lag", [0, 2])
