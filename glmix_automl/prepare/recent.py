@@ -24,9 +24,9 @@ class Recent:
 
     def before(self, groups: Groups, signals: Mapping[str, AnyNumbers], carried: Carried) -> AnyNumbers:
         """See `as_of.Accumulator`."""
-        inside = groups.moment > groups.start
-        found = carried[self.name][groups.key_of]
-        found[inside] = self._sums(groups, signals, carried)[groups.moment[inside] - 1]
+        found = np.empty(len(groups.moment))
+        sums = self._sums(groups, signals, carried)
+        _as_of(groups.moment, groups.start, groups.key_of, sums, carried[self.name], found)
         return found
 
     def after(self, groups: Groups, signals: Mapping[str, AnyNumbers], carried: Carried) -> AnyNumbers:
@@ -56,3 +56,10 @@ def _by_moment(times, ends, signal, carried, left, sums):  # type: ignore[no-unt
             total += here
             sums[begin:end] = total
             begin = end
+
+
+@compile_loop
+def _as_of(moment, start, key_of, sums, carried, found):  # type: ignore[no-untyped-def]
+    """Fills found [rows]: the sum up to the row before, `carried` where there is none."""
+    for row in range(len(found)):
+        found[row] = sums[moment[row] - 1] if moment[row] > start[row] else carried[key_of[row]]

@@ -18,6 +18,8 @@ RANK = 8
 RIDGE = 8.0
 SWEEPS = 2
 """Per fit."""
+ADDED_AT_ONCE = 16
+"""Rows that are read together and then added (`add_rows`)."""
 _BEGIN = 0.5  # size of the vectors before the first fit
 _GONE = 1e-4  # mean square of vectors that shrank to nothing on few rows, from where least squares never grow again
 
@@ -27,7 +29,8 @@ def factors(sample: Sample, effect: str) -> tuple[str, tuple[float, ...]]:
     x = sample.effect(effect)
     scales = _scales(x, sample.block, sample.models)
     vectors = np.empty((sample.models, len(sample.keys), RANK), np.float32)
-    of_items, of_members = _begin(sample.keys), np.zeros((len(sample.starts) - 1, RANK))
+    begin = _begin(sample.keys)
+    of_items, of_members = begin.copy(), np.zeros((len(sample.starts) - 1, RANK))
     # Arrays of one kind (read-only ones are another), so that the loop is compiled once.
     item, block, by_item = sample.item.copy(), sample.block.copy(), sample.by_item
     member = np.repeat(np.arange(len(of_members), dtype=np.int32), np.diff(sample.starts))
@@ -36,7 +39,7 @@ def factors(sample: Sample, effect: str) -> tuple[str, tuple[float, ...]]:
     for model in range(sample.models):
         scaled, scaled_of = x / scales[model], x_of / scales[model]
         if np.square(of_items).mean() < _GONE:
-            of_items = _begin(sample.keys)
+            of_items[:] = begin
         for _ in range(SWEEPS):
             solve_side(sample.starts, item, block, scaled, model, of_items, RIDGE, of_members)
             solve_side(sample.item_starts, member_of, block_of, scaled_of, model, of_members, RIDGE, of_items)
@@ -87,17 +90,26 @@ def solve(matrix, right, ridge, result, row):  # type: ignore[no-untyped-def]
 
 
 @compile_loop
-def add_two(matrix, right, vectors, x):  # type: ignore[no-untyped-def]
-    """Adds two rows to what `solve` is given: the products of each of vectors [2, rank] with itself, and with its x.
+def add_rows(matrix, right, vectors, effects, count):  # type: ignore[no-untyped-def]
+    """Adds rows to what `solve` is given: the products of each of the first `count` of vectors [rows, rank] with
+    itself, and with its effect.
 
-    Two at once take less than half the time of one after the other, and give the same; where there is but one, the
-    other is 0.
+    A row of the matrix at a time, held in the processor while all vectors are added to it.
     """
     for a in range(RANK):
-        one, two = vectors[0, a], vectors[1, a]
-        right[a] = (right[a] + one * x[0]) + two * x[1]
-        for b in range(RANK):  # whole rows of a length known to the compiler go in a few instructions
-            matrix[a, b] = (matrix[a, b] + one * vectors[0, b]) + two * vectors[1, b]
+        m0, m1, m2, m3 = matrix[a, 0], matrix[a, 1], matrix[a, 2], matrix[a, 3]
+        m4, m5, m6, m7 = matrix[a, 4], matrix[a, 5], matrix[a, 6], matrix[a, 7]
+        for row in range(count):
+            one = vectors[row, a]
+            m0, m1 = m0 + one * vectors[row, 0], m1 + one * vectors[row, 1]
+            m2, m3 = m2 + one * vectors[row, 2], m3 + one * vectors[row, 3]
+            m4, m5 = m4 + one * vectors[row, 4], m5 + one * vectors[row, 5]
+            m6, m7 = m6 + one * vectors[row, 6], m7 + one * vectors[row, 7]
+        matrix[a, 0], matrix[a, 1], matrix[a, 2], matrix[a, 3] = m0, m1, m2, m3
+        matrix[a, 4], matrix[a, 5], matrix[a, 6], matrix[a, 7] = m4, m5, m6, m7
+    for row in range(count):
+        for b in range(RANK):
+            right[b] += vectors[row, b] * effects[row]
 
 
 @compile_loop
@@ -114,7 +126,8 @@ def solve_side(starts, other, block, x, model, given, ridge, result):  # type: i
         ridge: strength.
         result: 0 of ids without rows.
     """
-    matrix, right, vectors, effects = np.zeros((RANK, RANK)), np.zeros(RANK), np.zeros((2, RANK)), np.zeros(2)
+    matrix, right = np.zeros((RANK, RANK)), np.zeros(RANK)
+    vectors, effects = np.zeros((ADDED_AT_ONCE, RANK)), np.zeros(ADDED_AT_ONCE)
     for one in range(len(starts) - 1):
         if starts[one] == starts[one + 1] or block[starts[one]] > model:
             for a in range(RANK):
@@ -125,13 +138,12 @@ def solve_side(starts, other, block, x, model, given, ridge, result):  # type: i
         end = starts[one]
         while end < starts[one + 1] and block[end] <= model:
             end += 1
-        for row in range(starts[one], end, 2):
-            k, one_more = other[row], row + 1 < end
-            following = other[row + 1] if one_more else k
-            for a in range(RANK):
-                vectors[0, a], vectors[1, a] = given[k, a], given[following, a]
-            if not one_more:
-                vectors[1, :] = 0.0
-            effects[0], effects[1] = x[row], x[row + 1] if one_more else 0.0
-            add_two(matrix, right, vectors, effects)
+        for begin in range(starts[one], end, ADDED_AT_ONCE):
+            count = min(ADDED_AT_ONCE, end - begin)
+            for at in range(count):
+                k = other[begin + at]
+                effects[at] = x[begin + at]
+                for a in range(RANK):
+                    vectors[at, a] = given[k, a]
+            add_rows(matrix, right, vectors, effects, count)
         solve(matrix, right, ridge, result, one)

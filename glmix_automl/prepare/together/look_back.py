@@ -16,7 +16,7 @@ import numpy.typing as npt
 from glmix_automl.prepare.exchange import Ints
 from glmix_automl.prepare.pairs.adjacency import Numbers, compile_loop
 from glmix_automl.prepare.past_columns import FIXED_ONE
-from glmix_automl.prepare.together.factors import RANK, RIDGE, add_two, solve
+from glmix_automl.prepare.together.factors import ADDED_AT_ONCE, RANK, RIDGE, add_rows, solve
 from glmix_automl.prepare.together.similar import NearestItems
 
 LAST_SEEN = 100
@@ -180,7 +180,7 @@ def _products(  # type: ignore[no-untyped-def]
     last is not all of the past.
     """
     matrix, right, mine = np.zeros((RANK, RANK)), np.zeros(RANK), np.zeros((1, RANK))
-    spoilt, two, effects = np.zeros((RANK, RANK)), np.zeros((2, RANK)), np.zeros(2)
+    spoilt, of_rows, effects = np.zeros((RANK, RANK)), np.zeros((ADDED_AT_ONCE, RANK)), np.zeros(ADDED_AT_ONCE)
     seen = np.empty(last, np.int64)
     for member in range(len(starts) - 1):
         count, begin, added, of_model = 0, starts[member], 0, -1
@@ -194,15 +194,18 @@ def _products(  # type: ignore[no-untyped-def]
                     right[:] = 0.0
                     matrix[:] = 0.0
                     of_model, added = now, max(0, count - last)
-                for at in range(added, count, 2):
-                    for i in range(2):
-                        p = seen[min(at + i, count - 1) % last]
-                        there = at + i < count and item[p] >= 0
-                        effects[i] = x[p] / scales[now] if there else 0.0
-                        for a in range(RANK):
-                            two[i, a] = vectors[now, item[p], a] if there else 0.0
-                    add_two(matrix, right, two, effects)
-                added = count
+                while added < count:
+                    rows = 0
+                    while added < count and rows < ADDED_AT_ONCE:
+                        p = seen[added % last]
+                        k = item[p]
+                        added += 1
+                        if k >= 0:
+                            effects[rows] = x[p] / scales[now]
+                            for a in range(RANK):
+                                of_rows[rows, a] = vectors[now, k, a]
+                            rows += 1
+                    add_rows(matrix, right, of_rows, effects, rows)
                 spoilt[:] = matrix
                 solve(spoilt, right, ridge, mine, 0)
                 for p in range(begin, end):

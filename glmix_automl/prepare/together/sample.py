@@ -69,7 +69,7 @@ class Sample:
         """[rows], rows in order of item, block and place."""
         return self._rows["by_item"].to_numpy()
 
-    @property
+    @cached_property
     def starts(self) -> Ints:
         """[members + 1], where each member's rows begin."""
         member = self._rows["member"].to_numpy()
@@ -84,7 +84,7 @@ class Sample:
         """[items], ascending."""
         return self._items["key"].to_numpy()
 
-    @property
+    @cached_property
     def item_starts(self) -> Ints:
         """[items + 1], where each item's rows begin in `by_item`."""
         return np.append(self._items["start"].to_numpy(), len(self.item))

@@ -87,14 +87,17 @@ def _nearest_of_all(  # type: ignore[no-untyped-def]
 ):
     """Fills ends [lists], in order of item and model, and the entries up to the last of them.
 
-    An item's list begins with those of its last one: most of them stay, so most others are seen to be too far at once.
+    An item's list begins with those of its last one: most of them stay, so of the others, held in the order they were
+    met in, one comparison sees that most are too far.
     """
-    shared = np.zeros((len(starts) - 1, 2))  # with the item at hand: rows in common, sum of products of effects
-    touched = np.empty(len(shared), np.int32)
+    items = len(starts) - 1
+    place_of = np.full(items, -1, np.int32)  # of the others met with the item at hand
+    met, sums = np.empty(items + 1, np.int32), np.zeros((items, 2))  # rows in common, sum of products of effects
+    squares = np.empty(items)  # of shrunk cosines, but for what all have in common
+    chosen = np.empty(items + NEAREST + 1, np.int32)
     later = np.empty(len(item), np.int64)  # by place in `by_item`: the next later row to be counted
-    listed = np.full(len(shared), -1, np.int64)  # the last list that each item began
     size, number = 0, 0
-    for j in range(len(shared)):
+    for j in range(items):
         count, done, last = 0, starts[j], size
         while done < starts[j + 1]:
             model = block[by_item[done]] + 1
@@ -107,32 +110,35 @@ def _nearest_of_all(  # type: ignore[no-untyped-def]
                 while q < limit and block[q] < model:
                     k = item[q]
                     if k != j:
-                        if shared[k, 0] == 0.0:
-                            touched[count] = k
-                            count += 1
-                        shared[k, 0] += 1.0
-                        shared[k, 1] += x[p] * x[q]
+                        place = place_of[k]
+                        new = place < 0  # no branch: nobody could guess it
+                        place = count if new else place
+                        place_of[k], met[count] = place, k
+                        count += new
+                        sums[place, 0] += 1.0
+                        sums[place, 1] += x[p] * x[q]
                     q += 1
                 later[at] = q
-            begin, least, known = size, 0.0, size - last
-            for at in range(known + count):
-                if at < known:
-                    k = other[last + at]
-                    listed[k] = number
-                else:
-                    k = touched[at - known]
-                    if listed[k] == number:
-                        continue
-                both, product = shared[k, 0], shared[k, 1]
-                square, shrunk = norms[model, j] * norms[model, k] + 1e-12, both + shrinkage
+            norm = norms[model]
+            for place in range(count):
+                shrunk = sums[place, 1] * sums[place, 0] / (sums[place, 0] + shrinkage)
+                squares[place] = shrunk * shrunk / (norm[met[place]] + 1e-300)
+            begin, candidates, least = size, size - last, np.inf
+            for at in range(candidates):
+                place = place_of[other[last + at]]
+                chosen[at] = place
+                least = min(least, squares[place])
+                squares[place] = -1.0
+            least = 0.999 * least if candidates == NEAREST else 0.0
+            for place in range(count):
+                chosen[candidates] = place
+                candidates += squares[place] >= least
+            for at in range(candidates):
+                both, product, k = sums[chosen[at], 0], sums[chosen[at], 1], met[chosen[at]]
+                value = product / np.sqrt(norm[j] * norm[k] + 1e-12) * both / (both + shrinkage)
                 place = size
                 if size - begin == NEAREST:
                     place -= 1
-                    # Most are far from enough: squares say so without a root and two divisions.
-                    if (product * both) ** 2 < 0.999 * least * square * shrunk * shrunk:
-                        continue
-                value = product / np.sqrt(square) * both / shrunk
-                if size - begin == NEAREST:
                     if abs(value) <= abs(similarity[place]):
                         continue
                 else:
@@ -141,11 +147,12 @@ def _nearest_of_all(  # type: ignore[no-untyped-def]
                     other[place], similarity[place] = other[place - 1], similarity[place - 1]
                     place -= 1
                 other[place], similarity[place] = k, value
-                least = np.float64(similarity[size - 1]) ** 2
             for at in range(begin, size):
-                together[at] = shared[other[at], 0] / np.sqrt(counts[model, j] * counts[model, other[at]])
+                both = sums[place_of[other[at]], 0]
+                together[at] = both / np.sqrt(counts[model, j] * counts[model, other[at]])
             ends[number] = size
             number += 1
             last = begin
-        for at in range(count):
-            shared[touched[at], 0] = shared[touched[at], 1] = 0.0
+        for place in range(count):
+            place_of[met[place]] = -1
+            sums[place, 0] = sums[place, 1] = 0.0
