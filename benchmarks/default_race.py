@@ -72,8 +72,10 @@ def read_models(study: Study, entries: bool) -> tuple[Scored, Any]:
     return found, evaluation
 
 
-def compare_models(dataset: str, seeds: int, seconds: float | None, pool: str | None) -> Iterator[Scored]:
-    """The models of each seed, differences to the winner printed."""
+def compare_models(
+    dataset: str, seeds: int, seconds: float | None, pool: str | None
+) -> Iterator[tuple[Scored, dict[str, Any]]]:
+    """The models of each seed, and of each other than the winner its difference to it."""
     baselines = dict(BASELINES)
     if pool is not None:
         baselines["hand-made pool"] = load(pool, SearchSettings).race["adanet"].model_dump(exclude={"budget"})
@@ -83,14 +85,50 @@ def compare_models(dataset: str, seeds: int, seconds: float | None, pool: str | 
             found, evaluation = read_models(run(dataset, Path(place) / "default", seed, seconds, {}), entries=False)
             print(f"  seed {seed}: {time.perf_counter() - started:.0f} s")
             found |= read_models(run(dataset, Path(place) / "baselines", seed, seconds, baselines), entries=True)[0]
-            first = found[WINNER][2]
+            first, gaps = found[WINNER][2], {}
             for name, (_, _, scores) in found.items():
                 if name != WINNER:
-                    gap = metrics.delong_test(evaluation.labels, scores, first, evaluation.weights, evaluation.members)
+                    gap = metrics.delong_test(evaluation.labels, first, scores, evaluation.weights, evaluation.members)
+                    gaps[name] = gap
                     print(
-                        f"  seed {seed}: {WINNER} less {name}: {gap.difference:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]"
+                        f"  seed {seed}: {name} less {WINNER}: {gap.difference:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]",
+                        flush=True,
                     )
-            yield found
+            yield found, gaps
+
+
+def compare_all(datasets: list[str], seeds: int, seconds: float | None, pool: str | None) -> None:
+    """The default race beside the others, a table per dataset."""
+    table: list[list[Cell]] = []
+    for dataset in datasets:
+        print(dataset)
+        runs = list(compare_models(dataset, seeds, seconds, pool))
+        print(f"| {Path(dataset).name} | validation AUC | test AUC | less the default race, by seed |")
+        print("|---|---|---|---|")
+        for name in runs[0][0]:
+            validation, test = (statistics.mean(found[name][k] for found, _ in runs) for k in (0, 1))
+            gaps = [own[name] for _, own in runs if name in own]
+            print(f"| {name} | {validation:.4f} | {test:.4f} | {' '.join(f'{g.difference:+.4f}' for g in gaps)} |")
+            differs = mean_gap(gaps) if gaps else None
+            table.append([Path(dataset).name, name, validation, test, differs])
+    says = "Less the default race, which is told nothing but its seconds: " + "; ".join(
+        f"{row[1]} {row[4].value:+.4f} on {row[0]}" for row in table if isinstance(row[4], Figure)
+    )
+    heads = ["data", "model", "validation AUC", "test AUC", "difference of AUC"]
+    record(
+        "default-race",
+        f"{says}.",
+        heads,
+        table,
+        data="prepared columns" + (f"; pool of {pool}" if pool else ""),
+        seeds=str(seeds),
+        spread="95 %, paired",
+    )
+
+
+def mean_gap(gaps: list[Any]) -> Figure:
+    """The mean of paired differences over seeds, and of the ends of their intervals."""
+    return Figure(*(statistics.mean(getattr(gap, key) for gap in gaps) for key in ("difference", "low", "high")))
 
 
 def compare_effects(datasets: list[str], seeds: int, seconds: float | None) -> None:
@@ -113,9 +151,8 @@ def compare_effects(datasets: list[str], seeds: int, seconds: float | None) -> N
             gaps.append(metrics.delong_test(evaluation.labels, before, after, evaluation.weights, evaluation.members))
             tests.append([found[name][1] for name in names])
             print(f"  seed {seed}: {gaps[-1].difference:+.4f} [{gaps[-1].low:+.4f}, {gaps[-1].high:+.4f}]", flush=True)
-        difference = Figure(*(statistics.mean(getattr(g, key) for g in gaps) for key in ("difference", "low", "high")))
         after, before = (statistics.mean(column) for column in zip(*tests, strict=True))
-        rows.append([Path(dataset).name, before, after, difference])
+        rows.append([Path(dataset).name, before, after, mean_gap(gaps)])
     says = "Random effects among the arms of growth, beside history and other columns: " + "; ".join(
         f"{row[0]} {row[3].value:+.4f}" for row in rows if isinstance(row[3], Figure)
     )
@@ -137,16 +174,7 @@ def main() -> None:
     if given.effects:
         compare_effects(given.datasets, given.seeds, given.seconds)
         return
-    for dataset in given.datasets:
-        print(dataset)
-        runs = list(compare_models(dataset, given.seeds, given.seconds, given.pool))
-        print(
-            f"| {Path(dataset).name} | validation AUC | test AUC | less the default race, by seed |\n|---|---|---|---|"
-        )
-        for name in runs[0]:
-            validation, test = (statistics.mean(each[name][k] for each in runs) for k in (0, 1))
-            gaps = " ".join(f"{each[name][1] - each[WINNER][1]:+.4f}" for each in runs) if name != WINNER else ""
-            print(f"| {name} | {validation:.4f} | {test:.4f} | {gaps} |")
+    compare_all(given.datasets, given.seeds, given.seconds, given.pool)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 TITLES = {
     "quality": "Quality at equal budget",
     "poster": "The tables of the poster",
+    "families": "Families of models",
+    "default-race": "The default race",
     "growth": "Growth against a grid",
     "original-adanet": "Growth against the original library",
     "training": "Training",

@@ -182,10 +182,13 @@ def compare(dataset: str, names: list[str], given: argparse.Namespace) -> dict[s
 
 
 def keep(found: dict[str, dict[str, Runs]], given: argparse.Namespace) -> None:
-    """Records the runs, with those of an earlier record on other data sets where `--add` names one."""
+    """Records the runs, with those of an earlier record, of other data sets and seeds, where `--add` names one."""
     path = Path(given.add) if given.add else None
     every: dict[str, Any] = json.loads(path.read_text())["more"]["runs"] if path and path.exists() else {}
-    every |= {name: {model: vars(runs) for model, runs in models.items()} for name, models in found.items()}
+    for name, models in found.items():
+        for model, runs in models.items():
+            earlier = every.setdefault(name, {}).setdefault(model, vars(Runs()))
+            every[name][model] = {key: earlier[key] + values for key, values in vars(runs).items()}
     models = [OURS, *(m for m in NAMES if any(m in each for each in every.values()))]
     rows: list[list[Any]] = []
     for model in models:
@@ -235,13 +238,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--add", help="a record whose other data sets are kept")
+    parser.add_argument("--add", help="a record whose runs, of other data sets or seeds, are kept beside these")
     given = parser.parse_args()
     found: dict[str, dict[str, Runs]] = {}
     for dataset in given.datasets:
         print(dataset, flush=True)
         found[Path(dataset).name] = compare(dataset, given.only, given)
-        keep(found, given)
+    keep(found, given)
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ PARTS = {
     "quality": Part("quality.py"),
     "poster": Part("poster.py"),
     "exponents": Part("exponents.py", ""),
+    "families": Part("families.py"),
     "growth": Part("adanet.py"),
     "default-race": Part("default_race.py"),
     "effects-in-growth": Part("default_race.py"),
