@@ -159,7 +159,8 @@ def examples(
         (network.starts, network.others, network.ways),
         (hidden.starts, hidden.others, hidden.ways),
         (hands.starts, hands.hands, hands.hand_starts, hands.holding),
-        keys, positives.left, heads, negatives, directed, _turn(seed), _choice(seed),
+        keys, positives.left, heads, np.argsort(network.place[positives.left[heads[:-1]]]), negatives, directed,
+        _turn(seed), _choice(seed),
     )  # fmt: skip
     group = np.searchsorted(heads, place, side="right") - 1
     taken = np.minimum(count[group], np.diff(heads)[group] * negatives)
@@ -209,9 +210,11 @@ def _show(starts, hands, left, right):  # type: ignore[no-untyped-def]
 
 
 @compile_loop
-def _others(network, hidden, dealt, keys, left, heads, negatives, directed, turn, choice):  # type: ignore[no-untyped-def]
+def _others(  # type: ignore[no-untyped-def]
+    network, hidden, dealt, keys, left, heads, order_of_groups, negatives, directed, turn, choice
+):
     """Of each member (group of `left`), the candidates of least hash: (a place of the member in `left`, candidate, rank
-    by hash), and how many candidates each member has.
+    by hash), member by member in `order_of_groups`; and how many candidates each member has.
     """
     starts, others, ways = network
     hidden_starts, hidden_others, hidden_ways = hidden
@@ -224,7 +227,7 @@ def _others(network, hidden, dealt, keys, left, heads, negatives, directed, turn
     size = len(left) * negatives
     out_place, out_right, out_rank = np.empty(size, np.int64), np.empty(size, np.int32), np.empty(size, np.int64)
     total = 0
-    for group in range(len(heads) - 1):
+    for group in order_of_groups:
         one = left[heads[group]]
         seen[one] = group
         for place in range(starts[one], starts[one + 1]):

@@ -73,9 +73,12 @@ def links_of(
             "or raise checks.max_dropped_share"
         )
     ends = [whole[end].combine_chunks() for end in ("source", "target")]
-    ids = pc.unique(pa.chunked_array([*ends, *nodes], pa.string()))
-    ids = ids.take(pc.sort_indices(ids))
-    source, target = (pc.index_in(end, value_set=ids).to_numpy(zero_copy_only=False).astype(np.int32) for end in ends)
+    named = pa.concat_arrays([*ends, *nodes]).dictionary_encode()
+    order = pc.sort_indices(named.dictionary)
+    ids = named.dictionary.take(order)
+    number = np.empty(len(ids), np.int32)
+    number[order.to_numpy()] = np.arange(len(ids), dtype=np.int32)
+    source, target = np.split(number[named.indices[: 2 * len(whole)].to_numpy()], 2)
     times = whole["time"].to_numpy()
     straight = source != target
     if not directed:
