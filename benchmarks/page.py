@@ -9,6 +9,7 @@ from results import RESULTS, ROOT
 PAGE = ROOT / "docs" / "benchmarks.md"
 TITLES = {
     "quality": "Quality at equal budget",
+    "products": "Product against product",
     "poster": "The tables of the poster",
     "families": "Families of models",
     "default-race": "The default race",
@@ -31,7 +32,7 @@ TITLES = {
     "exponents": "Cost as work grows",
 }
 """Parts on the page, in its order."""
-WITH_TABLE = ("quality", "poster")
+WITH_TABLE = ("quality", "products", "poster")
 """Parts whose table is on the page; of the others it is beside their records."""
 TABLES = RESULTS / "README.md"
 HEAD = """# Benchmarks

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ from glmix_automl.study.folder import StudyFolder
 
 OURS = "ours"
 HERE = ("spark-mllib",)  # run in our own environment
+SPLITS = ("train", "validation", "test")
 TERMS = 100  # of a bag that are dense columns
 NAMES = {
     "autogluon": "AutoGluon",
@@ -64,16 +66,16 @@ class Runs:
     chosen: list[str] = field(default_factory=list)
 
 
-def write_columns(dataset: Dataset, folder: Path) -> None:
+def write_columns(blocks: Mapping[str, Block], schema: Schema, folder: Path) -> None:
     """The splits as peers read them."""
     frequent: list[np.ndarray] = []
-    for split in ("train", "validation", "test"):
-        block = dataset.read(split)
+    levels = 1 + np.max([block.categoricals.max(axis=0, initial=0) for block in blocks.values()], axis=0)
+    for split, block in blocks.items():
         if not frequent:
-            sizes = [dataset.schema.size(bag) for bag in dataset.schema.bags]
+            sizes = [schema.size(bag) for bag in schema.bags]
             counts = [np.bincount(bag.ids, minlength=size) for bag, size in zip(block.bags, sizes, strict=True)]
             frequent = [np.argsort(-count, kind="stable")[:TERMS] for count in counts]
-        whole, bags = sparse_columns(dataset.schema, block)
+        whole, bags = sparse_columns(schema, block, levels)
         columns = {f"n{k}": block.numerics[:, k] for k in range(block.numerics.shape[1])}
         columns |= {f"c{k}": block.categoricals[:, k] for k in range(block.categoricals.shape[1])}
         for place, (bag, terms) in enumerate(zip(bags, frequent, strict=True)):
@@ -84,12 +86,12 @@ def write_columns(dataset: Dataset, folder: Path) -> None:
         np.save(folder / f"labels-{split}.npy", block.label)
 
 
-def sparse_columns(schema: Schema, block: Block) -> tuple[sp.csr_matrix, list[sp.csc_matrix]]:
-    """Numerics, every id and every term; and the bags one by one."""
+def sparse_columns(schema: Schema, block: Block, levels: np.ndarray) -> tuple[sp.csr_matrix, list[sp.csc_matrix]]:
+    """Numerics, every id of `levels` [categoricals] and every term; and the bags one by one."""
     rows, parts = len(block), [sp.csr_matrix(block.numerics)]
-    for place, feature in enumerate(schema.categoricals):
+    for place, size in enumerate(levels):
         ids = (np.arange(rows), block.categoricals[:, place])
-        parts.append(sp.csr_matrix((np.ones(rows, np.float32), ids), (rows, schema.size(feature))))
+        parts.append(sp.csr_matrix((np.ones(rows, np.float32), ids), (rows, size)))
     bags = []
     for bag, feature in zip(block.bags, schema.bags, strict=True):
         values = np.ones(len(bag.ids), np.float32) if bag.values is None else bag.values
@@ -148,16 +150,36 @@ def run_peer(name: str, python: str, folder: Path, seconds: float, seed: int, th
     return said
 
 
-def compare(dataset: str, names: list[str], given: argparse.Namespace) -> dict[str, Runs]:
-    """Every model on a dataset, seed by seed."""
+def prepared(dataset: str) -> tuple[dict[str, Block], Schema]:
+    """The columns of a dataset."""
     opened = Dataset.open(dataset)
+    return {split: opened.read(split) for split in SPLITS}, opened.schema
+
+
+def compare(
+    dataset: str,
+    names: list[str],
+    given: argparse.Namespace,
+    seen: Callable[[str], tuple[dict[str, Block], Schema]] = prepared,
+    before: float = 0.0,
+) -> dict[str, Runs]:
+    """Every model on a dataset, seed by seed.
+
+    Args:
+        dataset: that ours searches.
+        names: of peers.
+        given: arguments of the call.
+        seen: gives the columns that peers get.
+        before: seconds that ours has taken already, of those of the call.
+    """
     python = str(Path(given.peers).resolve() / "bin" / "python")
     found: dict[str, Runs] = {}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        write_columns(opened, folder)
+        write_columns(*seen(dataset), folder)
         for seed in range(given.first_seed, given.first_seed + given.seeds):
-            ours, said, evaluation = run_ours(dataset, folder / f"study-{seed}", given.seconds, seed)
+            ours, said, evaluation = run_ours(dataset, folder / f"study-{seed}", given.seconds - before, seed)
+            said["seconds"] += before
             for name in (OURS, *names):
                 if name != OURS:
                     told = run_peer(name, python, folder, given.seconds, seed, given.threads)
@@ -181,7 +203,7 @@ def compare(dataset: str, names: list[str], given: argparse.Namespace) -> dict[s
     return found
 
 
-def keep(found: dict[str, dict[str, Runs]], given: argparse.Namespace) -> None:
+def keep(found: dict[str, dict[str, Runs]], given: argparse.Namespace, part: str, data: str) -> None:
     """Records the runs, with those of an earlier record, of other data sets and seeds, where `--add` names one."""
     path = Path(given.add) if given.add else None
     every: dict[str, Any] = json.loads(path.read_text())["more"]["runs"] if path and path.exists() else {}
@@ -203,11 +225,11 @@ def keep(found: dict[str, dict[str, Runs]], given: argparse.Namespace) -> None:
         took = [second for each in every.values() if model in each for second in each[model]["seconds"]]
         rows.append([*cells, f"{statistics.mean(took):.0f} ({min(took):.0f} to {max(took):.0f})"])
     record(
-        "quality",
+        part,
         say(every),
         ["test AUC; difference to ours", *every, f"seconds taken of {given.seconds:.0f}"],
         rows,
-        data="prepared columns of the recipes in conf/prepare, the same splits for all",
+        data=data,
         seeds=", ".join(f"{name}: {len(models[OURS]['auc'])}" for name, models in every.items()),
         spread="95 % of the paired difference, members as clusters",
         more={"runs": every, "seconds": given.seconds},
@@ -229,9 +251,10 @@ def say(every: dict[str, Any]) -> str:
     return f"Of {behind + level + len(ahead)} comparisons ours is ahead in {behind}, level in {level}. {told}"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("datasets", nargs="+")
+def arguments(text: str | None, whats: str) -> argparse.ArgumentParser:
+    """What a comparison is told."""
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(whats, nargs="+")
     parser.add_argument("--peers", default="build/peers", help="environment made by benchmarks/peers/setup.sh")
     parser.add_argument("--only", nargs="*", choices=tuple(NAMES), default=list(NAMES))
     parser.add_argument("--seconds", type=float, default=60.0)
@@ -239,12 +262,16 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--add", help="a record whose runs, of other data sets or seeds, are kept beside these")
-    given = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    given = arguments(__doc__, "datasets").parse_args()
     found: dict[str, dict[str, Runs]] = {}
     for dataset in given.datasets:
         print(dataset, flush=True)
         found[Path(dataset).name] = compare(dataset, given.only, given)
-    keep(found, given)
+    keep(found, given, "quality", "prepared columns of the recipes in conf/prepare, the same splits for all")
 
 
 if __name__ == "__main__":

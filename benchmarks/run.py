@@ -54,6 +54,7 @@ PARTS = {
     "nights": Part("nights.py", ""),
     "planted-effects": Part("planted_effects.py", ""),
     "quality": Part("quality.py"),
+    "products": Part("products.py"),
     "poster": Part("poster.py"),
     "exponents": Part("exponents.py", ""),
     "families": Part("families.py"),
