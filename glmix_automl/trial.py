@@ -162,7 +162,8 @@ class Trial:
 
 def find_twin(trial: Trial, trials: Mapping[int, Trial]) -> int | None:
     """The trial whose coordinate this one takes over: the same work, asked before by the entry that it names."""
-    by = trial.tags.get(TRAINED_BY)
+    if (by := trial.tags.get(TRAINED_BY)) is None:
+        return None
     asked = (n for n, other in trials.items() if n < trial.number and other.strategy == by)
     return next((n for n in asked if trials[n].work == trial.work), None)
 
