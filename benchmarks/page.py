@@ -30,6 +30,7 @@ TITLES = {
     "straggler": "Stragglers",
     "controller": "Many workers",
     "exponents": "Cost as work grows",
+    "quickstart": "Where the quickstart's time goes",
 }
 """Parts on the page, in its order."""
 WITH_TABLE = ("quality", "products", "poster")

@@ -57,6 +57,7 @@ PARTS = {
     "products": Part("products.py"),
     "poster": Part("poster.py"),
     "exponents": Part("exponents.py", ""),
+    "quickstart": Part("quickstart.py", ""),
     "families": Part("families.py"),
     "growth": Part("adanet.py"),
     "default-race": Part("default_race.py"),

@@ -27,6 +27,7 @@ HOME_ROWS = 100_000
 SHORTEST, LONGEST = 120.0, 3600.0
 GROWTH_SHARE, TUNING_SHARE = 0.6, 0.25  # of the worker-seconds; the rest is for the baselines and for starting
 TREES_SHARE = 0.5  # of the seconds, at most: the rest of the race is to have heard of them
+TREES_OF_GROWTH = 0.3  # of the worker-seconds of growth alone: the first of its trees
 CANDIDATES = 12  # that growth is to have time for
 TUNING_ROWS = 200_000  # that a trial of tuning trains on, in all its epochs
 TUNING_TRIALS = 24
@@ -80,8 +81,9 @@ def _with_arms(
         known: dict[str, Any] = {key: begun.options[key] for key in ("generator", "weighting") if key in begun.options}
         return entry.model_copy(update={**known, **entry.options})
     limit = entry.budget.worker_seconds
-    seconds = None if limit is None else limit / CANDIDATES
-    arms = make_default_arms(dataset.schema, dataset.rows("train"), seconds, within_members, in_blocks=in_blocks)
+    seconds, rows = None if limit is None else limit / CANDIDATES, dataset.rows("train")
+    trees = size_trees(rows, None if limit is None else TREES_OF_GROWTH * limit)
+    arms = make_default_arms(dataset.schema, rows, seconds, within_members, trees, in_blocks)
     return entry.model_copy(update={"weighting": "positive", **entry.options, "generator": arms})
 
 

@@ -11,7 +11,15 @@ from glmix_automl.config import parse
 from glmix_automl.schema import Bag, Categorical, Entity, Numeric, Schema, Vocabulary
 from glmix_automl.search.adanet import AdaNet
 from glmix_automl.search.growth.arms import Arms
-from glmix_automl.search.growth.default_arms import EPOCHS, FIRST_ROWS, make_default_arms
+from glmix_automl.search.growth.default_arms import (
+    EPOCHS,
+    FEWEST_ROWS,
+    FEWEST_TREES,
+    FIRST_ROWS,
+    GROWN_A_SECOND,
+    make_default_arms,
+    size_trees,
+)
 from glmix_automl.search.growth.options import AdaNetOptions
 from glmix_automl.search.growth.state import CandidateReport, GrowthState
 from glmix_automl.trial import Costs, Progress, Result, State
@@ -108,3 +116,13 @@ def test_the_first_network_sees_so_many_rows_at_most() -> None:
         epochs = {turn["epochs"] for turn in turns if turn["family"] == "subnetwork"}
         assert 0 < max(epochs) * rows <= max(FIRST_ROWS * 1.01, EPOCHS * 1000)
     assert math.isinf(Arms._worth(Arms.model_validate(ARMS).arms[0], []))
+
+
+@pytest.mark.parametrize("seconds", [1.0, 10.0, 60.0, 600.0])
+@pytest.mark.parametrize("rows", [1_000, 80_000, 350_000, 5_000_000, 900_000_000])
+def test_trees_are_grown_within_their_time_on_any_number_of_rows(rows: int, seconds: float) -> None:
+    turn = size_trees(rows, seconds)
+    trees, seen = int(turn.parameters["trees"]), rows * turn.fraction
+    assert FEWEST_TREES <= trees <= 1000
+    assert seen >= min(rows, 0.9 * FEWEST_ROWS)
+    assert trees * seen <= 1.1 * max(seconds * GROWN_A_SECOND, FEWEST_TREES * FEWEST_ROWS)

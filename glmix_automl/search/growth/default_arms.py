@@ -37,7 +37,7 @@ NETWORK: dict[str, Value] = NETWORK_STEPS | {"depth": 2, "width": 128, "dropout"
 TREE_ROWS = 3_000_000  # that trees see at most
 GROWN_ROWS = 600_000_000  # rows times trees: with more rows fewer trees are grown, faster ones
 GROWN_A_SECOND = 1_500_000  # rows times trees that a core grows, about
-FEWEST_TREES = 200
+FEWEST_TREES, FEWEST_ROWS = 200, 20_000  # of trees, and that they see
 FIRST_ROWS = 2_000_000  # that the first network trains on, in all its epochs: what it takes plans the others
 TRAININGS: tuple[Training, ...] = ("labels", "residual")  # of networks, in turns: neither is better everywhere
 EPOCHS = 6.0
@@ -102,8 +102,9 @@ def _trained_by(entry: str, turn: Turn) -> Turn:
 
 def size_trees(rows: int, seconds: float | None = None) -> Turn:
     """Trees in the time that there is and that so many rows leave: fewer of a higher rate, then fewer rows."""
-    fraction = min(1.0, round(TREE_ROWS / max(rows, 1), 3))
     grown = GROWN_ROWS if seconds is None else min(GROWN_ROWS, seconds * GROWN_A_SECOND)
+    seen = min(TREE_ROWS, max(grown / FEWEST_TREES, FEWEST_ROWS))
+    fraction = min(1.0, float(f"{seen / max(rows, 1):.3g}"))
     trees = max(min(1000, round(grown / max(rows * fraction, 1))), FEWEST_TREES)
     sized: dict[str, Value] = {"trees": trees, "learning_rate": round(0.05 * 1000 / trees, 3)}
     return Turn(family="trees", parameters=BOOSTED | sized, epochs=1, training="labels", fraction=fraction)
