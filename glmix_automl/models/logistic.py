@@ -117,7 +117,9 @@ class Logistic(Differentiable):
         return score
 
     def _bent(self, numerics: tf.Tensor) -> tf.Tensor:
-        """What `linear` multiplies, float32 [rows, numerics * (1 + bins)]: see `embed_pieces`."""
+        """What `linear` multiplies, float32 [rows, numerics * (1 + bins)]: numerics, then how far each is along
+        each of its pieces, 0 before and 1 after it.
+        """
         if not self.bins:
             return numerics
         begin = self.knots[:, :-1]
@@ -173,18 +175,6 @@ class Logistic(Differentiable):
         if not ids:
             return tf.zeros([0], tf.int32), tf.zeros([0])
         return tf.concat(ids, axis=0), tf.concat(parts, axis=0)
-
-
-def embed_pieces(numerics: np.ndarray, knots: np.ndarray) -> np.ndarray:
-    """How far each value is along each piece, 0 before and 1 after it: float32 [rows, numerics * pieces].
-
-    Args:
-        numerics: float32 [rows, numerics].
-        knots: float32 [numerics, pieces + 1].
-    """
-    length = np.maximum(np.diff(knots), np.float32(LEAST_PIECE))
-    place = (numerics[:, :, None] - knots[:, :-1]) / length
-    return np.clip(place, 0, 1, out=place).reshape(len(numerics), -1)
 
 
 def _look_up(table: tf.Variable, ids: tf.Tensor) -> tf.Tensor:

@@ -15,10 +15,11 @@ from scipy import sparse
 from scipy.special import expit
 
 from glmix_automl.errors import TrialError
-from glmix_automl.models.logistic import Logistic, embed_pieces
+from glmix_automl.models.logistic import Logistic
 from glmix_automl.models.rows import Rows
 from glmix_automl.training.lbfgs import Minimum, Vector, minimise
 from glmix_automl.training.measure import Point
+from glmix_automl.training.pieces import Pieces
 from glmix_automl.training.source import Source, each_block
 from glmix_automl.training.trainer import Budget, Fit, Moment, Setting, Start, Trainer, Watch
 from glmix_automl.training.warm_start import warm_start
@@ -171,9 +172,9 @@ class _Block:
     """Prepared rows as matrices: numerics float32 [rows, n], and one of categoricals and bags, float64 [rows, ids]."""
 
     def __init__(self, rows: Rows, ids: int, knots: np.ndarray | None = None) -> None:
-        self._knots = knots
         self._label, self._weight, self._offset = (c.numpy() for c in (rows.label, rows.weight, rows.offset))
         self._numerics = rows.numerics.numpy()
+        self._pieces = None if knots is None else Pieces(self._numerics, knots)
         count, columns = rows.categoricals.shape
         ends = np.arange(count + 1, dtype=np.int32) * columns
         parts = [_matrix(np.ones(count * columns), np.ravel(rows.categoricals), ends, ids)]
@@ -193,26 +194,23 @@ class _Block:
         return self._pulled_back(p * (1 - p) * self._weight, power=2)
 
     def _score(self, w: Vector) -> Vector:
-        linear = w[self._ids :]
-        slopes = linear[:-1].astype(np.float32)
-        own = [self._columns(rows) @ slopes for rows in self._chunks()]
-        return self._terms @ w[: self._ids] + (self._offset + linear[-1] + np.concatenate(own))
+        linear, n = w[self._ids :], self._numerics.shape[1]
+        slopes = linear[:n].astype(np.float32)
+        own = np.concatenate([self._numerics[rows] @ slopes for rows in self._chunks()])
+        bent = 0.0 if self._pieces is None else self._pieces.scores(linear[n:-1])
+        return self._terms @ w[: self._ids] + (self._offset + linear[-1] + own) + bent
 
     def _chunks(self) -> Iterator[slice]:
         return (slice(start, start + CHUNK_ROWS) for start in range(0, max(len(self._label), 1), CHUNK_ROWS))
 
-    def _columns(self, rows: slice) -> np.ndarray:
-        """Numerics and how far they are along their pieces, made anew at each pass: in memory they would be many."""
-        numerics = self._numerics[rows]
-        return numerics if self._knots is None else np.hstack([numerics, embed_pieces(numerics, self._knots)])
-
     def _pulled_back(self, residual: Vector, power: int = 1) -> Vector:
         """`X^T residual`, entries of X to a power; float32 products of numerics are summed in float64 by chunks."""
-        linear = np.zeros(self._numerics.shape[1] * (1 if self._knots is None else self._knots.shape[1]))
+        linear = np.zeros(self._numerics.shape[1])
         for rows in self._chunks():
-            linear += residual[rows].astype(np.float32) @ self._columns(rows) ** power
+            linear += residual[rows].astype(np.float32) @ self._numerics[rows] ** power
         terms = self._terms if power == 1 else self._terms.power(power)
-        return np.concatenate([terms.T @ residual, linear, [residual.sum()]])
+        bends = np.empty(0) if self._pieces is None else self._pieces.pulled_back(residual, power)
+        return np.concatenate([terms.T @ residual, linear, bends, [residual.sum()]])
 
 
 def _matrix(values: Any, ids: Any, splits: Any, size: int) -> sparse.csr_matrix:
