@@ -22,9 +22,9 @@ from results import Cell, Figure, record
 from glmix_automl import config
 from glmix_automl.dataset import Dataset
 from glmix_automl.search import STRATEGIES
-from glmix_automl.search.growth.default_arms import LINEAR, NETWORK_STEPS, make_default_arms, size_trees
+from glmix_automl.search.growth.default_arms import LINEAR, NETWORK_STEPS
 from glmix_automl.search.strategy import Strategy
-from glmix_automl.study.defaults import CANDIDATES, TREES_OF_GROWTH
+from glmix_automl.study.defaults import make_arms_within
 
 POSTER_SHARES = (8.5, 51.0)  # of the grid's training: PYMK's 17 of 8 x 18 minutes, JYMBII's 36 of 12 x 155
 GRID = {
@@ -66,8 +66,7 @@ def compare(place: str, seed: int, epochs: float) -> dict[str, Run]:
     rows = dataset.rows("train")
     for share in (1.0, *POSTER_SHARES):
         seconds = budget / share
-        trees = size_trees(rows, TREES_OF_GROWTH * seconds)
-        arms = make_default_arms(dataset.schema, rows, seconds / CANDIDATES, boosted=trees)
+        arms = make_arms_within(seconds, dataset.schema, rows)
         grown = play(make("adanet", seed, weighting="positive", generator=arms), place, seed, seconds=seconds)
         runs["AdaNet" if share == 1 else f"AdaNet at 1/{share:g}"] = grown
     return runs

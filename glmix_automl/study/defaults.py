@@ -18,6 +18,7 @@ from glmix_automl.search.growth.default_arms import (
     PAIRWISE,
     TREES_ENTRY,
     make_default_arms,
+    size_linear,
     size_trees,
 )
 from glmix_automl.study.settings import EntryBudget, EntrySettings, Limits, SearchSettings
@@ -27,7 +28,7 @@ HOME_ROWS = 100_000
 SHORTEST, LONGEST = 120.0, 3600.0
 GROWTH_SHARE, TUNING_SHARE = 0.6, 0.25  # of the worker-seconds; the rest is for the baselines and for starting
 TREES_SHARE = 0.5  # of the seconds, at most: the rest of the race is to have heard of them
-TREES_OF_GROWTH = 0.3  # of the worker-seconds of growth alone: the first of its trees
+TREES_OF_GROWTH, LINEAR_OF_GROWTH = 0.3, 0.15  # of the worker-seconds of growth alone: what it begins with
 CANDIDATES = 12  # that growth is to have time for
 TUNING_ROWS = 200_000  # that a trial of tuning trains on, in all its epochs
 TUNING_TRIALS = 24
@@ -80,11 +81,19 @@ def _with_arms(
     if begun is not None:
         known: dict[str, Any] = {key: begun.options[key] for key in ("generator", "weighting") if key in begun.options}
         return entry.model_copy(update={**known, **entry.options})
-    limit = entry.budget.worker_seconds
-    seconds, rows = None if limit is None else limit / CANDIDATES, dataset.rows("train")
-    trees = size_trees(rows, None if limit is None else TREES_OF_GROWTH * limit)
-    arms = make_default_arms(dataset.schema, rows, seconds, within_members, trees, in_blocks)
+    rows = dataset.rows("train")
+    arms = make_arms_within(entry.budget.worker_seconds, dataset.schema, rows, within_members, in_blocks)
     return entry.model_copy(update={"weighting": "positive", **entry.options, "generator": arms})
+
+
+def make_arms_within(
+    limit: float | None, schema: Schema | None, rows: int, within_members: bool = False, in_blocks: bool = False
+) -> dict[str, Any]:
+    """Arms of growth that has so many worker-seconds, all its own; as `make_default_arms` gives them."""
+    if limit is None:
+        return make_default_arms(schema, rows, None, within_members, in_blocks=in_blocks)
+    firsts = size_trees(rows, TREES_OF_GROWTH * limit), in_blocks, size_linear(rows, LINEAR_OF_GROWTH * limit)
+    return make_default_arms(schema, rows, limit / CANDIDATES, within_members, *firsts)
 
 
 def make_default_race(settings: SearchSettings, schema: Schema | None, rows: int) -> RacePlan:

@@ -17,7 +17,10 @@ from glmix_automl.search.growth.default_arms import (
     FEWEST_TREES,
     FIRST_ROWS,
     GROWN_A_SECOND,
+    SOLVED_A_SECOND,
+    TRAINED_A_SECOND,
     make_default_arms,
+    size_linear,
     size_trees,
 )
 from glmix_automl.search.growth.options import AdaNetOptions
@@ -126,3 +129,11 @@ def test_trees_are_grown_within_their_time_on_any_number_of_rows(rows: int, seco
     assert FEWEST_TREES <= trees <= 1000
     assert seen >= min(rows, 0.9 * FEWEST_ROWS)
     assert trees * seen <= 1.1 * max(seconds * GROWN_A_SECOND, FEWEST_TREES * FEWEST_ROWS)
+
+
+def test_the_first_linear_model_and_network_are_sized_by_what_a_candidate_may_take() -> None:
+    assert size_linear(1_000_000, 5.0).fraction == pytest.approx(5.0 * SOLVED_A_SECOND / 1_000_000)
+    assert size_linear(1_000_000).fraction == size_linear(1_000, 5.0).fraction == 1.0
+    arms = make_default_arms(None, 1_000_000, seconds=2.0)["arms"]
+    (network,) = [arm["turns"][0] for arm in arms if arm["name"] == "network"]
+    assert network["epochs"] == pytest.approx(2.0 * TRAINED_A_SECOND / 1_000_000)

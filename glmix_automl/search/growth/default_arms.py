@@ -39,6 +39,8 @@ GROWN_ROWS = 600_000_000  # rows times trees: with more rows fewer trees are gro
 GROWN_A_SECOND = 1_500_000  # rows times trees that a core grows, about
 FEWEST_TREES, FEWEST_ROWS = 200, 20_000  # of trees, and that they see
 FIRST_ROWS = 2_000_000  # that the first network trains on, in all its epochs: what it takes plans the others
+TRAINED_A_SECOND = 300_000  # rows that a network of these trains on, about
+SOLVED_A_SECOND = 40_000  # rows of a linear model that goes to the optimum of every strength, about
 TRAININGS: tuple[Training, ...] = ("labels", "residual")  # of networks, in turns: neither is better everywhere
 EPOCHS = 6.0
 FEWEST_EPOCHS = 0.2
@@ -51,6 +53,7 @@ def make_default_arms(
     within_members: bool = False,
     boosted: Turn | None = None,
     in_blocks: bool = False,
+    linear: Turn | None = None,
 ) -> dict[str, Any]:
     """Options of a generator of kind `arms`.
 
@@ -62,12 +65,13 @@ def make_default_arms(
             learned from too.
         boosted: trees to begin with, as the race has them; those that so many rows leave room for if None.
         in_blocks: whether no process has all rows in memory: trees, which need them there, are left out.
+        linear: the linear model to begin with, as the race has it; of all rows if None.
     """
     numerics = 2 if schema is None else len(schema.numerics)
     terms = 2 if schema is None else len(schema.categoricals) + len(schema.bags)
-    epochs = EPOCHS if not rows else max(min(EPOCHS, round(FIRST_ROWS / rows, 2)), FEWEST_EPOCHS)
-    linear = Turn(family="logistic", parameters=LINEAR, training="labels")
-    arms = [_arm("linear", _trained_by(LINEAR_ENTRY, linear), most=1, alone=True)]
+    first = FIRST_ROWS if seconds is None else min(FIRST_ROWS, seconds * TRAINED_A_SECOND)
+    epochs = EPOCHS if not rows else max(min(EPOCHS, round(first / rows, 2)), FEWEST_EPOCHS)
+    arms = [_arm("linear", _trained_by(LINEAR_ENTRY, linear or size_linear(rows)), most=1, alone=True)]
     for entity in () if schema is None else schema.entities:
         effect = Turn(family="random_effect", parameters={"entity": entity.name}, training="residual")
         arms.append(_arm(f"{entity.name} effects", effect, most=1))
@@ -108,6 +112,13 @@ def size_trees(rows: int, seconds: float | None = None) -> Turn:
     trees = max(min(1000, round(grown / max(rows * fraction, 1))), FEWEST_TREES)
     sized: dict[str, Value] = {"trees": trees, "learning_rate": round(0.05 * 1000 / trees, 3)}
     return Turn(family="trees", parameters=BOOSTED | sized, epochs=1, training="labels", fraction=fraction)
+
+
+def size_linear(rows: int, seconds: float | None = None) -> Turn:
+    """Logistic regression on as many rows as the time leaves."""
+    seen = rows if seconds is None else max(seconds * SOLVED_A_SECOND, FEWEST_ROWS)
+    fraction = min(1.0, float(f"{seen / max(rows, 1):.3g}")) if rows else 1.0
+    return Turn(family="logistic", parameters=LINEAR, training="labels", fraction=fraction)
 
 
 def _network(epochs: float, parameters: dict[str, Value], training: Training = "labels") -> Turn:
