@@ -1,6 +1,6 @@
 """Model families beside each other on prepared datasets: what a kind of network or linear model gains over the plain.
 
-    python benchmarks/families.py DATASET... [--seeds 3] [--only subnetwork tabm]
+    python benchmarks/families.py DATASET... [--seeds 3] [--only subnetwork cross]
 
 Each is one trial with the settings of the default race; nothing is tuned. A line has the mean test AUC over the seeds,
 by seed its difference to the plain one of its kind (`logistic`, `subnetwork`) with how many standard errors that is
@@ -36,7 +36,6 @@ PLAIN: dict[str, dict[str, dict[str, Any]]] = {
     "logistic": {"logistic": _linear(), "logistic, 16 bins": _linear(bins=16), "logistic, 48 bins": _linear(bins=48)},
     "subnetwork": {
         "subnetwork": _network(),
-        "tabm": _network("tabm", heads=8),
         "cross": {"strategy": "fixed", "family": "cross", "epochs": 6, "parameters": STEPS | VIEW},
         "factorisation": {"strategy": "fixed", "family": "factorisation", "epochs": 6, "parameters": STEPS | VIEW},
     },

@@ -14,7 +14,6 @@ FAMILIES: dict[str, ModelFamily[Any]] = {
     for family in (
         parameters.LOGISTIC,
         parameters.SUBNETWORK,
-        parameters.TABM,
         parameters.CROSS,
         parameters.FACTORISATION,
         parameters.TREES,

@@ -71,20 +71,17 @@ class Differentiable(Coordinate):
         """
 
     def slope(self, score: tf.Tensor, batch: Rows, scale: tf.Tensor) -> tf.Tensor:
-        """Derivative of the batch's loss by each of its scores, float32 [rows], or [rows, heads] of the mean loss of
-        several networks.
+        """Derivative of the batch's loss by each of its scores, float32 [rows].
 
         The logistic loss has `weight * (p - label)`. The pairwise one (Burges et al. 2005) is that of the difference of
         two rows' scores: at even places are rows with label 1, behind each one of the same member with label 0.
         """
-        share, offset, label = batch.weight / scale, batch.offset, batch.label
-        if score.shape.rank > 1:
-            share, offset, label = share[:, None] / score.shape[1], offset[:, None], label[:, None]
-        score += offset
+        share = batch.weight / scale
+        score += batch.offset
         if self.parameters.loss == "logistic":
-            return (tf.sigmoid(score) - label) * share
+            return (tf.sigmoid(score) - batch.label) * share
         first = -tf.sigmoid(score[1::2] - score[::2]) * (share[::2] + share[1::2])
-        return tf.reshape(tf.stack([first, -first], axis=1), tf.shape(score))
+        return tf.reshape(tf.stack([first, -first], axis=1), [-1])
 
     @property
     def signature(self) -> Rows:

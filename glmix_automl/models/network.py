@@ -99,18 +99,12 @@ class NetworkCoordinate(Differentiable):
         return self._embedding.signature
 
     def forward(self, numerics: tf.Tensor, embedded: tf.Tensor, drop: Drop) -> tf.Tensor:
-        """Score of each row, float32 [rows], from numerics [rows, n] and what terms are embedded as [rows, width]; or
-        of each of several networks, float32 [rows, heads].
-        """
+        """Score of each row, float32 [rows], from numerics [rows, n] and what terms are embedded as [rows, width]."""
         raise NotImplementedError
 
     def logits(self, batch: Rows) -> tf.Tensor:
-        """See `Differentiable`; of several networks the log-odds of the mean of their probabilities."""
-        score = self.forward(batch.numerics[:, : self._numerics], self._embedding.features(batch), lambda x: x)
-        if score.shape.rank == 1:
-            return score
-        log_mean = (tf.reduce_logsumexp(tf.math.log_sigmoid(sign * score), axis=1) for sign in (1, -1))
-        return tf.subtract(*log_mean)
+        """See `Differentiable`."""
+        return self.forward(batch.numerics[:, : self._numerics], self._embedding.features(batch), lambda x: x)
 
     def gradients(self, batch: Rows, scale: tf.Tensor, hyper: Hyper, noise: tf.Tensor) -> list[Gradient]:
         """See `Differentiable`; the tape begins at the features, as embeddings know their own gradients."""

@@ -124,19 +124,6 @@ class SubnetworkParameters(NetworkParameters):
     """Of hidden layers."""
 
 
-class TabMParameters(NetworkParameters):
-    """Of many subnetworks in one."""
-
-    heads: int = Field(default=8, ge=1, le=256)
-    """Networks."""
-    depth: int = Field(default=2, ge=1, le=64)
-    """Hidden layers."""
-    width: int = Field(default=64, ge=1, le=65_536)
-    """Units per hidden layer."""
-    activation: Literal["relu", "elu", "swish", "tanh"] = "relu"
-    """Of hidden layers."""
-
-
 class CrossParameters(NetworkParameters):
     """Of cross blocks."""
 
@@ -229,13 +216,6 @@ SUBNETWORK = ModelFamily(
     later("glmix_automl.models.subnetwork.Subnetwork"),
     trainer=lambda chosen: "gradient_steps",
     complexity=lambda chosen: math.sqrt(1 + chosen.depth),  # the output layer included
-)
-TABM = ModelFamily(
-    "tabm",
-    TabMParameters,
-    later("glmix_automl.models.tabm.TabM"),
-    trainer=lambda chosen: "gradient_steps",
-    complexity=lambda chosen: math.sqrt(2 + chosen.depth),  # a layer more for the mean of them
 )
 CROSS = ModelFamily(
     "cross",

@@ -19,7 +19,6 @@ from glmix_automl.models.differentiable import Differentiable
 from glmix_automl.models.embedding import SMALL_TABLE, Embedding
 from glmix_automl.models.network import drop_out
 from glmix_automl.models.rows import from_block, in_form, taker
-from glmix_automl.models.tabm import TabM
 from glmix_automl.models.trees import Trees
 from glmix_automl.schema import Categorical, Schema, Vocabulary
 from tests.models.stump import STUMP
@@ -38,7 +37,6 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("subnetwork", {"depth": 1, "width": 4, "activation": "tanh", "pooling": "sum"}),
     ("subnetwork", {"depth": 1, "width": 4, "activation": "tanh", "embedding_width": 4, "bag_width": 8}),
     ("subnetwork", {"depth": 1, "width": 4, "activation": "tanh", "embedding_width": 3, "bag_width": 4}),
-    ("tabm", {"depth": 2, "width": 6, "heads": 3, "activation": "tanh", "embedding_width": 4, "weight_decay": 0.01}),
     ("factorisation", {"embedding_width": 4}),
     ("factorisation", {"embedding_width": 4, "pairs": "sides"}),
     *((family, {"inputs": "numerics"}) for family in ("subnetwork", "cross")),
@@ -83,12 +81,7 @@ def loss_and_gradients(coordinate: Differentiable, block: Block) -> tuple[float,
         name: tf.constant(value, tf.float32) for name, value in coordinate.hyper(float(block.weight.sum())).items()
     }
     gradients = coordinate.gradients(rows, tf.constant(float(len(block))), hyper, tf.constant([1, 2]))
-    scores = coordinate.logits(rows)[:, None]
-    if isinstance(coordinate, TabM):  # whose networks are trained side by side
-        numerics, embedded = rows.numerics[:, : coordinate._numerics], coordinate._embedding.features(rows)
-        scores = coordinate.forward(numerics, embedded, lambda x: x)
-    around, label = scores + rows.offset[:, None], tf.broadcast_to(rows.label[:, None], tf.shape(scores))
-    losses = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(label, around), axis=1)
+    losses = tf.nn.sigmoid_cross_entropy_with_logits(rows.label, coordinate.logits(rows) + rows.offset)
     return float(tf.reduce_sum(losses * rows.weight) / len(block)), gradients
 
 

@@ -24,7 +24,6 @@ from tests.prepare.test_graph import write as write_graph
 TRIALS: list[dict[str, Any]] = [
     {"family": "logistic", "parameters": {"solver": "lbfgs", "l2": 1.0}},
     {"family": "subnetwork", "parameters": {"depth": 1, "width": 8}},
-    {"family": "tabm", "parameters": {"depth": 1, "width": 8}},
     {"family": "cross"},
     {"family": "factorisation"},
     {"family": "trees", "parameters": {"trees": 5}},

@@ -24,7 +24,6 @@ FAST: dict[str, Any] = {"learning_rate": 0.01, "batch_size": 64}
 PAIRED: list[tuple[str, dict[str, Any]]] = [
     ("logistic", {**FAST, "learning_rate": 0.03}),
     ("subnetwork", {**FAST, "depth": 1, "width": 16}),
-    ("tabm", {**FAST, "depth": 1, "width": 8, "heads": 2}),
     ("factorisation", FAST),
     ("trees", {"trees": 60, "leaves": 8}),
 ]
@@ -46,20 +45,18 @@ def test_pairs_are_of_one_member_and_leave_no_row_out() -> None:
         pair_rows(np.ones(3), np.zeros(3), rng)
 
 
-@pytest.mark.parametrize("heads", [None, 3])
-def test_the_slope_is_the_derivative_of_the_loss_of_differences(tmp_path: Path, heads: int | None) -> None:
+def test_the_slope_is_the_derivative_of_the_loss_of_differences(tmp_path: Path) -> None:
     schema = make_dataset(tmp_path, rows=64)
     block = Dataset.open(str(tmp_path)).read("train")
     rows = from_block(block, offset=np.linspace(-1, 1, 64).astype(np.float32))._replace(
         weight=tf.linspace(0.5, 2.0, 64)
     )
     coordinate = FAMILIES["subnetwork"].build(schema, {"loss": "pairwise"}, 0)
-    score = tf.constant(np.random.default_rng(0).standard_normal((64, heads) if heads else 64), tf.float32)
+    score = tf.constant(np.random.default_rng(0).standard_normal(64), tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(score)
-        whole = score + (rows.offset[:, None] if heads else rows.offset)
+        whole = score + rows.offset
         each = tf.math.softplus(whole[1::2] - whole[::2])
-        each = tf.reduce_mean(each, axis=1) if heads else each
         loss = tf.reduce_sum(each * (rows.weight[::2] + rows.weight[1::2])) / 7.0
     expected = tape.gradient(loss, score)
     found = coordinate.slope(score, rows, tf.constant(7.0))  # type: ignore[attr-defined]
