@@ -84,6 +84,7 @@ def outcome(program: str, master: str, marks: Path, **variables: str) -> Any:
     return json.loads(driver.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_a_killed_executor_costs_one_attempt_and_leaves_nothing(tmp_path: Path) -> None:
     """Master and workers are threads of the driver, which saves three JVMs; executors are processes as ever."""
     home = tmp_path / "spark"  # where workers put the directories of executors

@@ -117,6 +117,7 @@ def test_a_killed_rank_costs_one_attempt_and_no_other_process(pairs: Site, tmp_p
     assert pairs.run(do="sum").metrics["sum"] == 3.0
 
 
+@pytest.mark.slow
 def test_a_whole_world_killed_from_outside_is_formed_anew(pairs: Site) -> None:
     pairs.until(pairs.whole)
     before = len(pairs.told)
