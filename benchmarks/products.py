@@ -87,6 +87,8 @@ def main() -> None:
             output = Path(place) / Path(recipe).stem
             took = prepare(recipe, root, output)
             print(f"{recipe}: prepared in {took:.0f} s", flush=True)
+            if took >= given.seconds:
+                sys.exit(f"{recipe}: preparing took all of the {given.seconds:.0f} seconds; give more by --seconds")
             found[output.name] = compare(str(output), given.only, given, joined, took)
     keep(found, given, "products", "raw tables: ours prepares them, peers get them joined; the same splits for all")
 
