@@ -92,8 +92,8 @@ def make_arms_within(
     """Arms of growth that has so many worker-seconds, all its own; as `make_default_arms` gives them."""
     if limit is None:
         return make_default_arms(schema, rows, None, within_members, in_blocks=in_blocks)
-    firsts = size_trees(rows, TREES_OF_GROWTH * limit), in_blocks, size_linear(rows, LINEAR_OF_GROWTH * limit)
-    return make_default_arms(schema, rows, limit / CANDIDATES, within_members, *firsts)
+    trees, linear = size_trees(rows, TREES_OF_GROWTH * limit), size_linear(rows, LINEAR_OF_GROWTH * limit)
+    return make_default_arms(schema, rows, limit / CANDIDATES, within_members, trees, in_blocks, linear)
 
 
 def make_default_race(settings: SearchSettings, schema: Schema | None, rows: int) -> RacePlan:

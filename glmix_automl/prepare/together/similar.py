@@ -85,16 +85,11 @@ def opened(folder: str, paths: tuple[str, str], items: int) -> NearestItems:
 def _nearest_of_all(  # type: ignore[no-untyped-def]
     item, block, x, by_item, starts, first, after, counts, norms, window, shrinkage, ends, other, similarity, together
 ):
-    """Fills ends [lists], in order of item and model, and the entries up to the last of them.
-
-    An item's list begins with those of its last one: most of them stay, so of the others, held in the order they were
-    met in, one comparison sees that most are too far.
-    """
+    """Fills ends [lists], in order of item and model, and the entries up to the last of them."""
     items = len(starts) - 1
     place_of = np.full(items, -1, np.int32)  # of the others met with the item at hand
     met, sums = np.empty(items + 1, np.int32), np.zeros((items, 2))  # rows in common, sum of products of effects
-    squares = np.empty(items)  # of shrunk cosines, but for what all have in common
-    chosen = np.empty(items + NEAREST + 1, np.int32)
+    squares, chosen = np.empty(items), np.empty(items + NEAREST + 1, np.int32)
     later = np.empty(len(item), np.int64)  # by place in `by_item`: the next later row to be counted
     size, number = 0, 0
     for j in range(items):
@@ -105,48 +100,15 @@ def _nearest_of_all(  # type: ignore[no-untyped-def]
                 later[done] = max(first[by_item[done]], by_item[done] - window)
                 done += 1
             for at in range(starts[j], done):
-                p, q = by_item[at], later[at]
-                limit = min(after[p], p + window + 1)
-                while q < limit and block[q] < model:
-                    k = item[q]
-                    if k != j:
-                        place = place_of[k]
-                        new = place < 0  # no branch: nobody could guess it
-                        place = count if new else place
-                        place_of[k], met[count] = place, k
-                        count += new
-                        sums[place, 0] += 1.0
-                        sums[place, 1] += x[p] * x[q]
-                    q += 1
-                later[at] = q
-            norm = norms[model]
-            for place in range(count):
-                shrunk = sums[place, 1] * sums[place, 0] / (sums[place, 0] + shrinkage)
-                squares[place] = shrunk * shrunk / (norm[met[place]] + 1e-300)
-            begin, candidates, least = size, size - last, np.inf
+                count = _meet(at, j, model, item, block, x, by_item, after, window, later, place_of, met, sums, count)
+            begin = size
+            listed, norm = other[last:begin], norms[model]
+            candidates = _choose(listed, count, norm, shrinkage, place_of, met, sums, squares, chosen)
             for at in range(candidates):
-                place = place_of[other[last + at]]
-                chosen[at] = place
-                least = min(least, squares[place])
-                squares[place] = -1.0
-            least = 0.999 * least if candidates == NEAREST else 0.0
-            for place in range(count):
-                chosen[candidates] = place
-                candidates += squares[place] >= least
-            for at in range(candidates):
-                both, product, k = sums[chosen[at], 0], sums[chosen[at], 1], met[chosen[at]]
+                one = chosen[at]
+                both, product, k = sums[one, 0], sums[one, 1], met[one]
                 value = product / np.sqrt(norm[j] * norm[k] + 1e-12) * both / (both + shrinkage)
-                place = size
-                if size - begin == NEAREST:
-                    place -= 1
-                    if abs(value) <= abs(similarity[place]):
-                        continue
-                else:
-                    size += 1
-                while place > begin and abs(similarity[place - 1]) < abs(value):
-                    other[place], similarity[place] = other[place - 1], similarity[place - 1]
-                    place -= 1
-                other[place], similarity[place] = k, value
+                size = _insert(k, value, begin, size, other, similarity)
             for at in range(begin, size):
                 both = sums[place_of[other[at]], 0]
                 together[at] = both / np.sqrt(counts[model, j] * counts[model, other[at]])
@@ -156,3 +118,66 @@ def _nearest_of_all(  # type: ignore[no-untyped-def]
         for place in range(count):
             place_of[met[place]] = -1
             sums[place, 0] = sums[place, 1] = 0.0
+
+
+@compile_loop
+def _meet(  # type: ignore[no-untyped-def]
+    at, j, model, item, block, x, by_item, after, window, later, place_of, met, sums, count
+):
+    """Counts what a row of item j has near it that was not counted yet; returns how many others were met so far."""
+    p, q = by_item[at], later[at]
+    limit = min(after[p], p + window + 1)
+    while q < limit and block[q] < model:
+        k = item[q]
+        if k != j:
+            place = place_of[k]
+            new = place < 0  # no branch: nobody could guess it
+            place = count if new else place
+            place_of[k], met[count] = place, k
+            count += new
+            sums[place, 0] += 1.0
+            sums[place, 1] += x[p] * x[q]
+        q += 1
+    later[at] = q
+    return count
+
+
+@compile_loop
+def _choose(listed, count, norm, shrinkage, place_of, met, sums, squares, chosen):  # type: ignore[no-untyped-def]
+    """Fills chosen: places of those of the last list, then of all others met that may be among the nearest; returns how
+    many.
+
+    Most of a list stay, so of the others one comparison says that most are too far: of the squares of shrunk cosines,
+    but for what all have in common, with the least of those listed.
+    """
+    for place in range(count):
+        shrunk = sums[place, 1] * sums[place, 0] / (sums[place, 0] + shrinkage)
+        squares[place] = shrunk * shrunk / (norm[met[place]] + 1e-300)
+    candidates, least = len(listed), np.inf
+    for at in range(candidates):
+        place = place_of[listed[at]]
+        chosen[at] = place
+        least = min(least, squares[place])
+        squares[place] = -1.0
+    least = 0.999 * least if candidates == NEAREST else 0.0
+    for place in range(count):
+        chosen[candidates] = place
+        candidates += squares[place] >= least
+    return candidates
+
+
+@compile_loop
+def _insert(k, value, begin, size, other, similarity):  # type: ignore[no-untyped-def]
+    """Puts an item into the list from `begin` to `size` if it is among the `NEAREST`; returns where the list ends."""
+    place = size
+    if size - begin == NEAREST:
+        place -= 1
+        if abs(value) <= abs(similarity[place]):
+            return size
+    else:
+        size += 1
+    while place > begin and abs(similarity[place - 1]) < abs(value):
+        other[place], similarity[place] = other[place - 1], similarity[place - 1]
+        place -= 1
+    other[place], similarity[place] = k, value
+    return size
