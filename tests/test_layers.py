@@ -46,7 +46,6 @@ HOMES = {
         "spark",
         "estimator",
         "prepare",
-        "generate",
         "serving/scoring",
         "serving/answering",
         "serving/suggesting",
@@ -61,7 +60,7 @@ HOMES = {
     "matplotlib": {"pages", "prepare/report", "reporting"},
     "lightgbm": {"training/booster"},
     "numba": {"models", "training", "prepare/pairs"},
-    "pandas": {"reporting", "tracking", "serving", "prepare", "generate", "api"},
+    "pandas": {"reporting", "tracking", "serving", "prepare", "api"},
 }
 MODULES = sorted(
     p.relative_to(PACKAGE) for p in PACKAGE.rglob("*.py") if p.name != "__init__.py" or p.parent != PACKAGE

@@ -37,13 +37,9 @@ def run(options: argparse.Namespace) -> Outcome:
     """Generates, or computes a ceiling, and prints what came of it."""
     from glmix_automl import config
     from glmix_automl.generate.write import DATA_SETS, ceiling_of, write_tables
-    from glmix_automl.prepare.run_settings import run_settings
-    from glmix_automl.spark import session, translate_errors
 
     if options.kind == "ceiling":
-        spark = session("glmix-automl generate ceiling")
-        with run_settings(spark), translate_errors("the ceiling"):
-            found = ceiling_of(spark, options.truth, options.dataset, tuple(options.window))
+        found = ceiling_of(options.truth, options.dataset, tuple(options.window))
         for split, aucs in found.items():
             for score, auc in aucs.items():
                 print(f"{split}: AUC of the {score}: {auc:.4f}")
@@ -54,9 +50,7 @@ def run(options: argparse.Namespace) -> Outcome:
         if getattr(options, name, None) is not None
     }
     settings = config.parse(given, DATA_SETS[options.kind].settings, f"generate {options.kind}")
-    spark = session(f"glmix-automl generate {options.kind}")
-    with run_settings(spark), translate_errors(f"generating {options.output}"):
-        truth = write_tables(spark, options.kind, settings, options.output, options.format, options.overwrite)
+    truth = write_tables(options.kind, settings, options.output, options.format, options.overwrite)
     for name, rows in truth["rows"].items():
         print(f"{options.output.rstrip('/')}/{name}.{options.format}: {rows:,} rows")
     for name, auc in truth["ceilings"].items():

@@ -5,10 +5,12 @@ one given its rows. So no model of these effects can be expected above it, and a
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import scipy.special
 
+from glmix_automl.generate.columns import by_threads
 from glmix_automl.generate.draws import Array
 from glmix_automl.generate.jymbii import INDUSTRIES, Jymbii, deviations, interactions
 from glmix_automl.metrics import auc
@@ -17,7 +19,6 @@ MOST_ROWS = 5_000_000
 """Rows, at most, of which it is worked out: it cannot be had from a sample, as effects are told by all their rows."""
 MOST_SWEEPS = 50  # over the effects, at most
 LEAST_STEP = 1e-3  # largest change of a score that ends them
-CHUNK = 1 << 18  # rows drawn at once
 
 
 def attainable(settings: Jymbii, until: float, latest: float) -> float | None:
@@ -30,12 +31,11 @@ def attainable(settings: Jymbii, until: float, latest: float) -> float | None:
     """
     if settings.rows > MOST_ROWS:
         return None
-    parts = []
-    for start in range(0, settings.rows, CHUNK):
-        shown = interactions(settings, np.arange(start, min(start + CHUNK, settings.rows)))
-        fixed = scipy.special.logit(shown.fixed_probability)
-        parts.append((shown.member, shown.item, shown.share, fixed, shown.response))
-    member, item, share, fixed, response = (np.concatenate(part) for part in zip(*parts, strict=True))
+    drawn = [
+        (shown.member, shown.item, shown.share, scipy.special.logit(shown.fixed_probability), shown.response)
+        for shown in by_threads(partial(interactions, settings), settings.rows)
+    ]
+    member, item, share, fixed, response = (np.concatenate(part) for part in zip(*drawn, strict=True))
     keys = [member, member * len(INDUSTRIES) + item % len(INDUSTRIES), item]
     early, late = share < until, share >= latest
     kept = [(key, own) for key, own in zip(keys, deviations(settings), strict=True) if own > 0]

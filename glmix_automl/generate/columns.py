@@ -1,38 +1,52 @@
-"""Arrays as columns of a raw table (names, lists, nulls), and a table computed from its row numbers alone."""
+"""Arrays as columns of a raw table (names, lists, nulls), and tables computed in parts from their row numbers alone."""
 
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame, SparkSession
 
 from glmix_automl.generate.draws import Array, Draws
 
+Made = TypeVar("Made")
+ColumnsOf: TypeAlias = Callable[[Array], dict[str, pa.Array]]
+"""Row numbers [batch] -> the columns of these rows."""
+TablePart: TypeAlias = Callable[[], pa.Table]
+"""Computes some consecutive rows of a table."""
+
 ROWS_PER_PART = 250_000
-"""Rows per Spark partition: fixed, so that the same seed writes the same files on any cluster."""
+"""Rows of a file: fixed, so that the same seed writes the same files on any machine."""
+BATCH = 1 << 14
+"""Rows computed at once: few enough for their arrays to stay in the caches."""
 START = 1_700_000_000
 """Seconds since the epoch at which the data begin."""
 DAY = 86_400
 
 
-def compute_table(
-    spark: SparkSession, rows: int, columns: Callable[[Array], dict[str, pa.Array]], schema: str
-) -> DataFrame:
-    """A table of `rows` rows, each computed from its number (from 0) alone.
+def by_threads(function: Callable[[Array], Made], rows: int, together: int = BATCH) -> Iterator[Made]:
+    """The function of row numbers 0 .. rows - 1, so many together, in their order; a few threads ahead at most."""
+    starts = range(0, rows, together)
+    width = len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(width) as pool:
+        for first in range(0, len(starts), 2 * width):  # no more results than that wait for whoever takes them
+            some = starts[first : first + 2 * width]
+            yield from pool.map(lambda start: function(np.arange(start, min(start + together, rows))), some)
 
-    Args:
-        spark: the session.
-        rows: how many.
-        columns: row numbers [batch] -> the columns in the order of the schema; runs in Spark's Python workers.
-        schema: the columns' Spark types (DDL).
-    """
 
-    def compute(batches: "Iterator[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
-        for batch in batches:
-            yield pa.RecordBatch.from_pydict(columns(batch.column("id").to_numpy()))
+def parts(rows: int, columns: ColumnsOf) -> list[TablePart]:
+    """A table of `rows` rows, each computed from its number (from 0) alone."""
+    return [
+        partial(_compute, start, min(start + ROWS_PER_PART, rows), columns) for start in range(0, rows, ROWS_PER_PART)
+    ]
 
-    return spark.range(0, rows, 1, max(1, -(-rows // ROWS_PER_PART))).mapInArrow(compute, schema)
+
+def _compute(start: int, end: int, columns: ColumnsOf) -> pa.Table:
+    batches = [columns(np.arange(first, min(first + BATCH, end))) for first in range(start, end, BATCH)]
+    return pa.concat_tables([pa.table(batch) for batch in batches])
 
 
 def missing(draws: Draws, name: str, probability: float, key: Array, values: "Array | pa.Array") -> pa.Array:

@@ -1,10 +1,9 @@
-"""The raw tables of the JYMBII-like data set, as a team would have them, and the truth behind each row."""
+"""The raw tables of the JYMBII-like data set, as a team would have them."""
 
 from functools import partial
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
 
 from glmix_automl.generate import columns
 from glmix_automl.generate.attributes import INDUSTRIES
@@ -21,37 +20,13 @@ from glmix_automl.generate.jymbii import (
 )
 
 
-def jymbii_tables(spark: SparkSession, settings: Jymbii) -> dict[str, DataFrame]:
+def jymbii_tables(settings: Jymbii) -> dict[str, list[columns.TablePart]]:
     """The raw tables a team would have, by name."""
-    shown_schema = (
-        "impression_id bigint, member_id string, item_id string, response int, timestamp bigint, device string, "
-        "position int"
-    )
-    member_schema = (
-        "member_id string, region string, industry string, years_of_experience double, education string, "
-        "connections bigint, search_intensity double, skills array<string>"
-    )
-    item_schema = (
-        "item_id string, region string, industry string, level int, salary double, remote string, company_size string, "
-        "posted_at bigint, skills array<string>"
-    )
     return {
-        "interactions": columns.compute_table(
-            spark, settings.rows, partial(interaction_columns, settings), shown_schema
-        ),
-        "members": columns.compute_table(
-            spark, settings.member_count, partial(member_columns, settings), member_schema
-        ),
-        "items": columns.compute_table(spark, settings.item_count, partial(item_columns, settings), item_schema),
+        "interactions": columns.parts(settings.rows, partial(interaction_columns, settings)),
+        "members": columns.parts(settings.member_count, partial(member_columns, settings)),
+        "items": columns.parts(settings.item_count, partial(item_columns, settings)),
     }
-
-
-def jymbii_truth(spark: SparkSession, settings: Jymbii) -> DataFrame:
-    """Per row its response, its place in time (`share`, 0 to 1), the true probability of a positive response and that
-    with every random effect at its mean (`fixed_probability`).
-    """
-    schema = "impression_id bigint, response int, share double, probability double, fixed_probability double"
-    return columns.compute_table(spark, settings.rows, partial(_truth_columns, settings), schema)
 
 
 def interaction_columns(settings: Jymbii, row: Array) -> dict[str, pa.Array]:
@@ -65,17 +40,6 @@ def interaction_columns(settings: Jymbii, row: Array) -> dict[str, pa.Array]:
         "timestamp": pa.array(_seconds(settings, shown.share)),
         "device": columns.terms(DEVICES, shown.device),
         "position": pa.array(shown.position.astype(np.int32)),
-    }
-
-
-def _truth_columns(settings: Jymbii, row: Array) -> dict[str, pa.Array]:
-    shown = interactions(settings, row)
-    return {
-        "impression_id": pa.array(row),
-        "response": pa.array(shown.response),
-        "share": pa.array(shown.share),
-        "probability": pa.array(shown.probability),
-        "fixed_probability": pa.array(shown.fixed_probability),
     }
 
 
