@@ -16,6 +16,7 @@ from glmix_automl.errors import DataError
 from glmix_automl.generate.ceiling import BinnedAuc
 from glmix_automl.generate.jymbii import Jymbii, interactions
 from glmix_automl.generate.pymk import Pymk
+from glmix_automl.generate.pymk_tables import pair_truth
 from glmix_automl.generate.write import ceiling_of, write_tables
 
 
@@ -92,7 +93,7 @@ def prepared(folder: Path, columns: dict[str, Any]) -> str:
 
 def test_an_oracle_tells_links_from_other_pairs(tmp_path: Path) -> None:
     raw = str(tmp_path / "raw")
-    write_tables("pymk", Pymk(rows=6_000), raw)
+    write_tables("pymk", Pymk(rows=1_500), raw)
     edges = pq.read_table(f"{raw}/edges.parquet").to_pandas()
     assert not edges.duplicated(["source", "target"]).any()
     assert edges.time.is_monotonic_increasing
@@ -103,7 +104,11 @@ def test_an_oracle_tells_links_from_other_pairs(tmp_path: Path) -> None:
         "label": np.repeat([1, 0], len(left)),
     }
     found = ceiling_of(raw, prepared(tmp_path / "dataset", pairs))
-    assert 0.8 < found["test"]["oracle without effects"] < found["test"]["oracle"] < 1
+    ends = (np.char.lstrip(pairs[end], "n").astype(np.int64) for end in ("left", "right"))
+    truth = pair_truth(Pymk(rows=1_500), *ends)
+    for name, score in (("oracle", truth.score), ("oracle without effects", truth.fixed_score)):
+        assert found["test"][name] == pytest.approx(roc_auc_score(pairs["label"], score), abs=1e-3)
+        assert found["test"][name] > 0.8
     with pytest.raises(DataError, match="no column 'left'"):
         ceiling_of(raw, prepared(tmp_path / "other", {"label": [0, 1]}))
     with pytest.raises(DataError, match="no split 'train'"):
