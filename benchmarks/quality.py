@@ -2,13 +2,15 @@
 
     benchmarks/peers/setup.sh build/peers
     python benchmarks/quality.py DATASET... --peers build/peers [--seconds 60] [--seeds 5] [--only flaml catboost]
+    python benchmarks/quality.py DATASET... --kept build/peer-runs --peers-alone
 
 A DATASET is a prepared one. Peers get its numerics, ids of categoricals and counts of the bags' frequent terms; those
 that are linear get every term. Each chooses on the validation rows and is judged on the test rows; differences to ours
 are paired by row with members as clusters (DeLong), averaged over seeds. Ours is the winner of
 `glmix-automl search --dataset D` with `limits.seconds`, and its seconds hold the start of workers and TensorFlow; the
 clock of a peer starts when its columns are in memory, its libraries loaded. A peer that ends by itself (LightGBM's 300
-trees, a path of penalties) is not given more.
+trees, a path of penalties) is not given more. Peers take most of an hour a data set and five seeds: `--kept` names a
+folder where each leaves what it came to, and a later call takes it from there.
 """
 
 import argparse
@@ -124,30 +126,43 @@ def run_ours(dataset: str, folder: Path, seconds: float, seed: int) -> tuple[np.
     return evaluation.scores(model[0].number), said, evaluation
 
 
-def run_peer(name: str, python: str, folder: Path, seconds: float, seed: int, threads: int) -> dict[str, Any] | None:
-    """What a peer says of itself; None, with its last words, if it fails or is four times over its seconds."""
+def run_peer(
+    name: str, python: str, folder: Path, seed: int, kept: Path, given: argparse.Namespace
+) -> tuple[np.ndarray, dict[str, Any]] | None:
+    """A peer's scores of the test rows and what it says of itself; None if it fails or is four times over its seconds.
+
+    What it came to in an earlier call, with as many seconds and threads, is not made again.
+    """
+    run = kept / f"{name}-{given.seconds:.0f}-{given.threads}-{seed}"
+    if (told := run.with_suffix(".json")).exists():
+        return np.load(run.with_suffix(".npy")), json.loads(told.read_text())
     script = str(ROOT / "benchmarks" / "peers" / "fit.py")
     command = [
         sys.executable if name in HERE else python,
         script,
         name,
         str(folder),
-        str(seconds),
+        str(given.seconds),
         str(seed),
-        str(threads),
+        str(given.threads),
     ]
     # Threads that wait should not spin: on a busy machine they would take the time of those they wait for.
-    waiting = os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(threads)}
+    waiting = os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(given.threads)}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120 + 3 * seconds, env=waiting)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120 + 3 * given.seconds, env=waiting)
     except subprocess.TimeoutExpired:
-        print(f"  {name}: ended after {120 + 3 * seconds:.0f} s")
+        print(f"  {name}: ended after {120 + 3 * given.seconds:.0f} s")
         return None
     if done.returncode:
         print(f"  {name} failed: {done.stderr[-600:]}")
         return None
     said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return said
+    print(f"  {run.name}: {said['seconds']:.1f} s", flush=True)
+    kept.mkdir(parents=True, exist_ok=True)
+    scores = np.load(folder / f"scores-{name}.npy")
+    np.save(run.with_suffix(".npy"), scores)
+    told.write_text(json.dumps(said))
+    return scores, said
 
 
 def prepared(dataset: str) -> tuple[dict[str, Block], Schema]:
@@ -176,18 +191,18 @@ def compare(
     found: dict[str, Runs] = {}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
+        kept = Path(given.kept or place) / Path(dataset).name
         write_columns(*seen(dataset), folder)
         for seed in range(given.first_seed, given.first_seed + given.seeds):
+            peers = {name: run_peer(name, python, folder, seed, kept, given) for name in names}
+            if given.peers_alone:
+                continue
             ours, said, evaluation = run_ours(dataset, folder / f"study-{seed}", given.seconds - before, seed)
             said["seconds"] += before
-            for name in (OURS, *names):
-                if name != OURS:
-                    told = run_peer(name, python, folder, given.seconds, seed, given.threads)
-                    if told is None:
-                        continue
-                    said, scores = told, np.load(folder / f"scores-{name}.npy")
-                else:
-                    scores = ours
+            for name, told in {OURS: (ours, said), **peers}.items():
+                if told is None:
+                    continue
+                scores, said = told
                 gap = metrics.delong_test(evaluation.labels, ours, scores, evaluation.weights, evaluation.members)
                 runs = found.setdefault(name, Runs())
                 runs.auc.append(float(metrics.auc(evaluation.labels, scores, evaluation.weights)))
@@ -205,6 +220,8 @@ def compare(
 
 def keep(found: dict[str, dict[str, Runs]], given: argparse.Namespace, part: str, data: str) -> None:
     """Records the runs, with those of an earlier record, of other data sets and seeds, where `--add` names one."""
+    if given.peers_alone:
+        return
     path = Path(given.add) if given.add else None
     every: dict[str, Any] = json.loads(path.read_text())["more"]["runs"] if path and path.exists() else {}
     for name, models in found.items():
@@ -261,6 +278,8 @@ def arguments(text: str | None, whats: str) -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--kept", help="folder of what peers came to, taken from there where it is")
+    parser.add_argument("--peers-alone", action="store_true", help="run and keep the peers only, compare nothing")
     parser.add_argument("--add", help="a record whose runs, of other data sets or seeds, are kept beside these")
     return parser
 
