@@ -54,7 +54,7 @@ HOMES = {
         "api",
         "cli",
     },
-    "tensorflow": {"models", "training", "workers/collective", "workers/averaging"},
+    "tensorflow": {"models/tensorflow", "workers/collective", "workers/averaging"},
     "horovod": {"workers"},
     "mlflow": {"tracking", "serving", "cli"},
     "matplotlib": {"pages", "prepare/report", "reporting"},

@@ -1,10 +1,9 @@
 """Cross blocks of low rank: products of inputs of a degree that grows with depth (DCN-v2, Wang et al., WWW 2021)."""
 
-import tensorflow as tf
-
 from glmix_automl.models.differentiable import variable
 from glmix_automl.models.network import Drop, NetworkCoordinate
 from glmix_automl.models.parameters import CrossParameters
+from glmix_automl.models.tensorflow import tf
 from glmix_automl.schema import Schema
 
 

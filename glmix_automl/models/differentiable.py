@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-import tensorflow as tf
 
 from glmix_automl.errors import DataError
 from glmix_automl.models.axes import AxisPart
@@ -13,6 +12,7 @@ from glmix_automl.models.coordinate import Coordinate
 from glmix_automl.models.parameters import StepParameters
 from glmix_automl.models.rows import Rows, bases, row_signature, taker
 from glmix_automl.models.selection import FeatureSelection
+from glmix_automl.models.tensorflow import tf
 from glmix_automl.schema import Schema
 
 Gradient: TypeAlias = "tf.Tensor | tf.IndexedSlices"
@@ -134,23 +134,20 @@ class Differentiable(Coordinate):
     def score(self, rows: Rows) -> np.ndarray:
         """See `Coordinate`."""
         if self._scoring is None:
-            self._scoring = tf.function(self.graph, input_signature=[self._given], autograph=False)
-        return self._scoring(rows).numpy()
+            place = tf.TensorSpec([], tf.int64)
+            self._scoring = tf.function(self._score, input_signature=[self.signature, place, place], autograph=False)
+        prepared, count = self.prepare(rows), len(rows.label)
+        starts = range(0, max(count, 1), SCORE_ROWS)
+        # The loop is here: TensorFlow's own takes longer to trace than the network in it, which few rows wait for.
+        parts = [self._scoring(prepared, start, min(SCORE_ROWS, count - start)).numpy() for start in starts]
+        return np.concatenate(parts)
+
+    def _score(self, prepared: Rows, start: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+        return self.logits(taker(prepared)(start[None], size))
 
     def graph(self, rows: Rows) -> tf.Tensor:
-        """The scores of rows as a tensor, float32 [rows], within a graph."""
-        rows, count = self.prepare(rows), tf.shape(rows.label)[0]
-        take = taker(rows)
-        chunks = -(-count // SCORE_ROWS)
-        parts = tf.TensorArray(tf.float32, size=chunks, infer_shape=False, element_shape=[None])
-
-        def score(chunk: tf.Tensor, parts: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-            start = chunk * SCORE_ROWS
-            batch = take(tf.cast(start, tf.int64)[None], tf.minimum(SCORE_ROWS, count - start))
-            return chunk + 1, parts.write(chunk, self.logits(batch))
-
-        _, parts = tf.while_loop(lambda chunk, _: chunk < chunks, score, (tf.constant(0), parts), parallel_iterations=1)
-        return parts.concat()
+        """The scores of rows as a tensor, float32 [rows], within a graph; all at once."""
+        return self._score(self.prepare(rows), tf.constant(0, tf.int64), tf.size(rows.label, tf.int64))
 
 
 def sum_slopes(slopes: tf.Tensor, owners: tf.Tensor, ids: tf.Tensor, rows: int, whole: bool = False) -> Gradient:

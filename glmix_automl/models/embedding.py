@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from glmix_automl.models.axes import AxisPart, Piece, side_by_side, vocabulary_piece
 from glmix_automl.models.differentiable import Gradient, sum_slopes, variable
 from glmix_automl.models.rows import BagRows, Rows, row_signature
+from glmix_automl.models.tensorflow import tf
 from glmix_automl.schema import Bag, Categorical, Schema
 
 SMALL_TABLE = 512

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-import tensorflow as tf
-
 from glmix_automl.errors import TrialError
 from glmix_automl.models.axes import AxisPart, numeric_pieces, side_by_side
 from glmix_automl.models.differentiable import variable
 from glmix_automl.models.network import Drop, NetworkCoordinate, product
 from glmix_automl.models.parameters import FactorisationParameters
+from glmix_automl.models.tensorflow import tf
 from glmix_automl.schema import Schema
 
 FIRST, SECOND = ("left", "member"), ("right", "item")  # sides whose products are taken

@@ -3,13 +3,13 @@
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from glmix_automl.dataset.block import Block
 from glmix_automl.models.axes import AxisPart, Piece, numeric_pieces, side_by_side, vocabulary_piece
 from glmix_automl.models.differentiable import Differentiable, Gradient, Hyper, sum_slopes, variable, wide_table
 from glmix_automl.models.parameters import LogisticParameters
 from glmix_automl.models.rows import Rows
+from glmix_automl.models.tensorflow import tf
 from glmix_automl.schema import Bag, Categorical, Schema
 
 # A table of at most this many ids is updated whole: one dense step costs less than finding the touched rows.

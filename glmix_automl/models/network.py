@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
-import tensorflow as tf
 
 from glmix_automl import seeds
 from glmix_automl.errors import TrialError
@@ -15,6 +14,7 @@ from glmix_automl.models.differentiable import Differentiable, Gradient, Hyper
 from glmix_automl.models.embedding import Embedding
 from glmix_automl.models.parameters import StepParameters, TermParameters
 from glmix_automl.models.rows import Rows
+from glmix_automl.models.tensorflow import tf
 from glmix_automl.schema import Schema
 
 ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from glmix_automl.dataset.block import Block
 from glmix_automl.models.coordinate import Form
+from glmix_automl.models.tensorflow import tf
 from glmix_automl.schema import Schema
 
 ALIGNED_BYTES = 64  # at whose multiples TensorFlow expects memory to begin

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
 from glmix_automl.layout import Folder
 from glmix_automl.models.coordinate import Coordinate
 from glmix_automl.models.rows import BagRows, Rows
+from glmix_automl.models.tensorflow import tf
 from glmix_automl.schema import Schema
 
 SAVED_MODEL = "saved_model"
@@ -42,8 +41,8 @@ def save_fixed_part(folder: Folder, schema: Schema, terms: Sequence[tuple[float,
         parts: list[Any] = [weight * each.graph(rows) for weight, each in kept]  # type: ignore[attr-defined]
         return {"log_odds": tf.add_n(parts) + bias}
 
-    module.score = tf.function(score, autograph=False)
-    signature = module.score.get_concrete_function(**_signature(schema))
+    # Not an attribute of the module: as such it is traced once more, for calls that nobody makes.
+    signature = tf.function(score, autograph=False).get_concrete_function(**_signature(schema))
     with tempfile.TemporaryDirectory(prefix="glmix-saved-model-") as place:
         with contextlib.redirect_stdout(None):
             tf.saved_model.save(module, place, signatures={"serving_default": signature})

@@ -45,7 +45,7 @@ class FeatureSelection:
 
     def rows(self, rows: "Rows") -> "Rows":
         """Rows of the whole schema without the other features; the very same where there are none."""
-        import tensorflow as tf  # not before there are tensors: random effects do without
+        from glmix_automl.models.tensorflow import tf  # not before there are tensors: random effects do without
 
         numerics, categoricals, bags = rows.numerics, rows.categoricals, rows.bags
         if self.numerics is not None:

@@ -1,11 +1,11 @@
 """Dense subnetworks of a given depth on numerics and embeddings; depth 0 is linear in them (Macko et al. 2019)."""
 
 import numpy as np
-import tensorflow as tf
 
 from glmix_automl.models.differentiable import variable
 from glmix_automl.models.network import ACTIVATIONS, Drop, NetworkCoordinate, product
 from glmix_automl.models.parameters import SubnetworkParameters
+from glmix_automl.models.tensorflow import tf
 from glmix_automl.schema import Schema
 
 

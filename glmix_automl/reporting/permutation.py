@@ -15,7 +15,7 @@ from glmix_automl.schema import Schema
 from glmix_automl.seeds import generator
 
 FEWEST_ROWS, MOST_ROWS = 4_000, 20_000  # of the sample, about: whole members
-ROWS_SCORED = 500_000  # of all columns and groups together
+ROWS_SCORED = 200_000  # of all columns and groups together
 
 Score = Callable[[Block], NDArray[np.float32]]
 """Log-odds of a block's rows, offsets not included; called from several threads."""

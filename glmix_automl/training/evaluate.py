@@ -7,7 +7,6 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from glmix_automl.dataset import Dataset
 from glmix_automl.dataset.fingerprint import confirm
@@ -17,6 +16,7 @@ from glmix_automl.metrics.measures import AUC
 from glmix_automl.models import check_parameters, family_of
 from glmix_automl.models.checkpoint import save_coordinate
 from glmix_automl.models.coordinate import Coordinate
+from glmix_automl.models.tensorflow import tf
 from glmix_automl.training.splits import Splits
 from glmix_automl.training.trainer import Budget, Fit, Moment, Setting, Start, Trainer, Watch, make_trainer
 from glmix_automl.trial import QUALITY, Costs, Progress, Result, Trial

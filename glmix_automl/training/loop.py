@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-import tensorflow as tf
 
 from glmix_automl import clock
 from glmix_automl.models.differentiable import Differentiable, Gradient, sum_slopes
 from glmix_automl.models.parameters import StepParameters
 from glmix_automl.models.rows import Rows, taker
+from glmix_automl.models.tensorflow import tf
 from glmix_automl.training.optimiser import Optimiser, adam_rates
 from glmix_automl.workers.averaging import weighted_mean
 from glmix_automl.workers.collective import Collective

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 import numpy as np
-import tensorflow as tf
 
 from glmix_automl.models.differentiable import Differentiable, Gradient
+from glmix_automl.models.tensorflow import tf
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 ACCUMULATOR = 1e-12  # least that Adagrad's sums of squares begin with: below any gradient of a mean over rows

@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
-import tensorflow as tf
 
 from glmix_automl.dataset.block import Block
 from glmix_automl.models.coordinate import Form
 from glmix_automl.models.rows import Rows, from_block
+from glmix_automl.models.tensorflow import tf
 from glmix_automl.seeds import generator
 
 ALIGNED = 16  # rows; slices that begin at multiples share the tensor's memory instead of being copied
