@@ -4,9 +4,12 @@
 """
 
 import argparse
+import contextlib
 import importlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import ModuleType
 
 from glmix_automl.cli.outcome import INTERRUPTED, Outcome
@@ -34,6 +37,24 @@ COMMANDS = {
 def add_overrides(parser: argparse.ArgumentParser, text: str) -> None:
     """Declares `--set KEY=VALUE`, gathered in `overrides` for `config.load`."""
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help=text)
+
+
+@contextlib.contextmanager
+def set_aside(log: Path) -> Iterator[None]:
+    """Sends to a file what libraries write to standard error: TensorFlow, loaded to check the exported model, speaks of
+    GPUs from native code, which no setting silences.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(terminal, 2)
+        os.close(terminal)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

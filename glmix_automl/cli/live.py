@@ -1,12 +1,10 @@
 """A study at work on the terminal: a live display, or plain lines where the output is no terminal."""
 
 import contextlib
-import os
 import signal
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -15,6 +13,7 @@ from rich.live import Live
 
 from glmix_automl.api import Study
 from glmix_automl.check import check
+from glmix_automl.cli import set_aside
 from glmix_automl.cli.outcome import INTERRUPTED, Outcome
 from glmix_automl.conclusion import conclude, publish, summary
 from glmix_automl.layout import REPORT
@@ -86,24 +85,6 @@ def console_for() -> Console:
     they are: brackets in them are no markup.
     """
     return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, markup=False, highlight=False)
-
-
-@contextlib.contextmanager
-def set_aside(log: Path) -> Iterator[None]:
-    """Sends to a file what libraries write to standard error: TensorFlow, loaded to check the exported model, speaks of
-    GPUs from native code, which no setting silences.
-    """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    with log.open("ab") as file:
-        os.dup2(file.fileno(), 2)
-    try:
-        yield
-    finally:
-        sys.stderr.flush()
-        os.dup2(terminal, 2)
-        os.close(terminal)
 
 
 @contextlib.contextmanager

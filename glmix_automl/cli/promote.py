@@ -2,6 +2,7 @@
 
 import argparse
 
+from glmix_automl.cli import set_aside
 from glmix_automl.cli.outcome import DONE, KEPT, Outcome
 from glmix_automl.config import parse, read_yaml
 
@@ -22,7 +23,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Outcome:
     """Promotes or keeps; either is done."""
-    from glmix_automl.cli.live import set_aside
     from glmix_automl.study.executors import LOGS
     from glmix_automl.study.folder import StudyFolder
 

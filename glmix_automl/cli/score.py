@@ -4,7 +4,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from glmix_automl.cli import add_overrides
+from glmix_automl.cli import add_overrides, set_aside
 from glmix_automl.cli.outcome import Outcome
 
 
@@ -18,8 +18,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Outcome:
     """Scores and says how many rows."""
-    from glmix_automl.cli.live import set_aside
-
     with tempfile.TemporaryDirectory() as place, set_aside(Path(place) / "score.log"):
         from glmix_automl.serving.scoring import score
         from glmix_automl.serving.settings import load_scoring

@@ -19,7 +19,6 @@ from glmix_automl.prepare.local_tables import recipe_needs_spark, table_bytes
 from glmix_automl.prepare.progress import StepProgress
 from glmix_automl.prepare.publish import publishing
 from glmix_automl.prepare.recipe import Recipe
-from glmix_automl.prepare.report import write_report
 from glmix_automl.prepare.rows import RawRows
 from glmix_automl.prepare.run_settings import run_settings
 from glmix_automl.prepare.split import entity_column
@@ -120,6 +119,8 @@ def finish(engine: Engine, recipe: Recipe, overwrite: bool = False) -> Manifest:
         work = _work(rows, recipe, storage.uri)
         made = Preparation(engine, work, rows, recipe).run()
         with engine.progress.step("report", 1):
+            from glmix_automl.prepare.report import write_report  # loads matplotlib
+
             write_report(storage, made.report, made.profile, made.schema)
             storage.write(SCHEMA, made.schema.model_dump_json(indent=1))
             storage.write(RECIPE, recipe.model_dump_json(indent=1))

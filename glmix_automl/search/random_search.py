@@ -6,7 +6,6 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import pydantic
-from scipy.stats import qmc
 
 from glmix_automl.search.entry import FullWork, SeenPoints, draft
 from glmix_automl.search.surrogates.centred_prior import CentredPrior
@@ -39,11 +38,13 @@ def design(
     dimensions = len(space.names)
     if sampling == "uniform" or dimensions == 0:
         first = np.empty((0, dimensions))
-    elif sampling == "latin_hypercube":
-        first = qmc.LatinHypercube(dimensions, rng=rng).random(points)
     else:
-        # The sequence is balanced in blocks of a power of two only; the block is cut after scrambling.
-        first = qmc.Sobol(dimensions, rng=rng).random_base2(math.ceil(math.log2(max(points, 2))))[:points]
+        from scipy.stats import qmc  # a second to import, for those who ask
+
+        if sampling == "latin_hypercube":
+            first = qmc.LatinHypercube(dimensions, rng=rng).random(points)
+        else:  # balanced in blocks of a power of two only; the block is cut after scrambling
+            first = qmc.Sobol(dimensions, rng=rng).random_base2(math.ceil(math.log2(max(points, 2))))[:points]
     if centred and dimensions:
         head = rng.random((1, dimensions)) if sampling == "uniform" else first[:1]
         first = np.vstack([centred.middle(head), centred.inwards(first)])
