@@ -6,7 +6,8 @@
 Nothing is said to the default race but the dataset (and `--seconds`, of each study). Baselines run in the same call on
 the same splits: LightGBM with 300 trees and its own defaults, without a look at validation; logistic regression with
 `l2: auto`; the entry `adanet` of `--pool`. So does the winner trained again on train and validation. For each model the
-mean test AUC over the seeds, and its difference to the default race's winner, paired by row with members as clusters (DeLong), averaged over the seeds.
+mean test AUC over the seeds, and its difference to the default race's winner, paired by row with members as clusters
+(DeLong), averaged over the seeds.
 """
 
 import argparse
