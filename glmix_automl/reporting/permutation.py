@@ -14,8 +14,8 @@ from glmix_automl.dataset.block import Block
 from glmix_automl.schema import Schema
 from glmix_automl.seeds import generator
 
-FEWEST_ROWS, MOST_ROWS = 4_000, 20_000  # of the sample, about: whole members
-ROWS_SCORED = 200_000  # of all columns and groups together
+FEWEST_ROWS, MOST_ROWS = 3_000, 20_000  # of the sample, about: whole members
+ROWS_SCORED = 100_000  # of all columns and groups together: seconds where a model is of hundreds of trees
 
 Score = Callable[[Block], NDArray[np.float32]]
 """Log-odds of a block's rows, offsets not included; called from several threads."""
