@@ -39,6 +39,7 @@ SCORES = "scores-{split}.npy"  # float32, one per row of the split, in dataset o
 HELD_OUT = "held_out"  # in place of a split: scores of the validation rows by weights that have not seen their labels
 WEIGHTS = "weights.npz"  # arrays of a trained coordinate
 COORDINATE = "coordinate.json"  # what its arrays mean
+ENSEMBLE = "ensemble.json"  # in their place: what a trial that weighs others found
 LEADERBOARD_CSV = "leaderboard.csv"
 LEADERBOARD_JSON = "leaderboard.json"
 REPORT = "report.html"

@@ -1,5 +1,7 @@
 """The task of a worker: the dataset kept resident, a trial carried out on it from its budget to its result."""
 
+import dataclasses
+import json
 import math
 import time
 from collections.abc import Mapping
@@ -11,7 +13,7 @@ import numpy as np
 from glmix_automl.dataset import Dataset
 from glmix_automl.dataset.fingerprint import confirm
 from glmix_automl.errors import TrialError
-from glmix_automl.layout import HELD_OUT, TRIALS, Folder
+from glmix_automl.layout import ENSEMBLE, HELD_OUT, TRIALS, Folder
 from glmix_automl.metrics.measures import AUC
 from glmix_automl.models import check_parameters, family_of
 from glmix_automl.models.checkpoint import save_coordinate
@@ -27,7 +29,8 @@ from glmix_automl.workers.executor import Reporter
 class Evaluator:
     """Carries out trials on one dataset; kept by every rank of a world for the length of a study.
 
-    A trial's folder in the study, `trials/<number>/`, gets the coordinate and its scores of every split.
+    A trial's folder in the study, `trials/<number>/`, gets the coordinate and its scores of the rows held out; those of
+    the training rows when something is first trained on top of it (`Splits.scores`), as nothing is on most.
     """
 
     def __init__(
@@ -97,15 +100,20 @@ class Evaluator:
             source, budget = self._splits.source(trial, coordinate), Budget(trial.epochs, done, self._seconds)
             fit = trainer.train(coordinate, source, budget, self._watcher(trial, report, curve, started))
         scoring = time.perf_counter()
-        scores = {split: self._splits.score(coordinate, split) for split in self._splits.names}
+        scores = {split: self._splits.score(coordinate, split) for split in self._splits.held_out}
         if fit.left_out is not None:
             places, own = fit.left_out
-            scores["train"][places] = own
+            of_train = self._splits.score(coordinate, "train")
+            of_train[places] = own
+            self._splits.write_scores(trial.number, "train", of_train)
         metrics = fit.metrics | self._measure(trial, scores, fit.held_out)
         if coordinate.arrays:
             known = {"parameters": float(coordinate.size), "complexity": family.complexity(parameters)}
             metrics = known | metrics  # a trainer may know better
             metrics |= self._save(trial, coordinate, fit)
+        if fit.ensemble is not None and self._collective.rank == 0:
+            found = json.dumps(dataclasses.asdict(fit.ensemble))
+            self._study.write(f"{TRIALS}/{trial.number}/{ENSEMBLE}", found)
         now = time.perf_counter()
         costs = Costs(fit.steps, fit.rows, fit.train_seconds, fit.eval_seconds + now - scoring, now - started)
         auc, loss = metrics.pop("auc", None), metrics.pop("loss", None)
@@ -153,16 +161,15 @@ class Evaluator:
         return watch
 
     def _measure(self, trial: Trial, scores: Mapping[str, np.ndarray], held_out: Any = None) -> dict[str, float]:
-        """Writes the scores of every split and measures those held out; validation by other scores, if given."""
+        """Writes and measures the scores of the rows held out; validation by other scores, if given."""
         metrics: dict[str, float] = {}
         if held_out is not None:
             self._splits.write_scores(trial.number, HELD_OUT, held_out)
         for split, own in scores.items():
             self._splits.write_scores(trial.number, split, own)
-            if split != "train":
-                judged = held_out if held_out is not None and split == "validation" else own
-                found = self._splits.held(split).measure(judged + self._splits.offset(split, trial.offset))
-                metrics |= found if split == "validation" else {f"{split}_{k}": v for k, v in found.items()}
+            judged = held_out if held_out is not None and split == "validation" else own
+            found = self._splits.held(split).measure(judged + self._splits.offset(split, trial.offset))
+            metrics |= found if split == "validation" else {f"{split}_{k}": v for k, v in found.items()}
         if self._measured_by != AUC and QUALITY not in metrics:
             raise TrialError(
                 f"measure {self._measured_by}: is not defined on the validation rows: no member has what it needs"

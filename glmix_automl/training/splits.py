@@ -1,5 +1,6 @@
 """The splits of a dataset as trials need them: this rank's rows resident, labels and cached scores in dataset order."""
 
+import json
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -12,8 +13,9 @@ from glmix_automl import metrics
 from glmix_automl.dataset import Block, Dataset
 from glmix_automl.ensemble import Ensemble, Floats, pack_scores, read_scores
 from glmix_automl.errors import TrialError
-from glmix_automl.layout import SCORES, TRIALS, Folder
+from glmix_automl.layout import COORDINATE, ENSEMBLE, SCORES, TRIALS, Folder
 from glmix_automl.metrics.measures import AUC, Measure
+from glmix_automl.models.checkpoint import load_coordinate
 from glmix_automl.models.coordinate import Coordinate, Form
 from glmix_automl.models.mixture import CachedScores, Targets
 from glmix_automl.schema import SPLITS
@@ -202,12 +204,32 @@ class Splits:
         return CachedScores(targets, lambda member: self.scores(member, split))
 
     def scores(self, number: int, split: str) -> Floats:
-        """The cached scores of a trained coordinate, float32 [rows of the split], the offset not included.
+        """The cached scores of a trial, float32 [rows of the split], the offset not included.
+
+        Those of train are made, by all ranks, when they are first asked for.
 
         Raises:
             DataError: the trial left none, or of another dataset.
         """
+        if split == "train":
+            # Another world may be writing the file just now: ranks that see it score as those that do not.
+            there = self.study.exists(f"{TRIALS}/{number}/{SCORES.format(split=split)}")
+            absent = self._collective.allreduce(np.array([float(not there)]))
+            made = self._score_train(number) if absent[0] else None
+            if made is not None:
+                self.write_scores(number, split, made)
+                return made
         return read_scores(self.study.within(TRIALS), number, split, self.dataset.rows(split))
+
+    def _score_train(self, number: int) -> Floats | None:
+        """The training rows scored by what a trial left: a coordinate, or weights of others."""
+        place = self.study.within(f"{TRIALS}/{number}")
+        if place.exists(ENSEMBLE):
+            found = Ensemble.from_json(json.loads(place.read(ENSEMBLE)))
+            return found.score(lambda member: self.scores(member, "train"), self.dataset.rows("train"))
+        if place.exists(COORDINATE):
+            return self.score(load_coordinate(place, self.dataset.schema), "train")
+        return None
 
     def write_scores(self, number: int, split: str, scores: np.ndarray) -> None:
         """Keeps a coordinate's scores, float32 [rows of the split]; on rank 0 only.
@@ -222,6 +244,11 @@ class Splits:
     def names(self) -> tuple[str, ...]:
         """The splits there are, train first."""
         return tuple(split for split in SPLITS if split in self.dataset.manifest.splits)
+
+    @property
+    def held_out(self) -> tuple[str, ...]:
+        """Those that nothing is trained on."""
+        return tuple(split for split in self.names if split != "train")
 
     def _share(self, split: str, fraction: float, form: Form = Form.TENSORS, paired: bool = False) -> RankShare:
         """The share of this rank; of tensors all splits are kept, of subsamples, blocks and pairs the last few."""

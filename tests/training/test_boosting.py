@@ -29,6 +29,7 @@ from glmix_automl.training.boosting import boost
 from glmix_automl.training.evaluate import Evaluator
 from glmix_automl.training.trainer import Budget, Fit, Moment
 from glmix_automl.trial import Progress, Result, State, Trial
+from tests.training.scored import scores
 
 SMALL: dict[str, Any] = {"trees": 30, "leaves": 8, "leaf_rows": 10}
 
@@ -39,10 +40,6 @@ def never(_: Progress | Moment) -> bool:
 
 def trial(number: int, **changes: Any) -> Trial:
     return Trial(number, "test", "trees", **({"parameters": SMALL, "epochs": 1.0, "seed": 5} | changes))
-
-
-def scores(study: str, number: int, split: str) -> np.ndarray:
-    return np.load(Path(study) / "trials" / str(number) / f"scores-{split}.npy", allow_pickle=False)
 
 
 @pytest.fixture
@@ -153,10 +150,10 @@ def test_an_offset_is_grown_around_and_left_out_of_the_scores(evaluate: Evaluato
     evaluate(trial(0), never)
     result = evaluate(trial(1, offset=Ensemble((0,), (1.0,), 0.5)), never)
     data = Dataset.open(dataset)
-    together = scores(study, 0, "validation") + scores(study, 1, "validation") + 0.5
+    together = scores(dataset, study, 0, "validation") + scores(dataset, study, 1, "validation") + 0.5
     assert result.auc == pytest.approx(metrics.auc(data.labels("validation"), together, data.weights("validation")))
     # The bias given with the offset is taken back, and on average little else is left.
-    assert scores(study, 1, "train").mean() == pytest.approx(-0.5, abs=0.1)
+    assert scores(dataset, study, 1, "train").mean() == pytest.approx(-0.5, abs=0.1)
     own = Path(study) / "trials/1/weights.npz"
     assert np.load(own)["bias"][0] == pytest.approx(-0.5, abs=0.1)
 
@@ -168,7 +165,7 @@ def test_a_result_says_what_its_files_hold(evaluate: Evaluator, dataset: str, st
     assert result.state is State.FINISHED
     assert result.auc is not None
     assert result.auc > 0.65
-    auc = metrics.auc(data.labels("test"), scores(study, 0, "test"), data.weights("test"))
+    auc = metrics.auc(data.labels("test"), scores(dataset, study, 0, "test"), data.weights("test"))
     assert result.metrics["test_auc"] == pytest.approx(auc, abs=1e-12)
     assert result.metrics["complexity"] == 2.0
     assert result.costs.steps == len(seen) <= 60
@@ -177,17 +174,17 @@ def test_a_result_says_what_its_files_hold(evaluate: Evaluator, dataset: str, st
     assert [p.epoch for p in result.curve[:3]] == pytest.approx([0.2, 0.4, 0.6])
     folder = Folder(study).within(f"{TRIALS}/0")
     again = load_coordinate(folder, data.schema).score(from_block(data.read("test")))
-    assert again.tobytes() == scores(study, 0, "test").tobytes()
+    assert again.tobytes() == scores(dataset, study, 0, "test").tobytes()
 
 
-def test_a_seed_repeats_and_a_promotion_is_the_long_trial(evaluate: Evaluator, study: str) -> None:
+def test_a_seed_repeats_and_a_promotion_is_the_long_trial(evaluate: Evaluator, dataset: str, study: str) -> None:
     drawn = {**SMALL, "row_share": 0.7, "feature_share": 0.7, "patience": 0}
     evaluate(trial(0, epochs=1.0, parameters=drawn), never)
     evaluate(trial(1, epochs=2.0, parameters=drawn), never)
     evaluate(trial(2, epochs=2.0, parameters=drawn, parent=0), never)
     evaluate(trial(3, epochs=2.0, parameters=drawn, seed=6), never)
-    assert np.array_equal(scores(study, 1, "test"), scores(study, 2, "test"))
-    assert not np.array_equal(scores(study, 1, "test"), scores(study, 3, "test"))
+    assert np.array_equal(scores(dataset, study, 1, "test"), scores(dataset, study, 2, "test"))
+    assert not np.array_equal(scores(dataset, study, 1, "test"), scores(dataset, study, 3, "test"))
 
 
 def test_a_stopped_trial_keeps_its_best_trees(evaluate: Evaluator, dataset: str, tmp_path: Path) -> None:
@@ -199,14 +196,14 @@ def test_a_stopped_trial_keeps_its_best_trees(evaluate: Evaluator, dataset: str,
     assert result.auc is not None
 
 
-def test_labels_may_be_a_teachers(evaluate: Evaluator, study: str) -> None:
+def test_labels_may_be_a_teachers(evaluate: Evaluator, dataset: str, study: str) -> None:
     evaluate(trial(0), never)
     parameters = {**SMALL, "distillation": 1.0, "patience": 0}
     evaluate(trial(1, parameters=parameters, teacher=Ensemble((0,), (2.0,), 0.0)), never)
     evaluate(trial(2, parameters={**SMALL, "patience": 0}), never)
-    teacher = 2 * scores(study, 0, "train")
-    far = np.abs(scores(study, 2, "train") - teacher).mean()
-    assert np.abs(scores(study, 1, "train") - teacher).mean() < far
+    teacher = 2 * scores(dataset, study, 0, "train")
+    far = np.abs(scores(dataset, study, 2, "train") - teacher).mean()
+    assert np.abs(scores(dataset, study, 1, "train") - teacher).mean() < far
 
 
 def test_what_cannot_be_grown_on_is_refused(splits: tuple[Dataset, Rows, Rows]) -> None:
@@ -225,14 +222,14 @@ def test_a_dataset_that_streams_is_refused(dataset: str, study: str) -> None:
 
 
 def test_where_lightgbm_cannot_be_loaded_trees_are_scored_but_not_grown(
-    evaluate: Evaluator, splits: tuple[Dataset, Rows, Rows], study: str, monkeypatch: pytest.MonkeyPatch
+    evaluate: Evaluator, splits: tuple[Dataset, Rows, Rows], dataset: str, study: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluate(trial(0), never)
     monkeypatch.setitem(sys.modules, "lightgbm", None)
     with pytest.raises(TrialError, match="LightGBM cannot be loaded"):
         evaluate(trial(1), never)
     coordinate = load_coordinate(Folder(study).within(f"{TRIALS}/0"), splits[0].schema)
-    assert np.array_equal(coordinate.score(splits[2]), scores(study, 0, "validation"))
+    assert np.array_equal(coordinate.score(splits[2]), scores(dataset, study, 0, "validation"))
 
 
 def test_damaged_trees_are_refused(evaluate: Evaluator, splits: tuple[Dataset, Rows, Rows], study: str) -> None:
@@ -278,5 +275,5 @@ def test_growth_takes_trees_into_a_model_that_scores_raw_rows(dataset: str, stud
         [all(len(set(row[b.name])) == len(row[b.name]) for b in data.schema.bags) for _, row in rows.iterrows()]
     ]
     predicted = _load_pyfunc(str(tmp_path / "model")).predict(example(data.schema, rows))
-    own = scores(study, found.ensemble, "test")[: data.shards("test")[0].rows][rows.index]
+    own = scores(dataset, study, found.ensemble, "test")[: data.shards("test")[0].rows][rows.index]
     np.testing.assert_allclose(predicted.log_odds, own, atol=1e-4)

@@ -21,6 +21,7 @@ from glmix_automl.training.evaluate import Evaluator
 from glmix_automl.trial import MixtureFit, Progress, Result, State, Trial
 from glmix_automl.workers.collective import Alone, enter
 from tests.dataset.test_fingerprint import reorder
+from tests.training.scored import scores
 
 FAST = {"batch_size": 64, "learning_rate": 0.02}
 SMALL = {**FAST, "depth": 1, "width": 8, "embedding_width": 4, "bag_width": 4}
@@ -33,10 +34,6 @@ def never(progress: Progress) -> bool:
 def trial(number: int, family: str = "logistic", **changes: Any) -> Trial:
     given = {"parameters": FAST if family == "logistic" else SMALL, "epochs": 3.0, "seed": 5} | changes
     return Trial(number, "test", family, **given)
-
-
-def scores(study: str, number: int, split: str) -> np.ndarray:
-    return np.load(Path(study) / "trials" / str(number) / f"scores-{split}.npy", allow_pickle=False)
 
 
 def columns(schema: Schema, block: Block) -> np.ndarray:
@@ -62,15 +59,15 @@ def test_a_result_says_what_its_files_hold(evaluate: Evaluator, dataset: str, st
     data = Dataset.open(dataset)
     assert result.state is State.FINISHED
     for split, prefix in (("validation", ""), ("test", "test_")):
-        own = scores(study, 0, split)
+        own = scores(dataset, study, 0, split)
         assert own.dtype == np.float32
         assert own.shape == (data.rows(split),)
         auc = result.auc if not prefix else result.metrics["test_auc"]
         assert auc == pytest.approx(metrics.auc(data.labels(split), own, data.weights(split)), abs=1e-12)
     assert result.loss == pytest.approx(
-        metrics.log_loss(data.labels("validation"), scores(study, 0, "validation"), data.weights("validation"))
+        metrics.log_loss(data.labels("validation"), scores(dataset, study, 0, "validation"), data.weights("validation"))
     )
-    assert metrics.auc(data.labels("train"), scores(study, 0, "train")) > 0.6
+    assert metrics.auc(data.labels("train"), scores(dataset, study, 0, "train")) > 0.6
     assert result.auc is not None
     assert result.auc > 0.6
     assert 0 < result.metrics["auc_variance"] < 0.01
@@ -92,9 +89,9 @@ def test_the_same_trial_gives_the_same_bits(evaluate: Evaluator, dataset: str, s
     fresh = str(tmp_path / "other")
     Evaluator(dataset, fresh, seed=1)(trial(0, "subnetwork"), never)
     for split in ("train", "test"):
-        assert np.array_equal(scores(study, 0, split), scores(study, 2, split))
-        assert np.array_equal(scores(study, 0, split), scores(fresh, 0, split))
-        assert not np.array_equal(scores(study, 0, split), scores(study, 1, split))
+        assert np.array_equal(scores(dataset, study, 0, split), scores(dataset, study, 2, split))
+        assert np.array_equal(scores(dataset, study, 0, split), scores(dataset, fresh, 0, split))
+        assert not np.array_equal(scores(dataset, study, 0, split), scores(dataset, study, 1, split))
 
 
 @pytest.mark.parametrize(("l2", "l1"), [(1.0, 0.0), (0.0, 4.0), (2.0, 2.0)])
@@ -105,21 +102,21 @@ def test_lbfgs_finds_scikit_learns_optimum(evaluate: Evaluator, dataset: str, st
     x = columns(data.schema, block)
     arguments: dict[str, Any] = {"C": 1 / (l1 + l2), "l1_ratio": l1 / (l1 + l2), "max_iter": 20_000, "tol": 1e-7}
     model = LogisticRegression(solver="saga", random_state=0, **arguments).fit(x, block.label, block.weight)
-    assert scores(study, 0, "train") == pytest.approx(model.decision_function(x), abs=0.02)
+    assert scores(dataset, study, 0, "train") == pytest.approx(model.decision_function(x), abs=0.02)
     weights = np.load(Path(study) / "trials/0/weights.npz")
     zeros = np.concatenate([weights["table"], weights["linear"][:-1]]) == 0
     assert zeros.sum() == pytest.approx((model.coef_ == 0).sum(), abs=2)
     assert result.costs.rows == result.costs.steps * 1500
 
 
-def test_a_path_of_strengths_ends_at_the_best_on_validation(evaluate: Evaluator, study: str) -> None:
+def test_a_path_of_strengths_ends_at_the_best_on_validation(evaluate: Evaluator, dataset: str, study: str) -> None:
     exact = {"solver": "lbfgs", "tolerance": 1e-7}
     found = evaluate(trial(0, parameters={**exact, "l2": "auto"}), never)
     aucs = [point.auc for point in found.curve]
     assert found.auc == pytest.approx(max(aucs))
     assert max(aucs) == aucs[-3] or len(aucs) == 14, "two that are no better end it"
     alone = evaluate(trial(1, parameters={**exact, "l2": found.metrics["l2"]}), never)
-    assert scores(study, 0, "test") == pytest.approx(scores(study, 1, "test"), abs=0.03)
+    assert scores(dataset, study, 0, "test") == pytest.approx(scores(dataset, study, 1, "test"), abs=0.03)
     assert found.costs.steps < 6 * alone.costs.steps, "each begins where the one before ended"
     with pytest.raises(TrialError, match="l2: auto needs solver: lbfgs"):
         evaluate(trial(2, parameters={"l2": "auto"}), never)
@@ -130,14 +127,14 @@ def test_a_linear_model_bends_where_numerics_are_cut(evaluate: Evaluator, datase
     straight = evaluate(trial(0, parameters=exact), never)
     bent = evaluate(trial(1, parameters={**exact, "bins": 6}), never)
     label, weight = Dataset.open(dataset).labels("train"), Dataset.open(dataset).weights("train")
-    losses = [metrics.log_loss(label, scores(study, number, "train"), weight) for number in (0, 1)]
+    losses = [metrics.log_loss(label, scores(dataset, study, number, "train"), weight) for number in (0, 1)]
     assert losses[1] < losses[0] - 0.001, "it may do as the straight one did, and more"
     assert straight.metrics["parameters"] + 3 * (6 + 7) == bent.metrics["parameters"]
     arrays = np.load(Path(study) / "trials/1/weights.npz")
     assert (np.diff(arrays["knots"]) >= 0).all()
     again = evaluate(trial(2, parameters={**exact, "bins": 6}, parent=1), never)
     assert np.array_equal(np.load(Path(study) / "trials/2/weights.npz")["knots"], arrays["knots"])
-    assert scores(study, 2, "test") == pytest.approx(scores(study, 1, "test"), abs=0.03)
+    assert scores(dataset, study, 2, "test") == pytest.approx(scores(dataset, study, 1, "test"), abs=0.03)
     assert again.costs.steps < bent.costs.steps
 
 
@@ -154,22 +151,22 @@ def test_an_offset_is_trained_around_and_measured_with(evaluate: Evaluator, data
     around = trial(1, parameters={"solver": "lbfgs", "l2": 1.0}, offset=Ensemble.of(0))
     result = evaluate(around, never)
     data = Dataset.open(dataset)
-    together = scores(study, 0, "validation") + scores(study, 1, "validation")
+    together = scores(dataset, study, 0, "validation") + scores(dataset, study, 1, "validation")
     auc = metrics.auc(data.labels("validation"), together, data.weights("validation"))
     assert result.auc == pytest.approx(auc, abs=1e-9)
     # What is left for a second model of the same columns is what the penalty of the first kept away.
-    assert np.abs(scores(study, 1, "train")).mean() < 0.2 * np.abs(scores(study, 0, "train")).mean()
+    assert np.abs(scores(dataset, study, 1, "train")).mean() < 0.2 * np.abs(scores(dataset, study, 0, "train")).mean()
 
 
-def test_distillation_pulls_towards_the_teacher(evaluate: Evaluator, study: str) -> None:
+def test_distillation_pulls_towards_the_teacher(evaluate: Evaluator, dataset: str, study: str) -> None:
     exact = {"solver": "lbfgs", "l2": 1.0}
     evaluate(trial(0, "subnetwork"), never)
     taught = trial(1, parameters={**exact, "distillation": 1.0}, teacher=Ensemble((0,), (2.0,), 0.0))
     evaluate(taught, never)
     evaluate(trial(2, parameters=exact), never)
-    teacher = 2 * scores(study, 0, "train")
-    far = np.abs(scores(study, 2, "train") - teacher).mean()
-    assert np.abs(scores(study, 1, "train") - teacher).mean() < far
+    teacher = 2 * scores(dataset, study, 0, "train")
+    far = np.abs(scores(dataset, study, 2, "train") - teacher).mean()
+    assert np.abs(scores(dataset, study, 1, "train") - teacher).mean() < far
 
 
 def test_a_promotion_continues_where_its_parent_ended(evaluate: Evaluator) -> None:
@@ -181,12 +178,12 @@ def test_a_promotion_continues_where_its_parent_ended(evaluate: Evaluator) -> No
     assert warm.costs.steps == 5 * math.ceil(1500 / 64)
 
 
-def test_a_promotion_ends_as_the_long_trial_would(evaluate: Evaluator, study: str) -> None:
+def test_a_promotion_ends_as_the_long_trial_would(evaluate: Evaluator, dataset: str, study: str) -> None:
     once = {**FAST, "evaluations": 1}
     evaluate(trial(0, "logistic", epochs=2.0, parameters=once), never)
     evaluate(trial(1, "logistic", epochs=4.0, parameters=once, parent=0), never)
     evaluate(trial(2, "logistic", epochs=4.0, parameters=once), never)
-    assert np.array_equal(scores(study, 1, "test"), scores(study, 2, "test"))
+    assert np.array_equal(scores(dataset, study, 1, "test"), scores(dataset, study, 2, "test"))
 
 
 def test_a_stopped_trial_keeps_its_best_weights(evaluate: Evaluator) -> None:
@@ -196,12 +193,12 @@ def test_a_stopped_trial_keeps_its_best_weights(evaluate: Evaluator) -> None:
     assert result.auc == pytest.approx(max(p.auc for p in result.curve if p.auc is not None), abs=1e-12)
 
 
-def test_a_loops_first_trial_is_trained_as_those_after_it(evaluate: Evaluator, study: str) -> None:
+def test_a_loops_first_trial_is_trained_as_those_after_it(evaluate: Evaluator, dataset: str, study: str) -> None:
     other = {**SMALL, "accumulator": 1e4}
     for number, parameters in enumerate((SMALL, other, SMALL)):
         evaluate(trial(number, "subnetwork", parameters=parameters), never)
-    assert np.array_equal(scores(study, 0, "test"), scores(study, 2, "test"))
-    assert not np.array_equal(scores(study, 0, "test"), scores(study, 1, "test"))
+    assert np.array_equal(scores(dataset, study, 0, "test"), scores(dataset, study, 2, "test"))
+    assert not np.array_equal(scores(dataset, study, 0, "test"), scores(dataset, study, 1, "test"))
 
 
 def test_a_time_limit_stops_training(dataset: str, study: str) -> None:
@@ -224,7 +221,7 @@ def test_a_fraction_trains_on_fewer_rows(evaluate: Evaluator, dataset: str, stud
     result = evaluate(trial(0, fraction=0.3, epochs=1.0), never)
     rows = len(Dataset.open(dataset).read("train", fraction=0.3, seed=1))
     assert result.costs.steps == math.ceil(rows / 64)
-    assert len(scores(study, 0, "train")) == 1500
+    assert len(scores(dataset, study, 0, "train")) == 1500
 
 
 def test_divergence_is_a_clear_failure(evaluate: Evaluator) -> None:
@@ -238,6 +235,21 @@ def test_a_missing_member_is_a_clear_failure(evaluate: Evaluator) -> None:
         evaluate(trial(0, offset=Ensemble.of(7)), never)
 
 
+def test_training_rows_are_scored_when_a_trial_is_trained_on_top(evaluate: Evaluator, study: str) -> None:
+    """Of the mixture below it, and for that of its members, but not of another trial."""
+    begin = Ensemble((0, 1), (1.0, 1.0))
+    for each in (trial(0), trial(1, "subnetwork"), trial(2)):
+        evaluate(each, never)
+    evaluate(Trial(3, "test", "mixture", fit=MixtureFit(begin, (0.0, 0.0), split="validation")), never)
+
+    def scored() -> list[str]:
+        return sorted(path.parent.name for path in Path(study).glob("trials/*/scores-train.npy"))
+
+    assert scored() == []
+    evaluate(trial(4, offset=Ensemble.of(3)), never)
+    assert scored() == ["0", "1", "3"]
+
+
 def test_a_mixture_is_fitted_on_cached_scores(evaluate: Evaluator, dataset: str, study: str) -> None:
     evaluate(trial(0), never)
     evaluate(trial(1, "subnetwork"), never)
@@ -245,8 +257,8 @@ def test_a_mixture_is_fitted_on_cached_scores(evaluate: Evaluator, dataset: str,
     result = evaluate(dataclasses.replace(trial(2, "mixture", parameters={}), fit=fit), never)
     assert result.ensemble is not None
     weights, bias = result.ensemble.weights, result.ensemble.bias
-    expected = weights[0] * scores(study, 0, "test") + weights[1] * scores(study, 1, "test") + bias
-    assert scores(study, 2, "test") == pytest.approx(expected, abs=1e-5)
+    expected = weights[0] * scores(dataset, study, 0, "test") + weights[1] * scores(dataset, study, 1, "test") + bias
+    assert scores(dataset, study, 2, "test") == pytest.approx(expected, abs=1e-5)
     assert result.state is State.FINISHED
 
 
@@ -255,7 +267,9 @@ def test_streamed_blocks_train_as_well_as_resident_rows(dataset: str, study: str
     streamed = Evaluator(dataset, str(tmp_path / "streamed"), seed=1, block_rows=400)
     resident = Evaluator(dataset, study, seed=1)
     exact: list[Result] = [task(trial(0, parameters=parameters), never) for task in (streamed, resident)]
-    assert scores(str(tmp_path / "streamed"), 0, "train") == pytest.approx(scores(study, 0, "train"), abs=2e-3)
+    assert scores(dataset, str(tmp_path / "streamed"), 0, "train") == pytest.approx(
+        scores(dataset, study, 0, "train"), abs=2e-3
+    )
     assert exact[0].auc == pytest.approx(exact[1].auc, abs=1e-3)
     adam = [task(trial(1, epochs=6.0), never) for task in (streamed, resident)]
     assert adam[0].loss == pytest.approx(adam[1].loss, abs=0.02)

@@ -24,6 +24,7 @@ from glmix_automl.training.evaluate import Evaluator
 from glmix_automl.trial import Progress, Result, Trial
 from tests.dataset_maker import make_dataset
 from tests.reordered import reordered
+from tests.training.scored import scores
 
 MEMBERS, ITEMS = 60, 30
 
@@ -56,7 +57,7 @@ class Studied:
         return found
 
     def scores(self, result: Result, split: str) -> np.ndarray:
-        return np.load(f"{self.study}/trials/{result.number}/scores-{split}.npy")
+        return scores(self.uri, self.study, result.number, split)
 
 
 @pytest.fixture(scope="module")
@@ -283,7 +284,7 @@ def test_rows_streamed_in_blocks_give_the_same_effects(studied: Studied, tmp_pat
             assert found.auc == pytest.approx(resident.auc, abs=1e-6)
             assert found.metrics == pytest.approx({**resident.metrics, "bytes": found.metrics["bytes"]}, rel=1e-4)
             for split in ("train", "test"):
-                kept = np.load(tmp_path / "study" / "trials" / str(number) / f"scores-{split}.npy")
+                kept = scores(studied.uri, str(tmp_path / "study"), number, split)
                 assert kept == pytest.approx(studied.scores(resident, split), abs=1e-5)
         else:  # strengths are those of a share of the entities
             assert found.auc == pytest.approx(resident.auc, abs=0.01)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from glmix_automl.dataset import Dataset
+from glmix_automl.ensemble import Ensemble
 from glmix_automl.models import FAMILIES
 from glmix_automl.training.evaluate import Evaluator
 from glmix_automl.trial import Result, State, Trial
@@ -78,8 +79,16 @@ def test_pairs_of_members_rows_are_learned_by_two_ranks(
     assert single.auc > 0.6
 
 
-def run(pool: WorkerPool, number: int, family: str, parameters: dict[str, Any], epochs: float) -> Result:
-    found: Result = pool.submit(Trial(number, "test", family, parameters, epochs=epochs, seed=3)).result(SECONDS)
+def run(
+    pool: WorkerPool,
+    number: int,
+    family: str,
+    parameters: dict[str, Any],
+    epochs: float,
+    offset: Ensemble | None = None,
+) -> Result:
+    trial = Trial(number, "test", family, parameters, epochs=epochs, offset=offset, seed=3)
+    found: Result = pool.submit(trial).result(SECONDS)
     assert found.error is None, found.error
     return found
 
@@ -92,11 +101,13 @@ def differences(world: WorkerPool, dataset: str, study: str, tmp_path: Path) -> 
     exact = {"solver": "lbfgs", "l2": 1.0, "tolerance": 1e-9}
     run(world, 0, "logistic", exact, 1)
     alone(Trial(0, "test", "logistic", exact, seed=3), lambda _: False)
+    effects = {"entity": "item", "features": "n* b0"}  # entities are shared out, each solved as by one rank
+    run(world, 3, "random_effect", effects, 1, Ensemble.of(0))  # asks for the training rows' scores, made by all ranks
+    alone(Trial(3, "test", "random_effect", effects, offset=Ensemble.of(0), seed=3), lambda _: False)
     for split in ("train", "test"):
         one, two = (np.load(f"{place}/trials/0/scores-{split}.npy") for place in (alone_study, study))
         if two != pytest.approx(one, abs=2e-3):
             found.append(f"logistic regression, {split}: {np.abs(two - one).max()}")
-    effects = {"entity": "item", "features": "n* b0"}  # entities are shared out, each solved as by one rank
     run(world, 2, "random_effect", effects, 1)
     alone(Trial(2, "test", "random_effect", effects, seed=3), lambda _: False)
     for split in ("train", "test"):
