@@ -1,15 +1,13 @@
 """What each group of columns is worth: test AUC on numerics with each group alone, each left out, and all.
 
-    python benchmarks/columns.py conf/prepare/github-social.yaml --set root=PATH
-    python benchmarks/columns.py conf/prepare/generated-pymk.yaml --set root=PATH
-    python benchmarks/columns.py conf/prepare/ml-100k.yaml --set root=PATH
-    python benchmarks/columns.py conf/prepare/generated-jymbii.yaml --set root=PATH
+    python benchmarks/columns.py RECIPE=ROOT...
 
-Models are scikit-learn's logistic regression and LightGBM, fitted on the training rows and judged on the test rows;
-differences are to the rows above (`none` for a group alone, `all` for one left out), with DeLong's paired 95 %
-intervals, members kept together. Per-member AUC is the mean over members with both classes. Of history, `none` has
-counts and rates. Seconds are of this process (a thread): a group's preparation and columns, alone, less those of no
-group; of interactions of a whole preparation. What all groups cost together, and as data grow: `columns_cost.py`.
+A RECIPE is one of conf/prepare, ROOT the folder of its raw tables. Models are scikit-learn's logistic regression and
+LightGBM, fitted on the training rows and judged on the test rows; differences are to the rows above (`none` for a group
+alone, `all` for one left out), with DeLong's paired 95 % intervals, members kept together. Per-member AUC is the mean
+over members with both classes. Of history, `none` has counts and rates. Seconds are of this process (a thread): a
+group's preparation and columns, alone, less those of no group; of interactions of a whole preparation. What all groups
+cost together, and as data grow: `columns_cost.py`.
 """
 
 import argparse
@@ -24,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from lightgbm import LGBMClassifier
+from results import Cell, Figure, record
 from sklearn.linear_model import LogisticRegression
 
 from glmix_automl.metrics import auc, delong_test, member_auc
@@ -48,11 +47,22 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("conf")
-    parser.add_argument("--set", action="append", default=[], dest="overrides")
-    options = parser.parse_args()
+    parser.add_argument("recipes", nargs="+", metavar="RECIPE=ROOT")
     warnings.simplefilter("ignore")
-    compare(options.conf, options.overrides)
+    rows: list[list[Cell]] = []
+    for told in parser.parse_args().recipes:
+        conf, root = told.split("=", 1)
+        rows.append([Path(conf).stem, *compare(conf, [f"root={root}"])])
+    record(
+        "columns",
+        "Test AUC that all groups of columns bring to logistic regression and to LightGBM: "
+        + "; ".join(f"{row[0]} {row[2].value:+.4f} and {row[4].value:+.4f}" for row in rows),  # type: ignore[union-attr]
+        ["data", "logistic regression without", "with all groups", "LightGBM without", "with all groups"],
+        rows,
+        data="numerics only, test rows",
+        seeds="one call",
+        spread="95 % of the paired difference, members as clusters",
+    )
 
 
 def examples(conf: str, overrides: list[str]) -> tuple[graph.Graph, ExampleRows, dict[str, int], float]:
@@ -66,12 +76,12 @@ def examples(conf: str, overrides: list[str]) -> tuple[graph.Graph, ExampleRows,
     return recipe, made, counts, time.process_time() - begun
 
 
-def compare(conf: str, overrides: list[str]) -> None:
+def compare(conf: str, overrides: list[str]) -> list[Cell]:
     recipe: Any = pipeline.load_recipe(conf, overrides)
-    compare_history(recipe) if isinstance(recipe, Interactions) else compare_pairs(conf, overrides)
+    return compare_history(recipe) if isinstance(recipe, Interactions) else compare_pairs(conf, overrides)
 
 
-def compare_pairs(conf: str, overrides: list[str]) -> None:
+def compare_pairs(conf: str, overrides: list[str]) -> list[Cell]:
     recipe, made, counts, _ = examples(conf, overrides)
     for name, count in counts.items():
         print(f"{name}: {count:,}")
@@ -80,10 +90,12 @@ def compare_pairs(conf: str, overrides: list[str]) -> None:
     folds = rows[SPLIT].to_numpy(zero_copy_only=False)
     train, test = (np.flatnonzero(folds == fold) for fold in ("train", "test"))
     seconds = {group: spent(made, rows, {group}) for group in ("", *GROUPS)}
-    judge(GROUPS, lambda g: numerics(recipe, rows, g, train), rows[LABEL].to_numpy(), members, train, test, seconds)
+    return judge(
+        GROUPS, lambda g: numerics(recipe, rows, g, train), rows[LABEL].to_numpy(), members, train, test, seconds
+    )
 
 
-def compare_history(recipe: Interactions) -> None:
+def compare_history(recipe: Interactions) -> list[Cell]:
     """Groups of history: all are prepared once, and each alone for its seconds (the first time compiles)."""
     history = recipe.history
     assert history is not None, "there is a time, and so history"
@@ -112,7 +124,7 @@ def compare_history(recipe: Interactions) -> None:
     bare = np.stack([rows[f.name].to_numpy() for f in schema.numerics if f.source not in past], axis=1)
     alone = [m.fit(bare[train], labels[train]).predict_proba(bare[test])[:, 1] for m in models()]
     print("without any history: logistic {:.4f}, LightGBM {:.4f}".format(*(auc(labels[test], s) for s in alone)))
-    judge(HISTORY_GROUPS, of, labels, members, train, test, seconds)
+    return judge(HISTORY_GROUPS, of, labels, members, train, test, seconds)
 
 
 def followed(history: HistoryFeatures, groups: frozenset[str]) -> HistoryFeatures:
@@ -128,12 +140,13 @@ def judge(
     train: np.ndarray,
     test: np.ndarray,
     seconds: dict[str, float],
-) -> None:
-    """Prints the table: none, each group alone, all, and each left out."""
+) -> list[Cell]:
+    """Prints the table: none, each group alone, all, and each left out; gives both models without any and with all."""
     print(f"{len(labels):,} rows, {len(train):,} of train, {len(test):,} of test")
     none, every = frozenset[str](), frozenset(every_group)
     wanted = [none, *(frozenset({g}) for g in every_group), every, *(every - {g} for g in every_group)]
     found: dict[frozenset[str], tuple[np.ndarray, ...]] = {}
+    rows: dict[frozenset[str], list[Cell]] = {}
     print(f"{'groups':>16} | {'logistic':>8} {'difference':>24} {'members':>7} | {'LightGBM':>8} {'difference':>24}"
           f" {'members':>7} | seconds")  # fmt: skip
     for groups in wanted:
@@ -141,16 +154,20 @@ def judge(
         found[groups] = tuple(m.fit(X[train], labels[train]).predict_proba(X[test])[:, 1] for m in models())
         left_out = len(groups) == len(every) - 1
         against = every if left_out else none
-        cells = []
+        cells: list[str] = []
+        row = rows.setdefault(groups, [])
         for scores, other in zip(found[groups], found.get(against, ()), strict=False):
             test_of = delong_test(labels[test], other, scores, clusters=members[test])
             gap = f"{test_of.difference:+.4f} [{test_of.low:+.4f}, {test_of.high:+.4f}]" if groups != against else ""
             inside = member_auc(labels[test], scores, members[test])
+            differs = Figure(test_of.difference, test_of.low, test_of.high) if groups != against else None
+            row.append(auc(labels[test], scores) if groups == none else differs)
             cells.append(f"{auc(labels[test], scores):8.4f} {gap:>24} {inside:7.4f}")
         name = (
             f"no {next(iter(every - groups))}" if left_out else "all" if groups == every else "".join(groups) or "none"
         )
         print(f"{name:>16} | {' | '.join(cells)} | {cost(groups, every, seconds)}", flush=True)
+    return [cell for pair in zip(rows[none], rows[every], strict=True) for cell in pair]
 
 
 def cost(groups: frozenset[str], every: frozenset[str], seconds: dict[str, float]) -> str:

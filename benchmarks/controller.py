@@ -22,6 +22,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from results import Cell, record
+
 from glmix_automl import seeds
 from glmix_automl.search import STRATEGIES
 from glmix_automl.study.controller import Controller
@@ -187,16 +189,21 @@ def saturate(slots: int, seconds: float, handover: Handover, disk: float, folder
     return busy / ((last - first) * slots), executor.spent / executor.now(), executor.spent / len(results)
 
 
-def show_saturation(workers: list[int], lengths: list[float], folder: Path, disk_seconds: float) -> None:
-    """The table."""
+def show_saturation(workers: list[int], lengths: list[float], folder: Path, disk_seconds: float) -> list[list[Cell]]:
+    """The table: workers, how busy they are by the length of trials, and trials of how many seconds are too short."""
     handover = measure_handover(300, folder)
     print(f"hand-over of a real pool               {handover.controller * 1e3:7.3f} ms of the controller's processor")
     print(f"                                       {handover.slot * 1e3:7.3f} ms of a slot")
     print("workers  trial s  workers busy  controller busy  ms per trial  saturated by trials shorter than")
+    rows: list[list[Cell]] = []
     for slots in workers:
+        shares: list[Cell] = []
         for seconds in lengths:
             busy, load, cost = saturate(slots, seconds, handover, disk_seconds, folder)
             print(f"{slots:7} {seconds:8g} {busy:13.1%} {load:16.1%} {cost * 1e3:13.2f} {slots * cost:10.2f} s")
+            shares.append(busy)
+        rows.append([f"{slots:,}", *shares, slots * cost])
+    return rows
 
 
 def main() -> None:
@@ -209,9 +216,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         base, _, size = run(options.trials, options.slots, False, Path(folder))
         bare = disk(options.trials, size, Path(folder))
-        durable, busy, _ = run(options.trials, options.slots, True, Path(folder))
-        show_costs(options.trials, options.slots, (base, bare, durable, busy), size)
-        show_saturation(options.workers, options.seconds, Path(folder), bare)
+        durable, spent, _ = run(options.trials, options.slots, True, Path(folder))
+        show_costs(options.trials, options.slots, (base, bare, durable, spent), size)
+        rows = show_saturation(options.workers, options.seconds, Path(folder), bare)
+    lengths = [f"{seconds:g} s" for seconds in options.seconds]
+    busy = ", ".join(
+        f"{share:.1%} with trials of {length}" for share, length in zip(rows[-1][1:], lengths, strict=False)
+    )
+    record(
+        "controller",
+        f"{rows[-1][0]} workers are busy {busy}; a trial costs the controller {spent * 1e3:.1f} ms of processor.",
+        ["workers (simulated)", *(f"busy, trials of {length}" for length in lengths), "too short, trials of seconds"],
+        rows,
+        data="virtual clock charged with processor time, hand-over and waits for the disk as measured",
+        seeds="one call",
+    )
 
 
 def show_costs(trials: int, slots: int, seconds: tuple[float, float, float, float], size: int) -> None:

@@ -25,8 +25,8 @@ import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from results import ROOT, Cell, record
 
-ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf" / "prepare" / "generated-jymbii.yaml"
 OURS = "import sys; from glmix_automl.cli import main; sys.exit(main())"
 
@@ -49,6 +49,7 @@ def main() -> None:
     head = f"{'rows':>12} {'by':>8} {'seconds':>8} {'rows/s':>9} {'cpu s':>7} {'us/row':>7} {'GB':>5}"
     print(f"{head} {'x DuckDB':>8} exponent")
     first: dict[str, tuple[int, float]] = {}
+    table: list[list[Cell]] = []
     with tempfile.TemporaryDirectory() as home:
         smallest = min(options.rows)
         if options.raw is None:
@@ -67,7 +68,19 @@ def main() -> None:
                     f"{spent.seconds / runs[0][1].seconds:>8.2f} {'' if math.isnan(grown) else f'{grown:8.3f}'}",
                     flush=True,
                 )
+                exponent = None if math.isnan(grown) else grown
+                table.append([f"{rows:,}", name, spent.seconds / runs[0][1].seconds, exponent])
             shutil.rmtree(folder)
+    largest = [row for row in table if row[0] == f"{max(options.rows):,}" and row[1] in options.engines]
+    beside = "; ".join(f"`engine: {row[1]}` {row[2]:.2f} times" for row in largest)
+    record(
+        "preparation",
+        f"Of {runs[0][0]}'s seconds by the clock, {largest[0][0]} rows take {beside}.",
+        ["rows", "by", f"clock, of {runs[0][0]}'s", "exponent in rows, processor time"],
+        table,
+        data="generated jobs, and copies with ids of their own",
+        seeds="one call",
+    )
 
 
 def copied(raw: str, into: str, times: int) -> str:

@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from results import Cell, record
 
 from glmix_automl.dataset.block import Block
 from glmix_automl.dataset.builder import BlockBuilder
@@ -68,12 +69,26 @@ def main() -> None:
         return
     block = encoded(schema, raw)
     print(f"{'':34}{'rows/s':>12}{'cpu us/row':>12}{'exponent':>10}   beside its twin: rows/s, cpu")
+    rows: list[list[Cell]] = []
     for name, ours, twin in pairs(schema, raw, block):
-        report(name, ours, twin, given.rows, given.turns)
+        rows += report(name, ours, twin, given.rows, given.turns)
+    ratios = "; ".join(f"{row[0]} {row[2]:.2f} times as fast as {row[1]}" for row in rows if row[1])
+    record(
+        "scoring",
+        f"Scored in a second, raw rows with their encoding, encoded ones by the peers: {ratios}.",
+        ["model, rows", "beside", "rows/s, times", "processor time, times less", "exponent in rows"],
+        rows,
+        data=f"{given.rows:,} made rows, {NUMERICS} numerics and {len(SIZES)} categoricals",
+        seeds=f"{given.turns} turns",
+        spread="not kept; medians",
+    )
 
 
-def report(name: str, ours: dict[str, Scorer], twin: tuple[str, Scorer] | None, rows: int, turns: int) -> None:
-    """Runs what belongs together in turns, and prints a line for each."""
+def report(
+    name: str, ours: dict[str, Scorer], twin: tuple[str, Scorer] | None, rows: int, turns: int
+) -> list[list[Cell]]:
+    """Runs what belongs together in turns, prints a line for each, and gives those of ours."""
+    table: list[list[Cell]] = []
     every = ours | ({twin[0]: twin[1]} if twin else {})
     for scorer in every.values():
         scorer(rows // 16)  # graphs are traced and pages mapped
@@ -84,13 +99,17 @@ def report(name: str, ours: dict[str, Scorer], twin: tuple[str, Scorer] | None, 
     for label, measured in found.items():
         clock, processor = (statistics.median(turn[-1][kind] for turn in measured) for kind in (0, 1))
         slopes = [np.polyfit(-np.log(PARTS), np.log([cpu for _, cpu in turn]), 1)[0] for turn in measured]
-        ratio = ""
+        ratio, beside = "", list[Cell]([None, None, None])
         if twin and label != twin[0]:
             both = list(zip(measured, found[twin[0]], strict=True))
             times = [statistics.median(b[-1][kind] / a[-1][kind] for a, b in both) for kind in (0, 1)]
             ratio = f"{times[0]:.2f}, {times[1]:.2f} x {twin[0]}"
+            beside = [twin[0], *times]
         line = f"{rows / clock:12,.0f}{1e6 * processor / rows:12.2f}{statistics.median(slopes):10.2f}"
         print(f"{name + ', ' + label:34}{line}   {ratio}", flush=True)
+        if label in ours:
+            table.append([f"{name}, {label}", *beside, statistics.median(slopes)])
+    return table
 
 
 def compare_executors(schema: Schema, raw: pa.Table, turns: int) -> None:

@@ -22,11 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from results import Cell, record
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from glmix_automl.models.differentiable import Differentiable
+from glmix_automl import clock
 from glmix_automl.training.evaluate import Evaluator
 from glmix_automl.training.loop import Loop
 from glmix_automl.trial import Result, Trial
@@ -48,34 +49,28 @@ class Straggler(Evaluator):
 
     def __init__(self, slow: int | None, delay: float, **arguments: Any) -> None:
         """Sleeps `delay` seconds before a step, on rank `slow` four times as long."""
-        self._delay = delay * (SLOWNESS if collective.current().rank == slow else 1)
+        steps, own = Loop.run, delay * (SLOWNESS if collective.current().rank == slow else 1)
+
+        def delayed(
+            loop: Loop,
+            rows: Any,
+            starts: np.ndarray,
+            rates: tuple[np.ndarray, np.ndarray],
+            first: int,
+            scale: float,
+            hyper: Any,
+            seed: int,
+            until: float = np.inf,
+        ) -> int:
+            made = 0
+            while made < len(starts) and clock.now() < until:
+                time.sleep(own)
+                one = slice(made, made + 1)
+                made += steps(loop, rows, starts[one], (rates[0][one], rates[1][one]), first + made, scale, hyper, seed)
+            return made
+
+        Loop.run = delayed  # type: ignore[method-assign]  # in this process, a rank's
         super().__init__(**arguments)
-
-    def _loop(self, trial: Trial, coordinate: Differentiable) -> Loop:
-        loop = super()._loop(trial, coordinate)
-        loop.run = partial(delayed, loop, self._delay)  # type: ignore[method-assign]
-        return loop
-
-
-def delayed(
-    loop: Loop,
-    delay: float,
-    rows: Any,
-    starts: np.ndarray,
-    rates: tuple[np.ndarray, np.ndarray],
-    first: int,
-    scale: float,
-    hyper: Any,
-    seed: int,
-    until: float = np.inf,
-) -> int:
-    """`Loop.run`, with a delay before each step."""
-    made = 0
-    while made < len(starts) and time.time() < until:
-        time.sleep(delay)
-        one = slice(made, made + 1)
-        made += Loop.run(loop, rows, starts[one], (rates[0][one], rates[1][one]), first + made, scale, hyper, seed)
-    return made
 
 
 def measured(folder: Path, ranks: int, slow: int | None, averaging: str, epochs: float, delay: float) -> list[Result]:
@@ -110,15 +105,28 @@ def main() -> None:
         slow = run(1, 0, "synchronous", epochs=0.3)
         anytime = run(RANKS, RANKS - 1, "anytime", epochs=told.epochs)
         synchronous = run(RANKS, RANKS - 1, "synchronous", epochs=told.epochs)
+    rows: list[list[Cell]] = []
     for family, *results in zip(PARAMETERS, fast, slow, anytime, synchronous, strict=True):
         speeds = [result.costs.steps / result.costs.train_seconds for result in results]
         total, least = speeds[0] * (RANKS - 1) + speeds[1], speeds[1] * RANKS
         print(f"{family}: solo steps/s {speeds[0]:.1f} and {speeds[1]:.1f}, of {RANKS} ranks {total:.1f}")
         for how, speed, result in zip(("anytime", "synchronous"), speeds[2:], results[2:], strict=True):
             shares = f"{speed / total:.1%} of the sum, {speed / least:.1%} of {RANKS} times the slowest"
-            rows = f"{result.costs.rows:,} rows in {result.costs.train_seconds:.1f} s"
-            print(f"  {how:12} {speed:6.1f} steps/s, {shares}; {rows}, AUC {result.auc or 0.0:.4f}")
+            seen = f"{result.costs.rows:,} rows in {result.costs.train_seconds:.1f} s"
+            print(f"  {how:12} {speed:6.1f} steps/s, {shares}; {seen}, AUC {result.auc or 0.0:.4f}")
+            rows.append([f"{family}, {how}", speed / total, result.auc])
         print(f"  difference in AUC {(results[2].auc or 0.0) - (results[3].auc or 0.0):+.4f}")
+    kept = ["anytime averaging keeps", "synchronous steps"]
+    shares = [" and ".join(f"{row[1]:.0%}" for row in rows[place::2]) for place in range(2)]
+    record(
+        "straggler",
+        f"With one of four ranks slowed, {kept[0]} {shares[0]} of the ranks' own speeds, {kept[1]} {shares[1]} "
+        f"({' and '.join(PARAMETERS)}).",
+        ["", "steps, of the sum of solo speeds", "AUC"],
+        rows,
+        data=f"made rows; steps delayed by {told.delay * 1e3:g} ms, by {SLOWNESS * told.delay * 1e3:g} on one rank",
+        seeds="one call",
+    )
 
 
 if __name__ == "__main__":

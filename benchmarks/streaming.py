@@ -20,16 +20,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+from results import ROOT, Cell, record
 
-ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from glmix_automl.dataset import Dataset  # noqa: E402
-from glmix_automl.dataset.builder import block_columns  # noqa: E402
-from glmix_automl.study.executors import block_rows  # noqa: E402
-from glmix_automl.study.settings import Workers  # noqa: E402
-from glmix_automl.trial import Trial  # noqa: E402
-from tests.dataset_maker import make_dataset  # noqa: E402
+from glmix_automl.dataset import Dataset
+from glmix_automl.dataset.builder import block_columns
+from glmix_automl.study.executors import block_rows
+from glmix_automl.study.settings import Workers
+from glmix_automl.trial import Trial
+from tests.dataset_maker import make_dataset
 
 LITTLE = "little"  # a dataset of the same columns within the other's folder
 TIMES = 5  # the dataset is this many times the memory the stream is given
@@ -92,7 +92,7 @@ def _compare_memory(dataset: Dataset, folder: str) -> int:
     limit = size / TIMES
     print(f"\nthe rows in memory {size:.0f} MB, limit of the streams {limit:.0f} MB ({TIMES} times less)")
     print(f"{'peak memory':38}{'MB':>9}{'of limit':>10}{'seconds':>9}")
-    over = False
+    over, rows = False, list[list[Cell]]()
     for name, child, least in (
         ("Dataset.read", "read", "validation"),
         ("Dataset.stream, shuffled, 2 epochs", "stream", "validation"),
@@ -105,6 +105,17 @@ def _compare_memory(dataset: Dataset, folder: str) -> int:
         peak -= _peak(least, folder, limit)
         print(f"{name:38}{peak:9.0f}{peak / limit:10.2f}{seconds:9.1f}", flush=True)
         over |= "stream" in child and peak > limit
+        rows.append([name, peak / limit, seconds])
+    resident = float(str(rows[2][2]))
+    record(
+        "streaming",
+        f"A dataset {TIMES} times the memory streams within {float(str(rows[3][1])):.0%} of it, for "
+        f"{float(str(rows[3][2])) / resident:.1f} times the seconds of a resident trial.",
+        ["", "peak memory, of the limit", "seconds, of a resident trial's"],
+        [[name, share, float(str(seconds)) / resident] for name, share, seconds in rows],
+        data=f"{dataset.rows('train'):,} made rows of {len(dataset.schema.features)} features, {size:,.0f} MB",
+        seeds="one call",
+    )
     return int(over)
 
 

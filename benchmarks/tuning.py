@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from problems import EPOCHS, Problem, problems
+from results import Cell, record
 
 from glmix_automl.search import STRATEGIES, Strategy
 from glmix_automl.search.grid import lattice
@@ -162,6 +163,7 @@ def report(problem: Problem, slots: int, runs_by_name: dict[str, list[Run]]) -> 
 
 def compare(options: argparse.Namespace) -> None:
     """The costs to both targets, problem by problem."""
+    shares: dict[str, list[Cell]] = {}
     for name in options.problems:
         problem = problems()[name]
         runs: dict[str, list[Run]] = {}
@@ -172,6 +174,25 @@ def compare(options: argparse.Namespace) -> None:
             except ImportError as error:
                 print(f"{strategy} is left out: {error}", file=sys.stderr)
         report(problem, options.slots, runs)
+        for strategy in dict.fromkeys(["random", *options.strategies]):
+            found = [_share(runs, strategy, target) if strategy in runs else None for target in (0, 1)]
+            shares.setdefault(strategy, []).extend(found)
+    told = [name for name in shares if name != "random"]
+    said = [f"{name} {', '.join(f'{share:.2f}' for share in shares[name][::2] if share is not None)}" for name in told]
+    record(
+        "tuning",
+        f"Worker-seconds to a grid's best, of random search's, on {', '.join(options.problems)}: {'; '.join(said)}.",
+        ["cost, of random search's", *(f"{p}{to}" for p in options.problems for to in ("", ", near the optimum"))],
+        [[name, *shares[name]] for name in told],
+        data=f"recorded tables and functions, {options.slots} slots of the simulated pool",
+        seeds=f"{options.seeds}, peers at most {options.peer_seeds}",
+        spread="medians",
+    )
+
+
+def _share(runs: dict[str, list[Run]], strategy: str, target: int) -> float:
+    """Median cost of a strategy to a target, of random search's."""
+    return _median(runs[strategy], target)[0] / _median(runs["random"], target)[0]
 
 
 def utilisation(options: argparse.Namespace) -> None:
@@ -222,6 +243,7 @@ def speedup(options: argparse.Namespace) -> None:
     workers = [2**k for k in range(8)]
     figure = Figure(figsize=(4.2 * len(options.problems), 4), layout="constrained")
     panels = figure.subplots(1, len(options.problems), squeeze=False)[0]
+    rows: list[list[Cell]] = []
     for panel, problem in zip(panels, (problems()[name] for name in options.problems), strict=True):
         print(f"\n{problem.name}, {options.seeds} seeds: speed-up against one worker, seeds that got there")
         panel.plot(workers, workers, ":", color="gray", label="ideal")
@@ -229,12 +251,24 @@ def speedup(options: argparse.Namespace) -> None:
             seconds, reached = zip(*(_until(problem, name, slots, options.seeds) for slots in workers), strict=True)
             gains = [seconds[0] / each for each in seconds]
             panel.plot(workers, gains, "o-", label=name)
+            rows.append([f"{problem.name}, {name}", *gains[1:]])
             print(f"  {name:10s}", *(f"{gain:6.1f} ({n})" for gain, n in zip(gains, reached, strict=True)), flush=True)
         panel.set(title=problem.name, xlabel="workers", ylabel="speed-up to the best of the grid")
         panel.set(xscale="log", yscale="log", xticks=workers, xticklabels=workers, yticks=workers, yticklabels=workers)
         panel.minorticks_off()
         panel.legend()
     figure.savefig(options.picture)
+    best = "; ".join(f"{row[0]} {row[-1]:.0f}" for row in rows)
+    record(
+        "speed-up",
+        f"Time to the grid's best on one worker over that on {workers[-1]}: {best} "
+        f"([picture]({options.picture.name})).",
+        ["speed-up on workers", *map(str, workers[1:])],
+        rows,
+        data="simulated pool",
+        seeds=str(options.seeds),
+        spread="medians",
+    )
 
 
 def _until(problem: Problem, name: str, slots: int, seeds: int) -> tuple[float, int]:
