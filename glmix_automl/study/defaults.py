@@ -10,6 +10,7 @@ from typing import Any
 from glmix_automl.dataset import Dataset
 from glmix_automl.metrics import Measure
 from glmix_automl.schema import Schema
+from glmix_automl.search.growth.arms import Turn
 from glmix_automl.search.growth.default_arms import (
     LINEAR,
     LINEAR_ENTRY,
@@ -69,12 +70,27 @@ def fill_in(settings: SearchSettings, dataset: Dataset, begun: SearchSettings | 
     earlier = {} if begun is None else begun.race
     within = Measure(settings.measure).needs_members
     blocks = needs_blocks(settings)
-    race = {n: _with_arms(entry, dataset, earlier.get(n), within, blocks) for n, entry in settings.race.items()}
+    linear, race = None, dict[str, EntrySettings]()
+    for name, entry in settings.race.items():
+        race[name] = _with_arms(entry, dataset, earlier.get(name), within, blocks, linear)
+        linear = linear or _linear_by(name, entry)
     return settings.model_copy(update={"race": race})
 
 
+def _linear_by(name: str, entry: EntrySettings) -> Turn | None:
+    """The linear model that growth begins with, if an entry before it trains just that one."""
+    if entry.strategy != "fixed" or entry.options != {"family": "logistic", "parameters": LINEAR}:
+        return None
+    return size_linear(0).model_copy(update={"trained_by": name})
+
+
 def _with_arms(
-    entry: EntrySettings, dataset: Dataset, begun: EntrySettings | None, within_members: bool, in_blocks: bool
+    entry: EntrySettings,
+    dataset: Dataset,
+    begun: EntrySettings | None,
+    within_members: bool,
+    in_blocks: bool,
+    linear: Turn | None,
 ) -> EntrySettings:
     if entry.strategy != "adanet" or "generator" in entry.options:
         return entry
@@ -82,17 +98,24 @@ def _with_arms(
         known: dict[str, Any] = {key: begun.options[key] for key in ("generator", "weighting") if key in begun.options}
         return entry.model_copy(update={**known, **entry.options})
     rows = dataset.rows("train")
-    arms = make_arms_within(entry.budget.worker_seconds, dataset.schema, rows, within_members, in_blocks)
+    arms = make_arms_within(entry.budget.worker_seconds, dataset.schema, rows, within_members, in_blocks, linear)
     return entry.model_copy(update={"weighting": "positive", **entry.options, "generator": arms})
 
 
 def make_arms_within(
-    limit: float | None, schema: Schema | None, rows: int, within_members: bool = False, in_blocks: bool = False
+    limit: float | None,
+    schema: Schema | None,
+    rows: int,
+    within_members: bool = False,
+    in_blocks: bool = False,
+    linear: Turn | None = None,
 ) -> dict[str, Any]:
-    """Arms of growth that has so many worker-seconds, all its own; as `make_default_arms` gives them."""
+    """Arms of growth that has so many worker-seconds, all its own but for the linear model of another entry; as
+    `make_default_arms` gives them.
+    """
     if limit is None:
-        return make_default_arms(schema, rows, None, within_members, in_blocks=in_blocks)
-    trees, linear = size_trees(rows, TREES_OF_GROWTH * limit), size_linear(rows, LINEAR_OF_GROWTH * limit)
+        return make_default_arms(schema, rows, None, within_members, in_blocks=in_blocks, linear=linear)
+    trees, linear = size_trees(rows, TREES_OF_GROWTH * limit), linear or size_linear(rows, LINEAR_OF_GROWTH * limit)
     return make_default_arms(schema, rows, limit / CANDIDATES, within_members, trees, in_blocks, linear)
 
 

@@ -8,6 +8,7 @@ import pytest
 from glmix_automl.check import check
 from glmix_automl.config import parse
 from glmix_automl.search import STRATEGIES
+from glmix_automl.search.growth.default_arms import LINEAR, LINEAR_ENTRY
 from glmix_automl.search.growth.options import AdaNetOptions
 from glmix_automl.study import defaults
 from glmix_automl.study.defaults import make_default_race
@@ -48,6 +49,23 @@ def test_growth_without_a_generator_gets_the_arms_of_the_dataset(tmp_path: Path)
     assert options.weighting == "positive"
     assert any(name.endswith("effects") for name in arms)
     assert found["own"].options["generator"] == {"kind": "simple"}
+
+
+def test_growth_begins_from_the_linear_model_of_an_entry_before_it(tmp_path: Path) -> None:
+    """One that it would train itself, had it the time: on all rows, where little time leaves a share of them."""
+    make_dataset(tmp_path / "dataset", rows=40_000)
+    growth = {"strategy": "adanet", "budget": {"worker_seconds": 1.0}}
+    same = {"strategy": "fixed", "family": "logistic", "parameters": LINEAR}
+    other = {**same, "parameters": {**LINEAR, "l2": 1.0}}
+
+    def first_turn(**race: dict[str, Any]) -> tuple[str, float]:
+        found = Session(settings(tmp_path, race=race)).settings.race["growth"].options["generator"]["arms"][0]
+        turn = found["turns"][0]
+        return turn["trained_by"], turn.get("fraction", 1.0)
+
+    assert first_turn(baseline=same, growth=growth) == ("baseline", 1.0)
+    for race in ({"growth": growth, "baseline": same}, {"baseline": other, "growth": growth}):
+        assert first_turn(**race) == (LINEAR_ENTRY, 0.5)
 
 
 def test_little_time_has_fewer_trees_of_a_higher_rate(tmp_path: Path) -> None:

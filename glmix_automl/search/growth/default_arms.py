@@ -101,7 +101,7 @@ def _arm(name: str, *turns: Turn, most: int = 4, alone: bool = False) -> Arm:
 
 
 def _trained_by(entry: str, turn: Turn) -> Turn:
-    return turn.model_copy(update={"trained_by": entry})
+    return turn if turn.trained_by else turn.model_copy(update={"trained_by": entry})
 
 
 def size_trees(rows: int, seconds: float | None = None) -> Turn:
