@@ -60,4 +60,7 @@ step "installing glmix-automl" "$venv/bin/python" -m pip --disable-pip-version-c
 java_home=$(java -XshowSettings:properties -version 2>&1 | sed -n 's/^ *java\.home = //p')
 sed "s|@JAVA_HOME@|$java_home|" scripts/spark_submit.sh >"$venv/bin/spark-submit"  # keeps the mode of PySpark's own
 step "compiling the loops (a minute)" bash -c "$venv/bin/python scripts/compile_loops.py pairs & $venv/bin/python scripts/compile_loops.py interactions && wait \$!"
+# MLflow takes five seconds over the tables of a new database; studies copy the one that this leaves in the user's cache.
+step "making MLflow's empty database" "$venv/bin/python" -c \
+    "import tempfile; from glmix_automl.tracking.store import make_whole; make_whole(f'sqlite:///{tempfile.mkdtemp()}/mlflow.db')"
 echo "$wanted" >$stamp

@@ -5,12 +5,15 @@ import os
 import shutil
 import sqlite3
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import psutil
 
+from glmix_automl.errors import DataError
+from glmix_automl.layout import Folder
 from glmix_automl.study.folder import StudyFolder
 
 _DATABASE = "mlflow.db"
@@ -39,24 +42,40 @@ def make_whole(uri: str) -> None:
     """Makes the database of an SQLite store, where there is none yet, whole or not at all.
 
     MLflow itself makes old tables and changes them in place, a revision after the other: killed or out of room
-    meanwhile, it leaves a database that it can neither use nor finish.
+    meanwhile, it leaves a database that it can neither use nor finish. Its five seconds for that are taken once: an
+    empty database is kept in the user's cache, for every later one to be a copy of.
     """
     if not uri.startswith("sqlite:"):
         return
     path = Path(urlsplit(uri).path.removeprefix("/"))
     if path.exists():
         return
-    from mlflow import MlflowClient
-
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{path.name}.*"):  # by those who were killed over it
         if not psutil.pid_exists(int(left.name.split(".")[-2])):
             shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.{os.getpid()}.", dir=path.parent) as place:
-        made = Path(place) / path.name
-        MlflowClient(f"sqlite:///{made}", f"sqlite:///{made}").search_experiments(max_results=1)
+        made, kept = Path(place) / path.name, _empty_database()
+        if kept is not None and kept.is_file():
+            shutil.copyfile(kept, made)
+        else:
+            from mlflow import MlflowClient
+
+            MlflowClient(f"sqlite:///{made}", f"sqlite:///{made}").search_experiments(max_results=1)
+            if kept is not None:
+                with contextlib.suppress(DataError):  # no room, or nobody may write there
+                    Folder(str(kept.parent)).write(kept.name, made.read_bytes())
         with contextlib.suppress(FileExistsError):  # somebody else was sooner
             os.link(made, path)
+
+
+def _empty_database() -> Path | None:
+    """Where this version of MLflow's empty database is kept; nowhere for a user without a home."""
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        return None
+    return cache / "glmix-automl" / f"mlflow-{version('mlflow')}.db"
 
 
 def settle(folder: StudyFolder) -> None:

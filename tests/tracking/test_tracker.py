@@ -252,17 +252,26 @@ def test_a_database_is_made_when_there_is_room_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_database_is_not_left_half_made_by_who_is_killed_over_it(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+def test_a_database_is_not_left_half_made_by_who_is_killed_over_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is made once: later ones are copies of the one that is kept."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    first, later = tmp_path / "first", tmp_path / "later"
+    uri = f"sqlite:///{first / 'mlflow.db'}"
     code = f"from glmix_automl.tracking.store import make_whole; make_whole({uri!r})"
     killed = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
-    _until(lambda: any(made.stat().st_size > 50_000 for made in tmp_path.glob(".mlflow.db.*/mlflow.db")))
+    _until(lambda: any(made.stat().st_size > 50_000 for made in first.glob(".mlflow.db.*/mlflow.db")))
     killed.kill()
     killed.wait()
-    assert not (tmp_path / "mlflow.db").exists()
+    assert not (first / "mlflow.db").exists()
+    assert not (tmp_path / "cache").exists()
     make_whole(uri)
-    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+    assert [path.name for path in first.iterdir()] == ["mlflow.db"]
     assert [each.name for each in MlflowClient(uri).search_experiments()] == ["Default"]
+    monkeypatch.setattr("mlflow.MlflowClient", None)
+    make_whole(f"sqlite:///{later / 'mlflow.db'}")
+    assert [each.name for each in MlflowClient(f"sqlite:///{later / 'mlflow.db'}").search_experiments()] == ["Default"]
 
 
 def test_a_database_half_made_by_others_is_named(tmp_path: Path) -> None:
