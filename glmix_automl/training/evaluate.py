@@ -95,9 +95,11 @@ class Evaluator:
         else:
             coordinate, done = trainer.begin(coordinate, start)
         curve: list[Progress] = []
-        fit = Fit()
+        fit, scored = Fit(), 0.0
         if not trial.locked:
+            before = self._splits.scoring_seconds
             source, budget = self._splits.source(trial, coordinate), Budget(trial.epochs, done, self._seconds)
+            scored = self._splits.scoring_seconds - before  # what it is trained on top of
             fit = trainer.train(coordinate, source, budget, self._watcher(trial, report, curve, started))
         scoring = time.perf_counter()
         scores = {split: self._splits.score(coordinate, split) for split in self._splits.held_out}
@@ -115,7 +117,8 @@ class Evaluator:
             found = json.dumps(dataclasses.asdict(fit.ensemble))
             self._study.write(f"{TRIALS}/{trial.number}/{ENSEMBLE}", found)
         now = time.perf_counter()
-        costs = Costs(fit.steps, fit.rows, fit.train_seconds, fit.eval_seconds + now - scoring, now - started)
+        evaluating = scored + fit.eval_seconds + now - scoring
+        costs = Costs(fit.steps, fit.rows, fit.train_seconds, evaluating, now - started)
         auc, loss = metrics.pop("auc", None), metrics.pop("loss", None)
         return Result(trial.number, fit.state, auc, loss, metrics, tuple(curve), costs, ensemble=fit.ensemble)
 

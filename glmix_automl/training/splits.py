@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -36,6 +37,7 @@ class Splits:
     Attributes:
         dataset: where rows come from.
         study: where cached scores come from and go to.
+        scoring_seconds: that scoring the training rows by earlier trials has taken so far.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Splits:
         self._seed = seed
         self._block_rows = block_rows
         self._measure = Measure(measure)
+        self.scoring_seconds = 0.0
         self._sizes: dict[float, tuple[int, float]] = {}
         self._held: dict[str, Held] = {}
         self._whole: dict[str, RankShare] = {}
@@ -227,9 +230,12 @@ class Splits:
         if place.exists(ENSEMBLE):
             found = Ensemble.from_json(json.loads(place.read(ENSEMBLE)))
             return found.score(lambda member: self.scores(member, "train"), self.dataset.rows("train"))
-        if place.exists(COORDINATE):
-            return self.score(load_coordinate(place, self.dataset.schema), "train")
-        return None
+        if not place.exists(COORDINATE):
+            return None
+        started = time.perf_counter()
+        scores = self.score(load_coordinate(place, self.dataset.schema), "train")
+        self.scoring_seconds += time.perf_counter() - started
+        return scores
 
     def write_scores(self, number: int, split: str, scores: np.ndarray) -> None:
         """Keeps a coordinate's scores, float32 [rows of the split]; on rank 0 only.

@@ -246,8 +246,10 @@ def test_training_rows_are_scored_when_a_trial_is_trained_on_top(evaluate: Evalu
         return sorted(path.parent.name for path in Path(study).glob("trials/*/scores-train.npy"))
 
     assert scored() == []
-    evaluate(trial(4, offset=Ensemble.of(3)), never)
+    costs = evaluate(trial(4, offset=Ensemble.of(3)), never).costs
     assert scored() == ["0", "1", "3"]
+    assert costs.eval_seconds > evaluate._splits.scoring_seconds > 0
+    assert costs.worker_seconds >= costs.train_seconds + costs.eval_seconds
 
 
 def test_a_mixture_is_fitted_on_cached_scores(evaluate: Evaluator, dataset: str, study: str) -> None:
