@@ -7,8 +7,8 @@
     python benchmarks/adanet.py equal DATASET CONF         # one tower, an ensemble, growth: equal parameters
 
 DATASET is a prepared dataset; CONF a search configuration whose race has an entry `adanet` and one `grid`, such as
-`conf/search/pymk.yaml`; their budgets do not count here. Trials run one after the other in this process; slots are
-those of a virtual clock on which a trial takes the seconds it took here.
+`conf/search/quickstart.yaml`; their budgets do not count here, and all but `race` need a pool of candidates. Trials run
+one after the other in this process; slots are those of a virtual clock on which a trial takes the seconds it took here.
 """
 
 import argparse
@@ -26,12 +26,14 @@ import numpy as np
 from results import Figure, record
 
 from glmix_automl import config
+from glmix_automl.dataset import Dataset
 from glmix_automl.errors import GlmixError
 from glmix_automl.models.mixture import Targets
 from glmix_automl.search import STRATEGIES, Strategy
 from glmix_automl.search.adanet import AdaNet
 from glmix_automl.search.growth.grown import trace_growth
 from glmix_automl.search.growth.options import AdaNetOptions
+from glmix_automl.study.defaults import fill_in
 from glmix_automl.study.settings import EntrySettings, SearchSettings
 from glmix_automl.training.mixture_weights import fit_mixture
 from glmix_automl.trial import Result, Trial
@@ -163,6 +165,7 @@ def _timed(call: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
 def race(arguments: argparse.Namespace) -> None:
     """The poster's comparison by seed: the grid's best on validation, growth at a share of its training, and whole."""
     settings = config.load(arguments.conf, SearchSettings, [f"dataset={arguments.dataset}"])
+    settings = fill_in(settings, Dataset.open(arguments.dataset), None)  # growth without a pool gets its arms
     print(f"{'seed':>4} {'strategy':<18} {'trials':>6} {'train s':>8} {'worker s':>8} {'validation':>10} {'test':>8}")
     names = ("grid", f"growth at 1/{arguments.share:g}", "growth")
     tests: dict[str, list[float]] = {name: [] for name in names}

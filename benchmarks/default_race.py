@@ -1,6 +1,6 @@
 """The default race against LightGBM, logistic regression and the pools found by hand, on prepared datasets.
 
-    python benchmarks/default_race.py DATASET... [--seeds 3] [--seconds 600] [--pool conf/search/jymbii.yaml]
+    python benchmarks/default_race.py DATASET... [--seeds 3] [--seconds 600] [--pool conf/search/quickstart.yaml]
     python benchmarks/default_race.py DATASET... --effects     # only its growth, with and without random effects
 
 Nothing is said to the default race but the dataset (and `--seconds`, of each study). Baselines run in the same call on
