@@ -62,5 +62,6 @@ sed "s|@JAVA_HOME@|$java_home|" scripts/spark_submit.sh >"$venv/bin/spark-submit
 step "compiling the loops (a minute)" bash -c "$venv/bin/python scripts/compile_loops.py pairs & $venv/bin/python scripts/compile_loops.py interactions && wait \$!"
 # MLflow takes five seconds over the tables of a new database; studies copy the one that this leaves in the user's cache.
 step "making MLflow's empty database" "$venv/bin/python" -c \
-    "import tempfile; from glmix_automl.tracking.store import make_whole; make_whole(f'sqlite:///{tempfile.mkdtemp()}/mlflow.db')"
+    "import tempfile; from glmix_automl.tracking.store import make_whole
+with tempfile.TemporaryDirectory() as place: make_whole(f'sqlite:///{place}/mlflow.db')"
 echo "$wanted" >$stamp
