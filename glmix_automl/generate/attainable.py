@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import scipy.special
 
-from glmix_automl.generate.columns import by_threads
+from glmix_automl.generate.columns import by_rows
 from glmix_automl.generate.draws import Array
 from glmix_automl.generate.jymbii import INDUSTRIES, Jymbii, deviations, interactions
 from glmix_automl.metrics import auc
@@ -33,7 +33,7 @@ def attainable(settings: Jymbii, until: float, latest: float) -> float | None:
         return None
     drawn = [
         (shown.member, shown.item, shown.share, scipy.special.logit(shown.fixed_probability), shown.response)
-        for shown in by_threads(partial(interactions, settings), settings.rows)
+        for shown in by_rows(partial(interactions, settings), settings.rows)
     ]
     member, item, share, fixed, response = (np.concatenate(part) for part in zip(*drawn, strict=True))
     keys = [member, member * len(INDUSTRIES) + item % len(INDUSTRIES), item]

@@ -1,7 +1,7 @@
 """Arrays as columns of a raw table (names, lists, nulls), and tables computed in parts from their row numbers alone."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeAlias, TypeVar
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from glmix_automl.generate.draws import Array, Draws
 
+Item = TypeVar("Item")
 Made = TypeVar("Made")
 ColumnsOf: TypeAlias = Callable[[Array], dict[str, pa.Array]]
 """Row numbers [batch] -> the columns of these rows."""
@@ -27,14 +28,17 @@ START = 1_700_000_000
 DAY = 86_400
 
 
-def by_threads(function: Callable[[Array], Made], rows: int, together: int = BATCH) -> Iterator[Made]:
-    """The function of row numbers 0 .. rows - 1, so many together, in their order; a few threads ahead at most."""
-    starts = range(0, rows, together)
+def by_threads(function: Callable[[Item], Made], items: Sequence[Item]) -> Iterator[Made]:
+    """The function of every item, in their order; a few threads ahead at most."""
     width = len(os.sched_getaffinity(0))
     with ThreadPoolExecutor(width) as pool:
-        for first in range(0, len(starts), 2 * width):  # no more results than that wait for whoever takes them
-            some = starts[first : first + 2 * width]
-            yield from pool.map(lambda start: function(np.arange(start, min(start + together, rows))), some)
+        for first in range(0, len(items), 2 * width):  # no more results than that wait for whoever takes them
+            yield from pool.map(function, items[first : first + 2 * width])
+
+
+def by_rows(function: Callable[[Array], Made], rows: int) -> Iterator[Made]:
+    """The function of row numbers 0 .. rows - 1, a batch at a time, in their order."""
+    return by_threads(lambda start: function(np.arange(start, min(start + BATCH, rows))), range(0, rows, BATCH))
 
 
 def parts(rows: int, columns: ColumnsOf) -> list[TablePart]:

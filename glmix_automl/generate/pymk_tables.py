@@ -19,9 +19,7 @@ def pymk_tables(settings: Pymk) -> dict[str, list[columns.TablePart]]:
 
     Links are held in memory, three numbers each: a pair is linked by the first of its proposals that is accepted.
     """
-    proposed = pa.concat_tables(
-        columns.by_threads(partial(_accepted, settings, settings.proposals), settings.proposals)
-    )
+    proposed = pa.concat_tables(columns.by_rows(partial(_accepted, settings, settings.proposals), settings.proposals))
     first = proposed.group_by(["one", "other"]).aggregate([("time", "min")])
     first = first.sort_by([("time_min", "ascending"), ("one", "ascending"), ("other", "ascending")])
     one, other, time = (first[name].to_numpy() for name in ("one", "other", "time_min"))

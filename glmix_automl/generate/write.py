@@ -1,9 +1,7 @@
 """Writes the raw tables of a data set, and `truth.json`: what they were made from and how far a model can get."""
 
 import json
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -26,6 +24,7 @@ from glmix_automl.layout import Folder
 from glmix_automl.schema import LABEL, UID, WEIGHT
 
 TRUTH = "truth.json"
+_OTHER = "the dataset was not prepared from these tables, or without their ids"
 LATEST = 0.9
 """The last rows by time begin at this share of it."""
 PAIRS = 1_000_000
@@ -46,7 +45,7 @@ def jymbii_ceilings(settings: Jymbii) -> dict[str, float]:
     with effects as they can be learned from the rows before.
     """
     aucs: dict[str, BinnedAuc] = {}
-    for shown in columns.by_threads(partial(interactions, settings), settings.rows):
+    for shown in columns.by_rows(partial(interactions, settings), settings.rows):
         for kind, counts in (("all rows", np.ones(len(shown.share))), ("last 10 % by time", shown.share >= LATEST)):
             for name, score in (("", shown.probability), (", no random effects", shown.fixed_probability)):
                 auc = aucs.setdefault(f"{kind}{name}", BinnedAuc())
@@ -65,7 +64,7 @@ def pymk_ceilings(settings: Pymk) -> dict[str, float]:
     aucs: dict[str, BinnedAuc] = {}
     for near, kind in ((False, "any two members"), (True, "two members of a team")):
         drawn = partial(pymk_tables.draw_pairs, settings, near)
-        for pairs in columns.by_threads(drawn, min(PAIRS, settings.rows)):
+        for pairs in columns.by_rows(drawn, min(PAIRS, settings.rows)):
             for name, score in (("", pairs.score), (", no member effects", pairs.fixed_score)):
                 auc = aucs.setdefault(f"{kind}{name}", BinnedAuc())
                 auc.add(score, pairs.probability, 1 - pairs.probability)
@@ -108,9 +107,7 @@ def write_tables(
     data_set, rows = DATA_SETS[kind], {}
     for name, parts in data_set.tables(settings).items():
         folder.remove(f"{name}.{form}")
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            written = pool.map(partial(_write, folder, f"{name}.{form}", form), range(len(parts)), parts)
-            rows[name] = sum(written)
+        rows[name] = sum(columns.by_threads(partial(_write, folder, f"{name}.{form}", form), list(enumerate(parts))))
     truth = {"kind": kind, "settings": settings.model_dump(), "rows": rows, "ceilings": data_set.ceilings(settings)}
     folder.write(TRUTH, json.dumps(truth, indent=1))
     return truth
@@ -168,16 +165,23 @@ def _pair_scores(
 
 
 def _impression_scores(settings: Jymbii, uid: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    shown = interactions(settings, _numbers(uid))
+    row = _numbers(uid)
+    if len(row) and not 0 <= row.min() <= row.max() < settings.rows:
+        raise DataError(f"uid {row.max()} is no impression of the {settings.rows:,} generated ones: {_OTHER}")
+    shown = interactions(settings, row)
     return shown.probability, shown.fixed_probability
 
 
 def _numbers(ids: pa.Array) -> np.ndarray:
-    return ids.cast(pa.int64()).to_numpy(zero_copy_only=False)
+    try:
+        return ids.cast(pa.int64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{error}: {_OTHER}") from error
 
 
-def _write(folder: Folder, name: str, form: str, number: int, part: columns.TablePart) -> int:
+def _write(folder: Folder, name: str, form: str, numbered: tuple[int, columns.TablePart]) -> int:
     """Computes a part, writes it, and says how many rows it has."""
+    number, part = numbered
     table, content = part(), pa.BufferOutputStream()
     if form == "parquet":
         pq.write_table(table, content)

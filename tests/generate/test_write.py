@@ -1,6 +1,7 @@
 """Generated tables on disk: the same by seed whatever the parts, with the truth beside them."""
 
 import json
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -62,16 +63,16 @@ def test_tables_written_anew_leave_nothing_of_the_old_ones(tmp_path: Path, monke
     assert pq.read_table(tmp_path / "out" / "interactions.parquet").num_rows == 500
 
 
-def test_tables_whose_writing_failed_have_no_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_tables("jymbii", Jymbii(rows=500), str(tmp_path / "out"))
-    monkeypatch.setattr("glmix_automl.generate.write.pq.write_table", _full_disk)
-    with pytest.raises(OSError, match="No space left"):
-        write_tables("jymbii", Jymbii(rows=600), str(tmp_path / "out"), overwrite=True)
-    assert not (tmp_path / "out" / "truth.json").exists()
-
-
-def _full_disk(*_: object) -> None:
-    raise OSError(28, "No space left on device")
+def test_tables_that_found_no_room_have_no_truth(tmp_path: Path) -> None:
+    out, usual = tmp_path / "out", resource.getrlimit(resource.RLIMIT_FSIZE)
+    write_tables("jymbii", Jymbii(rows=500), str(out))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, usual[1]))
+    try:
+        with pytest.raises(DataError, match="cannot be written"):
+            write_tables("jymbii", Jymbii(rows=600), str(out), overwrite=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert not (out / "truth.json").exists()
 
 
 def test_the_binned_auc_is_the_auc() -> None:
@@ -124,3 +125,7 @@ def test_the_ceiling_of_suggestions_is_that_of_their_rows(tmp_path: Path, capsys
     assert main(["generate", "ceiling", "--truth", raw, "--dataset", dataset]) == 0
     truth = interactions(Jymbii(rows=2_000, seed=3), rows.impression_id.to_numpy())
     assert f"test: AUC of the oracle: {roc_auc_score(rows.response, truth.probability):.4f}" in capsys.readouterr().out
+    for uid in ("m1|j2|3", "2000"):
+        other = prepared(tmp_path / uid[:2], columns | {"uid": [uid] * len(rows)})
+        with pytest.raises(DataError, match="was not prepared from these tables"):
+            ceiling_of(raw, other)
