@@ -41,7 +41,6 @@ class Differentiable(Coordinate):
     def __init__(self, family: str, schema: Schema, parameters: StepParameters) -> None:
         self.selection = FeatureSelection.of(schema, parameters.features, family)
         super().__init__(family, self.selection.schema, parameters)
-        self._given = row_signature(schema)
         self.dense: list[tf.Variable] = []
         self.tables: list[tf.Variable] = []
         self._scoring: Any = None
