@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from glmix_automl.generate.draws import Array, Draws
 
-Asked = TypeVar("Asked")
+Given = TypeVar("Given")
 Made = TypeVar("Made")
 ColumnsOf: TypeAlias = Callable[[Array], dict[str, pa.Array]]
 """Row numbers [batch] -> the columns of these rows."""
@@ -28,7 +28,7 @@ START = 1_700_000_000
 DAY = 86_400
 
 
-def by_threads(function: Callable[[Asked], Made], items: Sequence[Asked]) -> Iterator[Made]:
+def by_threads(function: Callable[[Given], Made], items: Sequence[Given]) -> Iterator[Made]:
     """The function of every item, in their order; a few threads ahead at most."""
     width = len(os.sched_getaffinity(0))
     with ThreadPoolExecutor(width) as pool:
