@@ -68,6 +68,19 @@ class Numeric(_Feature):
     knots: tuple[float, ...] = ()
 
 
+class TermMatch(Numeric):
+    """A numeric that is made of two encoded features instead of a raw column: how their ids match."""
+
+    kind: Literal["match"] = "match"  # type: ignore[assignment]
+    source: Literal[""] = ""
+    side: Side = "pair"
+    of: tuple[str, str]
+    """Names of two features that share a vocabulary."""
+    measure: Literal["count", "jaccard"] = "count"
+    """`count`: how many ids both have, 1 or 0 of two categoricals; `jaccard`: that over how many either has, 0 where
+    there are none. Id 0 matches nothing."""
+
+
 class Categorical(_Feature):
     """An int32 column of ids of `vocabulary`."""
 
@@ -94,7 +107,7 @@ class Bag(_Feature):
         return f"{self.name}.values"
 
 
-Feature = Annotated[Numeric | Categorical | Bag, pydantic.Field(discriminator="kind")]
+Feature = Annotated[Numeric | TermMatch | Categorical | Bag, pydantic.Field(discriminator="kind")]
 
 
 class Entity(Config):
@@ -130,11 +143,25 @@ class Schema(Config):
         for feature in self.features:
             if not isinstance(feature, Numeric) and feature.vocabulary not in self.vocabularies:
                 raise ValueError(f"feature {feature.name} names vocabulary {feature.vocabulary}, which is not there")
+        vocabularies = {f.name: f.vocabulary for f in self.features if not isinstance(f, Numeric)}
+        for match in self.matches:
+            if not vocabularies.get(match.of[0]) or vocabularies[match.of[0]] != vocabularies.get(match.of[1]):
+                raise ValueError(f"match {match.name}: {' and '.join(match.of)} are no features of one vocabulary")
         return self
 
     @property
+    def read(self) -> tuple[Feature, ...]:
+        """The features that are read from raw columns: all but matches, in order."""
+        return tuple(f for f in self.features if not isinstance(f, TermMatch))
+
+    @property
+    def matches(self) -> tuple[TermMatch, ...]:
+        """The features that say how others match, in order."""
+        return tuple(f for f in self.features if isinstance(f, TermMatch))
+
+    @property
     def numerics(self) -> tuple[Numeric, ...]:
-        """The numeric features, in order."""
+        """The numeric features, matches among them, in order."""
         return tuple(f for f in self.features if isinstance(f, Numeric))
 
     @property

@@ -17,7 +17,7 @@ from glmix_automl.errors import DataError
 from glmix_automl.features import arrow_schema, as_bag, as_numbers, as_texts, encode, entity_ids
 from glmix_automl.features.hashing import hash_texts
 from glmix_automl.prepare.past_columns import names
-from glmix_automl.schema import Bag, Categorical, Entity, Numeric, Schema, Vocabulary
+from glmix_automl.schema import Bag, Categorical, Entity, Numeric, Schema, TermMatch, Vocabulary
 
 NOON = datetime.datetime(2020, 1, 1, 12)
 NOON_SECONDS = 1_577_880_000.0
@@ -89,6 +89,51 @@ def test_bags_come_in_many_forms(raw: pa.Array, separator: str | None, expected:
     for start in range(2):  # a slice has offsets that do not begin at nothing
         bag = as_bag(pa.concat_arrays([raw[:1], raw])[1:] if start else raw, "x", separator)
         assert list(zip(bag.rows.tolist(), bag.terms.to_pylist(), bag.values.tolist(), strict=True)) == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.sampled_from("abcdx"), max_size=5),
+            st.one_of(st.none(), st.lists(st.sampled_from("abcdy"), max_size=5)),
+            st.one_of(st.none(), st.sampled_from("abx")),
+        ),
+        max_size=12,
+    )
+)
+def test_matches_count_the_terms_that_both_have(rows: list[tuple[list[str], list[str] | None, str | None]]) -> None:
+    both = ("one", "other")
+    whole = schema(
+        *(Bag(name=name, source=name, vocabulary="v") for name in both),
+        Categorical(name="single", source="single", vocabulary="v"),
+        TermMatch(name="count", of=both),
+        TermMatch(name="jaccard", of=both, measure="jaccard"),
+        TermMatch(name="within", of=("single", "other"), transform="log"),
+        TermMatch(name="same", of=("single", "single")),
+        v=Vocabulary(terms=tuple("abcd")),
+    )
+    kinds = [pa.list_(pa.string()), pa.list_(pa.string()), pa.string()]
+    columns = [pa.array([row[k] for row in rows], kind) for k, kind in enumerate(kinds)]
+    made = encode(whole, pa.table(columns, [*both, "single"]))
+    assert made.schema == arrow_schema(whole)
+    known = [[set(terms or ()) & set("abcd") for terms in row] for row in rows]
+    assert made["count"].to_pylist() == [len(a & b) for a, b, _ in known]
+    shares = [len(a & b) / len(a | b) if a | b else 0.0 for a, b, _ in known]
+    np.testing.assert_allclose(made["jaccard"], shares, rtol=1e-6)
+    np.testing.assert_allclose(made["within"], np.log1p([len(b & c) for _, b, c in known]), rtol=1e-6)
+    assert made["same"].to_pylist() == [len(c) for _, _, c in known]
+
+
+def test_a_match_is_of_two_features_of_one_vocabulary() -> None:
+    with pytest.raises(ValueError, match="match m: a and b are no features of one vocabulary"):
+        schema(
+            Categorical(name="a", source="a", vocabulary="v"),
+            Categorical(name="b", source="b", vocabulary="w"),
+            TermMatch(name="m", of=("a", "b")),
+            v=Vocabulary(buckets=3),
+            w=Vocabulary(buckets=3),
+        )
 
 
 def test_unreadable_types_and_missing_columns_are_named() -> None:

@@ -1,7 +1,7 @@
 """A schema applied to raw columns."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from glmix_automl.errors import DataError
 from glmix_automl.features.hashing import hash_texts
+from glmix_automl.features.matches import RowTerms, measure_match
 from glmix_automl.features.values import FLOAT32_MAX, RawBag, as_bag, as_numbers, as_texts
 from glmix_automl.schema import Bag, Feature, Numeric, Schema, Vocabulary
 
@@ -29,9 +30,21 @@ def encode(schema: Schema, table: pa.Table | pa.RecordBatch) -> pa.Table:
         DataError: a raw column is missing (which, and what is there) or of a type that cannot be read.
     """
     columns: dict[str, pa.Array] = {}
-    for feature in schema.features:
+    for feature in schema.read:
         columns.update(_encode(schema, feature, _raw(table, feature.source, feature.name)))
-    return pa.table(columns, schema=arrow_schema(schema))
+    return pa.table(columns | match_columns(schema, columns), schema=arrow_schema(schema))
+
+
+def match_columns(schema: Schema, columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> dict[str, pa.Array]:
+    """The columns of the schema's matches from those of the features that they are of."""
+    terms = {name: RowTerms.of_column(columns[name]) for match in schema.matches for name in match.of}
+    return {
+        match.name: pa.array(
+            transform_numbers(match, measure_match(match, len(columns[one]), terms[one], terms[other]))
+        )
+        for match in schema.matches
+        for one, other in [match.of]
+    }
 
 
 def entity_ids(schema: Schema, table: pa.Table | pa.RecordBatch, named: Collection[str] | None = None) -> pa.Table:

@@ -14,7 +14,7 @@ from glmix_automl.prepare.profile import TERMS, EntityProfile, Profile
 from glmix_automl.prepare.recipe import Checks
 from glmix_automl.prepare.stage import DeclaredFeature, Staged
 from glmix_automl.prepare.tally import Fill, Tally
-from glmix_automl.schema import SPLITS, Bag, Feature, Numeric, Schema
+from glmix_automl.schema import SPLITS, Bag, Feature, Numeric, Schema, TermMatch
 
 _DRIFT = 0.25  # the customary border of a population stability index between moderate and large shifts
 _NAMED = 5  # drifting features that a warning names
@@ -84,9 +84,10 @@ def check_dataset(
     stage_of = {(p.source, p.kind, p.separator): p.name for p in places.values()}
     result = []
     for feature in schema.features:
-        place = stage_of[feature.source, feature.kind, getattr(feature, "separator", None)]
         tables = {s: found.histograms[feature.name].of(s) for s in SPLITS}
-        fill = tally.fills[place]
+        is_match = isinstance(feature, TermMatch)
+        place = None if is_match else stage_of[feature.source, feature.kind, getattr(feature, "separator", None)]
+        fill = tally.fills[place] if place is not None else Fill(there=tally.rows)  # a match is never missing
         there = {s: int(fill.there[i]) / int(tally.rows[i]) for i, s in enumerate(SPLITS)}
         result.append(
             FeatureCheck(
@@ -94,7 +95,7 @@ def check_dataset(
                 kind=feature.kind,
                 side=feature.side,
                 fill=there,
-                distinct=schema.size(feature) - 1 if isinstance(feature, Bag) else fill.distinct,
+                distinct=_distinct(schema, feature, fill),
                 unseen=_unseen(schema, feature, tables, fill),
                 cumulative=feature.source in grown or is_cumulative(feature),
                 psi=stability(tables[SPLITS[0]].sum(axis=0), tables[SPLITS[1]].sum(axis=0)),
@@ -102,6 +103,12 @@ def check_dataset(
             )
         )
     return tuple(result)
+
+
+def _distinct(schema: Schema, feature: Feature, fill: Fill) -> int | None:
+    if isinstance(feature, TermMatch):
+        return None
+    return schema.size(feature) - 1 if isinstance(feature, Bag) else fill.distinct
 
 
 def is_cumulative(feature: Feature) -> bool:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from glmix_automl.features import encode
 from glmix_automl.layout import RAW, SCHEMA, Folder
-from glmix_automl.schema import SPLITS, UID, Bag, Categorical, Numeric, Schema
+from glmix_automl.schema import SPLITS, UID, Categorical, Feature, Numeric, Schema, TermMatch
 
 ROWS_EXPLAINED = 10
 _TERMS = 6  # of a bag that are shown
@@ -27,15 +27,15 @@ def explain(schema: Schema, raw: pa.Table, uids: list[str], console: Console | N
     """
     console = console or Console()
     encoded = encode(schema, raw)
+    by_name = {feature.name: feature for feature in schema.features}
     for feature in schema.features:
         table = Table(title=_title(feature), title_justify="left", title_style="bold")
-        table.add_column("uid", overflow="fold")
-        table.add_column(f"raw {feature.source}", overflow="fold")
-        table.add_column(feature.name, overflow="fold")
-        for uid, value, coded in zip(
-            uids, raw.column(feature.source).to_pylist(), _coded(schema, feature, encoded), strict=True
-        ):
-            table.add_row(*(cell.replace("[", "\\[") for cell in (uid, _short(value), coded)))
+        sources = [by_name[name].source for name in feature.of] if isinstance(feature, TermMatch) else [feature.source]
+        for title in ("uid", *(f"raw {source}" for source in sources), feature.name):
+            table.add_column(title, overflow="fold")
+        values = ([_short(value) for value in raw.column(source).to_pylist()] for source in sources)
+        for cells in zip(uids, *values, _coded(schema, feature, encoded), strict=True):
+            table.add_row(*(cell.replace("[", "\\[") for cell in cells))
         console.print(table)
 
 
@@ -49,14 +49,17 @@ def raw_rows(dataset: str) -> tuple[Schema, pa.Table, list[str]]:
     return schema, table, table.column(UID).to_pylist()
 
 
-def _title(feature: Numeric | Categorical | Bag) -> str:
+def _title(feature: Feature) -> str:
+    if isinstance(feature, TermMatch):
+        curve = {"count": "ids in both", "jaccard": "ids in both / ids in either"}[feature.measure]
+        return f"{feature.name}: {curve} of {' and '.join(feature.of)}"
     if isinstance(feature, Numeric):
         curve = {"identity": "x", "log": "log(x)", "quantile": "rank(x)", "missing": "missing(x)"}[feature.transform]
         return f"{feature.name}: ({curve} - {feature.center:.6g}) / {feature.scale:.6g}, {feature.fill:.4g} if missing"
     return f"{feature.name}: {feature.kind}, id of vocabulary {feature.vocabulary} (0: unseen or missing)"
 
 
-def _coded(schema: Schema, feature: Numeric | Categorical | Bag, encoded: pa.Table) -> Iterator[str]:
+def _coded(schema: Schema, feature: Feature, encoded: pa.Table) -> Iterator[str]:
     values = encoded.column(feature.name).to_pylist()
     if isinstance(feature, Numeric):
         yield from (f"{value:.6g}" for value in values)

@@ -5,7 +5,9 @@ of a sample drawn by a hash of the row (`tally`).
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +17,10 @@ from glmix_automl.errors import ConfigError, DataError
 from glmix_automl.prepare.recipe import BagFeature, CategoricalFeature, Checks, NumericFeature
 from glmix_automl.prepare.stage import DeclaredFeature, Staged
 from glmix_automl.prepare.tally import Tally, moments, vocabularies
-from glmix_automl.schema import Bag, Categorical, Entity, Feature, Numeric, Schema, Vocabulary
+from glmix_automl.schema import Bag, Categorical, Entity, Feature, Numeric, Schema, TermMatch, Vocabulary
 
 _QUANTILE_SPREAD = 1 / math.sqrt(12)  # standard deviation of a uniform rank
+_MOST_PAIRS = 20  # of features of one vocabulary whose matches are told: a vocabulary of everything means nothing
 Sums = Mapping[tuple[str, str], tuple[int, int]]
 
 
@@ -32,6 +35,7 @@ def fit_schema(
     totals: Sums,
     terms: Mapping[str, tuple[str, ...]],
     checks: Checks,
+    matches: bool = False,
 ) -> tuple[Schema, list[str]]:
     """The schema of a dataset, and what its fitting gave reason to warn of.
 
@@ -45,6 +49,7 @@ def fit_schema(
         totals: their sums, in a second pass.
         terms: of each vocabulary, as `vocabulary_terms` gives them.
         checks: whether a feature without a value is an error.
+        matches: whether there are columns of how terms of two sides match.
 
     Raises:
         DataError: no usable value of a feature in train (unless `checks` drops such features), no term of a
@@ -60,13 +65,15 @@ def fit_schema(
         made += here
     if not made:
         raise DataError("no feature has a usable value in train")
+    if matches:
+        made += term_matches(made, warnings)
     kept = {f.vocabulary: f for f in made if not isinstance(f, Numeric)}
     buckets = {f.key: f.buckets for f in features if not isinstance(f, NumericFeature)}
     found_vocabularies = {
         key: Vocabulary(terms=terms[key]) if buckets[key] is None else Vocabulary(buckets=buckets[key])
         for key in sorted(kept)
     }
-    sources = {f.source for f in made} | {e.source for e in entities}
+    sources = {f.source for f in made if f.source} | {e.source for e in entities}
     try:
         schema = Schema(
             name=name,
@@ -79,6 +86,33 @@ def fit_schema(
     except pydantic.ValidationError as error:  # a missing-value indicator may take the name of another feature
         raise ConfigError(f"{error.errors()[0]['msg']}: give one of the features another `name`") from error
     return schema, warnings
+
+
+def term_matches(features: Sequence[Feature], warnings: list[str]) -> list[TermMatch]:
+    """How features of two sides that share a vocabulary match: `same_x` of two categoricals, else `shared_x_count` and,
+    of two bags, `shared_x_jaccard`; x is the vocabulary, or both features where it has more than one such pair. A name
+    that a feature has already is that feature's.
+    """
+    termed = [f for f in features if isinstance(f, Categorical | Bag)]
+    pairs = [(a, b) for a, b in combinations(termed, 2) if a.vocabulary == b.vocabulary and a.side != b.side]
+    often = Counter(a.vocabulary for a, _ in pairs)
+    taken = {f.name for f in features}
+    for vocabulary, count in often.items():
+        if count > _MOST_PAIRS:
+            warnings.append(f"vocabulary {vocabulary!r}: {count} pairs of features share it, too many for matches")
+    pairs = [pair for pair in pairs if often[pair[0].vocabulary] <= _MOST_PAIRS]
+    found: list[TermMatch] = []
+    for a, b in pairs:
+        subject = a.vocabulary if often[a.vocabulary] == 1 else f"{a.name}_{b.name}"
+        of, bags = (a.name, b.name), isinstance(a, Bag) + isinstance(b, Bag)
+        if not bags:
+            here = [TermMatch(name=f"same_{subject}", of=of)]
+        else:
+            here = [TermMatch(name=f"shared_{subject}_count", of=of, transform="log")]
+        if bags == 2:
+            here.append(TermMatch(name=f"shared_{subject}_jaccard", of=of, measure="jaccard"))
+        found += [match for match in here if match.name not in taken]
+    return found
 
 
 def limits(features: Sequence[DeclaredFeature]) -> tuple[list[str], list[int], list[int]]:

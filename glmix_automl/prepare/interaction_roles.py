@@ -48,6 +48,7 @@ def describe_rows(
         side_tables=side_tables,
         history=recipe.past,
         repeats=events.duplicates == "drop",
+        matches=recipe.matches,
         sampling=events.sampled_negatives,
         uid_column=events.uid or "uid",
         where=where,

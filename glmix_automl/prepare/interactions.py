@@ -62,6 +62,9 @@ class Interactions(Recipe):
     members: Attributes | None = None
     items: Attributes | None = None
     history: HistoryFeatures | None = HistoryFeatures()
+    matches: bool = True
+    """Whether columns say how terms match that features of two sides share a vocabulary for: `same_x`,
+    `shared_x_count`, `shared_x_jaccard`."""
 
     @pydantic.model_validator(mode="after")
     def _time_where_needed(self) -> "Interactions":

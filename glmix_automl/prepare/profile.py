@@ -15,10 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from glmix_automl.config import Config
+from glmix_automl.features.encode import transform_numbers
 from glmix_automl.prepare.sides import LEVELS, IdCounts
-from glmix_automl.schema import SPLITS, Bag, Entity, Feature, Numeric, Schema
+from glmix_automl.schema import SPLITS, Bag, Entity, Feature, Numeric, Schema, TermMatch
 
 _QUANTILES = 100
+_COUNTS_APART = 20  # shared terms; more are one bin
 _POWERS, _LOWEST, _BITS = 300, -160, 24  # of float32: binary exponents from -148 to 128, and bits of the mantissa
 TERMS = 1_000
 
@@ -71,6 +73,12 @@ def edges_of(samples: Mapping[str, npt.NDArray[np.float32]]) -> Edges:
         name: np.unique(np.quantile(values, levels, method="lower")).tolist() if len(values) else []
         for name, values in samples.items()
     }
+
+
+def match_levels(match: TermMatch) -> npt.NDArray[np.float32]:
+    """Values of a match to bin it at; they are known before its rows are."""
+    counts = np.arange(_COUNTS_APART + 1.0)
+    return transform_numbers(match, counts if match.measure == "count" else counts / _COUNTS_APART)
 
 
 def bins(schema: Schema, feature: Feature, edges: Edges) -> int:

@@ -73,7 +73,7 @@ def _number_rates(axes: Axes, feature: Numeric, counts: Sequence[Counts], edges:
     if feature.transform == "log":
         axes.set_xscale("symlog", linthresh=1)
         axes.xaxis.set_major_formatter("{x:g}")
-    axes.set_xlabel("missing" if feature.transform == "missing" else f"{short(feature.source)}, up to")
+    axes.set_xlabel("missing" if feature.transform == "missing" else f"{short(feature.source or feature.name)}, up to")
     axes.set_ylabel("response rate")
 
 

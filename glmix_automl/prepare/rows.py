@@ -54,6 +54,7 @@ class RawRows:
         history: what of the past is computed; its columns are in `features`, but in no frame.
         sampling: how negatives are drawn, where all rows are positive.
         repeats: whether rows that repeat a uid are dropped, all but one, rather than refused.
+        matches: whether columns say how terms of a member and an item match.
         uid_column: the uid's name for people.
         where: the table of the rows, for messages.
         raw_types: raw column -> Spark type, in order; those of the frame unless given.
@@ -79,6 +80,7 @@ class RawRows:
     history: HistoryFeatures | None = None
     sampling: NegativeSampling | None = None
     repeats: bool = False
+    matches: bool = False
     uid_column: str = "uid"
     where: str = "the rows"
     raw_types: Mapping[str, str] = field(default_factory=dict)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from glmix_automl.features import arrow_schema, encode
+from glmix_automl.features import arrow_schema, encode, match_columns
 from glmix_automl.layout import RAW, Folder
 from glmix_automl.manifest import Shard
 from glmix_automl.prepare.blocks import sorted_blocks
@@ -66,7 +66,7 @@ class WrittenShard:
         digest: sum of their hashes, modulo 2^64.
         labels: rows by class.
         weights: sums of their weights by class (see `profile.sum_weights`).
-        histograms: of the rows' own features: [2, bins].
+        histograms: of what is each row's own, matches among it: [2, bins].
     """
 
     planned: Planned
@@ -97,6 +97,11 @@ class Features:
     whole: Schema
     own: Schema
     sides: Mapping[int, Schema]
+
+    @property
+    def by_row(self) -> Schema:
+        """What rows of one member or item differ in: their own features, and matches."""
+        return self.own.model_copy(update={"features": (*self.own.features, *self.whole.matches)})
 
 
 def plan_shards(found: Sequence[Laid], shard_rows: int) -> list[Planned]:
@@ -154,7 +159,7 @@ def write_shard(
                     digest=int(np.sum(row_hashes(made.columns), dtype=np.uint64)),
                     labels=np.bincount(label, minlength=2),
                     weights=sum_weights(made[OUT_WEIGHT].to_numpy(), label, 2),
-                    histograms=histograms(features.own, made, edges, label),
+                    histograms=histograms(features.by_row, made, edges, label),
                 )
             )
     return reduce(add, blocks)
@@ -265,6 +270,7 @@ def _made(
     for side, parts in encoded.items():
         keys = keys_of(rows[f"e{side}"])
         columns.update(attach(work, _near(work, side, parts, shard), keys, features.sides[side]))
+    columns.update(match_columns(features.whole, columns))
     fixed = {
         OUT_UID: rows[UID],
         OUT_LABEL: rows[LABEL].cast(pa.float32()),

@@ -30,6 +30,7 @@ from glmix_automl.prepare.priors import Priors
 from glmix_automl.prepare.profile import (
     Edges,
     edges_of,
+    match_levels,
 )
 from glmix_automl.prepare.recipe import ColumnSplit, Recipe
 from glmix_automl.prepare.remarks import Found, report_join
@@ -220,6 +221,7 @@ class Preparation:
             sums,  # type: ignore[arg-type]
             vocabulary_terms(keys, most, terms),
             self.recipe.checks,
+            self.rows.matches,
         )
 
     def _features(self, schema: Schema) -> Features:
@@ -227,7 +229,7 @@ class Preparation:
         places = {(p.source, p.kind, p.separator): p.name for p in self.work.places.values()}
 
         def part(side: int | None) -> Schema:
-            here = (f for f in schema.features if self.work.side_of(f.source) == side)
+            here = (f for f in schema.read if self.work.side_of(f.source) == side)
             staged = tuple(
                 f.model_copy(update={"source": places[f.source, f.kind, getattr(f, "separator", None)]}) for f in here
             )
@@ -246,6 +248,7 @@ class Preparation:
         for side, schema in features.sides.items():
             here = [e.edges for e in encoded if e.side.entity == side]
             samples |= {f.name: np.concatenate([e[f.name] for e in here]) for f in schema.numerics if here}
+        samples |= {match.name: match_levels(match) for match in features.whole.matches}
         return edges_of(samples)
 
     def _written(

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from glmix_automl import metrics
 from glmix_automl.dataset import Dataset
 from glmix_automl.dataset.block import Block
-from glmix_automl.schema import Schema
+from glmix_automl.features.encode import transform_numbers
+from glmix_automl.features.matches import RowTerms, measure_match
+from glmix_automl.schema import Schema, TermMatch
 from glmix_automl.seeds import generator
 
 FEWEST_ROWS, MOST_ROWS = 3_000, 20_000  # of the sample, about: whole members
@@ -43,7 +45,7 @@ def permutation_importance(
     Raises:
         DataError: the dataset cannot be read.
     """
-    alone = {source: (source,) for source in dict.fromkeys(f.source for f in dataset.schema.features)}
+    alone = {source: (source,) for source in dict.fromkeys(f.source for f in dataset.schema.read)}
     rows = min(MOST_ROWS, max(FEWEST_ROWS, ROWS_SCORED // (len(alone) + len(groups or {}) + 1)))
     block = dataset.read(split, fraction=min(1.0, rows / max(dataset.rows(split), 1)), seed=seed, entities=True)
     whole = _auc(block, score)
@@ -69,7 +71,7 @@ def _auc(block: Block, score: Score) -> float:
 
 
 def _move(schema: Schema, block: Block, sources: Sequence[str], order: NDArray[np.int64]) -> Block:
-    """The block with the features of these raw columns taken from other rows."""
+    """The block with the features of these raw columns taken from other rows, and matches of them made again."""
     numerics, categoricals = block.numerics.copy(), block.categoricals.copy()
     for table, features in ((numerics, schema.numerics), (categoricals, schema.categoricals)):
         own = [place for place, feature in enumerate(features) if feature.source in sources]
@@ -78,4 +80,14 @@ def _move(schema: Schema, block: Block, sources: Sequence[str], order: NDArray[n
         bag.take(order) if feature.source in sources else bag
         for feature, bag in zip(schema.bags, block.bags, strict=True)
     )
+    moved = {f.name for f in schema.read if f.source in sources}
+    stale = [(k, f) for k, f in enumerate(schema.numerics) if isinstance(f, TermMatch) and moved & set(f.of)]
+    if stale:
+        terms = {
+            f.name: RowTerms.of_categorical(ids) for f, ids in zip(schema.categoricals, categoricals.T, strict=True)
+        }
+        terms |= {f.name: RowTerms.of_bag(bag.splits, bag.ids) for f, bag in zip(schema.bags, bags, strict=True)}
+        for place, match in stale:
+            one, other = (terms[name] for name in match.of)
+            numerics[:, place] = transform_numbers(match, measure_match(match, len(block), one, other))
     return replace(block, numerics=numerics, categoricals=categoricals, bags=bags)

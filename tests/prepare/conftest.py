@@ -36,18 +36,24 @@ def write_interactions(folder: Path) -> Path:
     members = [f"m{i}" for i in range(40)]
     write_csv(
         folder / "members.csv",
-        ["the id", "age.years", "city", "flag"],
+        ["the id", "age.years", "city", "flag", "likes"],
         [
-            [m, None if i % 7 == 0 else 20 + i, f"c{i % 3}" if i % 5 else None, i % 2 == 0]
+            [
+                m,
+                None if i % 7 == 0 else 20 + i,
+                f"c{i % 3}" if i % 5 else None,
+                i % 2 == 0,
+                "|".join(f"t{(i + k) % 6}" for k in range(i % 4)),
+            ]
             for i, m in enumerate(members)
         ],
     )
     items = list(range(30))
     write_csv(
         folder / "items.csv",
-        ["item id", "tags", "price", "since"],
+        ["item id", "tags", "price", "since", "town"],
         [
-            [i, "|".join(f"t{(i * k) % 5}" for k in range(1, 1 + i % 4)), 1.5 * i, f"20{i % 20:02d}-01-01"]
+            [i, "|".join(f"t{(i * k) % 5}" for k in range(1, 1 + i % 4)), 1.5 * i, f"20{i % 20:02d}-01-01", f"c{i % 4}"]
             for i in items
         ],
     )
@@ -91,8 +97,9 @@ def interactions(tables: Path, output: Path) -> dict[str, Any]:
             "key": "the id",
             "features": [
                 {"kind": "numeric", "source": "age.years", "name": "age"},
-                {"kind": "categorical", "source": "city"},
+                {"kind": "categorical", "source": "city", "vocabulary": "place"},
                 {"kind": "numeric", "source": "flag"},
+                {"kind": "bag", "source": "likes", "separator": "|", "min_count": 1, "vocabulary": "tags"},
             ],
         },
         "items": {
@@ -102,6 +109,7 @@ def interactions(tables: Path, output: Path) -> dict[str, Any]:
                 {"kind": "bag", "source": "tags", "separator": "|", "min_count": 1},
                 {"kind": "numeric", "source": "price", "transform": "quantile", "knots": 5},
                 {"kind": "numeric", "source": "since", "missing": "always"},
+                {"kind": "categorical", "source": "town", "vocabulary": "place"},
             ],
         },
         "history": {"attributes": [{"column": "tags", "separator": "|", "name": "tag"}], "signals": ["stars"]},

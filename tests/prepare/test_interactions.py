@@ -364,6 +364,60 @@ def test_a_dataset_is_whole_and_says_what_it_is(settings: dict[str, Any], tables
     assert again.to_pylist() == read(str(out), "test", manifest).select(again.column_names).to_pylist()
 
 
+def test_terms_of_member_and_item_are_matched(settings: dict[str, Any], tables: Path) -> None:
+    manifest = prepared(settings)
+    out = Path(settings["output"])
+    schema = Schema.model_validate_json((out / layout.SCHEMA).read_text())
+    assert {m.name: m.of for m in schema.matches} == {
+        "same_place": ("city", "town"),
+        "shared_tags_count": ("likes", "tags"),
+        "shared_tags_jaccard": ("likes", "tags"),
+    }
+    made = read(str(out), "test", manifest).to_pandas()
+    members = pd.read_csv(tables / "members.csv", dtype=str).set_index("the id").loc[made["who"]]
+    items = pd.read_csv(tables / "items.csv", dtype=str).set_index("item id").loc[made["item id"]]
+    same = members.city.to_numpy(str) == items.town.to_numpy(str)
+    assert made.same_place.tolist() == same.astype(float).tolist()
+    known = set(schema.vocabularies["tags"].terms or ())
+    pairs = [
+        tuple({term for term in str(text).split("|") if term in known} for text in both)
+        for both in zip(members.likes, items.tags, strict=True)
+    ]
+    np.testing.assert_allclose(made.shared_tags_count, np.log1p([len(a & b) for a, b in pairs]), rtol=1e-6)
+    shares = [len(a & b) / len(a | b) if a | b else 0.0 for a, b in pairs]
+    np.testing.assert_allclose(made.shared_tags_jaccard, shares, rtol=1e-6)
+    assert 0 < same.mean() < 1
+    assert len(set(shares)) > 3
+    # They are reported as other columns are, whole by construction.
+    report = json.loads((out / layout.DATA_REPORT_JSON).read_text())
+    told = {feature["name"]: feature for feature in report["features"]}
+    assert told["same_place"]["fill"] == dict.fromkeys(SPLITS, 1.0)
+    assert told["same_place"]["side"] == "pair"
+    expected = roc_auc_score(*(read(str(out), "validation", manifest)[n].to_numpy() for n in ("label", "same_place")))
+    assert told["same_place"]["auc"] == pytest.approx(max(expected, 1 - expected))
+
+
+def test_matches_are_left_out_where_asked_named_or_of_everything(settings: dict[str, Any]) -> None:
+    def names(**changed: Any) -> list[str]:
+        prepared(settings | changed, overwrite=True)
+        schema = Schema.model_validate_json((Path(settings["output"]) / layout.SCHEMA).read_text())
+        return [m.name for m in schema.matches]
+
+    assert names(matches=False) == []
+    settings["members"]["features"].append({"kind": "numeric", "source": "age.years", "name": "same_place"})
+    assert names() == ["shared_tags_count", "shared_tags_jaccard"]
+    # Two pairs of one vocabulary are told apart by their features.
+    settings["members"]["features"][-1] = {
+        "kind": "categorical", "source": "city", "name": "home", "vocabulary": "place"
+    }  # fmt: skip
+    assert [name for name in names() if "same" in name] == ["same_city_town", "same_home_town"]
+    words = [{"kind": "categorical", "source": "city", "name": f"c{n}", "vocabulary": "place"} for n in range(20)]
+    settings["members"]["features"] += words
+    assert names() == ["shared_tags_count", "shared_tags_jaccard"]
+    report = json.loads((Path(settings["output"]) / layout.DATA_REPORT_JSON).read_text())
+    assert any("'place': 22 pairs" in warning for warning in report["warnings"])
+
+
 @pytest.mark.spark
 def test_digests_depend_on_data_and_seed_only(
     spark: Any, settings: dict[str, Any], tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -491,7 +545,7 @@ def edit(settings: dict[str, Any], path: str, value: Any) -> None:
         ("split", {"by": "column", "column": "device", "train": "web"}, DataError, r"leaves validation and test empty"),
         ("split", {"by": "random", "unit": "city"}, ConfigError, r"'city' is neither `row` nor an entity \(who,"),
         ("members/features/1", {"kind": "numeric", "source": "city"}, DataError, r"feature 'city' .* has no number in"),
-        ("members/features/1/min_count", 1000, DataError, r"feature 'city'.* no term that occurs 1000 times"),
+        ("interactions/features/0/min_count", 1000, DataError, r"feature 'device'.* no term that occurs 1000 times"),
         ("members/table/rename", {"city": "device"}, ConfigError, r"members both have a column 'device'"),
         ("interactions/features/0/name", "label", ConfigError, r"keeps the name 'label'"),
         ("interactions/features/0/name", "age", ConfigError, r"two columns of the dataset are named 'age'"),

@@ -8,14 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from glmix_automl.config import parse
 from glmix_automl.dataset import Dataset
 from glmix_automl.dataset.block import Block
 from glmix_automl.layout import Folder
+from glmix_automl.prepare.interactions import Interactions
+from glmix_automl.prepare.pipeline import prepare_dataset
 from glmix_automl.reporting import report
 from glmix_automl.reporting.evaluation import Evaluation
 from glmix_automl.reporting.leaderboard import leaderboard
 from glmix_automl.reporting.permutation import permutation_importance
 from glmix_automl.reporting.slices import slices
+from tests.prepare.conftest import interactions, write_interactions
 from tests.reporting.conftest import PLAIN, Told
 
 
@@ -78,6 +82,25 @@ def test_importance_is_what_a_model_loses_without_a_column(told: Told) -> None:
     assert together.losses == found.losses
     assert together.groups["with"] > 0.01
     assert together.groups["without"] == 0.0
+
+
+def test_importance_of_a_column_holds_what_it_matches(tmp_path: Path) -> None:
+    """A model that sees only whether member and item are of one place loses it with either column, and no other."""
+    prepare_dataset(None, parse(interactions(write_interactions(tmp_path), tmp_path / "out"), Interactions, "test"))
+    dataset = Dataset.open(str(tmp_path / "out"))
+    place = [f.name for f in dataset.schema.numerics].index("same_place")
+    ids = [[f.name for f in dataset.schema.categoricals].index(name) for name in ("city", "town")]
+    seen = []
+
+    def same_place(block: Block) -> np.ndarray:
+        city, town = (block.categoricals[:, k] for k in ids)
+        np.testing.assert_array_equal(block.numerics[:, place], (city == town) & (city > 0))
+        seen.append(block.numerics[:, place])
+        return block.numerics[:, place]
+
+    found = permutation_importance(same_place, dataset, 0)
+    assert {source for source, loss in found.losses.items() if loss} == {"city", "town"}
+    assert len(seen) == 1 + len(found.losses)
 
 
 def test_only_what_is_sure_is_coloured(evaluation: Evaluation, told: Told) -> None:
