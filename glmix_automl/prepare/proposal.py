@@ -1,8 +1,10 @@
 """A recipe and a search file for tables nobody has described yet, with comments that say what was assumed."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 
 from glmix_automl.errors import ConfigError
 from glmix_automl.prepare.roles import GraphRoles, InteractionRoles, Role
@@ -12,6 +14,8 @@ from glmix_automl.schema import FIXED
 _CODES = 10
 """Different whole numbers up to which an attribute of nodes is taken for a code, which ends may share."""
 _NEARLY_ALL = 0.5
+_COMMON = 5
+"""Terms that a member's and an item's column of different names need in common to be taken for terms of one kind."""
 _FOLLOWED = 300
 """Different values up to which an attribute of items is worth a history."""
 _YES = ("yes", "true", "click", "clicked", "apply", "applied", "buy", "purchase", "like", "positive", "y", "t")
@@ -44,13 +48,14 @@ def _interactions(roles: InteractionRoles, positive: str | None) -> Iterator[str
     yield from _features([c for c in roles.events.columns if c.name not in taken], "  ", {})
     followed: list[str] = []
     used = {name for name in taken if name is not None} | {c.name for c in roles.events.columns}
+    shared = dict(zip(("members", "items"), _shared(roles), strict=True))
     for place, role in (("members", roles.member), ("items", roles.item)):
         if role.table is None:
             continue
         clash = {c.name: f"{place[:-1]}_{c.name}" for c in role.table.columns if c.name in used and c.name != role.key}
         clash |= _clashes(role.table, {c.name for c in role.table.columns} & set(FIXED))
         used |= {clash.get(c.name, c.name) for c in role.table.columns if c.name != role.key}
-        yield from _attributes(place, role, clash, _alike(roles))
+        yield from _attributes(place, role, clash, shared[place])
         if place == "items":
             followed = [_followed(c, clash) for c in _worth_following(role)]
     if followed:
@@ -137,23 +142,36 @@ def _table(table: Surveyed, indent: str, rename: dict[str, str]) -> Iterator[str
     yield f"{indent}table: {{{', '.join(f'{k}: {_value(v)}' for k, v in keys.items())}}}"
 
 
-def _alike(roles: InteractionRoles) -> set[str]:
-    """Columns of one name and kind of terms, most of which members and items both have: they share a vocabulary."""
-    if roles.member.table is None or roles.item.table is None:
-        return set()
-    others = {c.name: c for c in roles.item.table.columns if c.name != roles.item.key}
-    return {
-        c.name
-        for c in roles.member.table.columns
-        if c.name in others
-        and c.name != roles.member.key
-        and c.kind == others[c.name].kind
-        and c.kind in ("text", "list")
-        and 2 * len(c.ids & others[c.name].ids) > len(c.ids | others[c.name].ids)
-    }
+def _shared(roles: InteractionRoles) -> tuple[dict[str, str], dict[str, str]]:
+    """Columns of members and of items that have much the same terms -> the vocabulary that they share."""
+    members, items = (
+        [c for c in role.table.columns if c.name != role.key] if role.table is not None else []
+        for role in (roles.member, roles.item)
+    )
+    names = {c.name for c in (*roles.events.columns, *members)}
+    own: dict[str, str] = {}
+    others: dict[str, str] = {}
+    for one, other in product(members, items):
+        if _alike(one, other):
+            is_free = other.name == one.name or other.name not in names
+            name = other.name if is_free else f"{one.name}_{other.name}"
+            own[one.name] = others[other.name] = own.get(one.name) or others.get(other.name) or name
+    return own, others
 
 
-def _attributes(place: str, role: Role, rename: dict[str, str], shared: set[str]) -> Iterator[str]:
+def _alike(one: Column, other: Column) -> bool:
+    """Whether two columns tell terms of one kind: of one name where most are in both; else where most of the fewer are,
+    and enough that they are no flags or grades, which many columns have in common.
+    """
+    if {one.kind, other.kind} - {"text", "list"}:
+        return False
+    both = len(one.ids & other.ids)
+    if one.name == other.name and one.kind == other.kind:
+        return 2 * both > len(one.ids | other.ids)
+    return both >= _COMMON and 2 * both > min(one.distinct, other.distinct)
+
+
+def _attributes(place: str, role: Role, rename: dict[str, str], shared: Mapping[str, str]) -> Iterator[str]:
     assert role.table is not None, "an entity without a table has no attributes"
     yield ""
     yield f"{place}:"
@@ -163,15 +181,15 @@ def _attributes(place: str, role: Role, rename: dict[str, str], shared: set[str]
 
 
 def _features(
-    columns: list[Column], indent: str, rename: dict[str, str], shared: frozenset[str] | set[str] = frozenset()
+    columns: list[Column], indent: str, rename: dict[str, str], shared: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[str]:
-    """The key `features`, columns that are left out as comments; `shared` ones name a vocabulary."""
+    """The key `features`, columns that are left out as comments; `shared` ones name their vocabulary."""
     made, left = [], []
     for column in columns:
         name = rename.get(column.name, column.name)
         how, why = _feature(column)
         named = f", name: {_text(f'{name}_feature')}" if name in FIXED else ""
-        named += f", vocabulary: {_text(column.name)}" if column.name in shared else ""
+        named += f", vocabulary: {_text(shared[column.name])}" if column.name in shared else ""
         if how is None:
             left.append(f"{indent}  # {_text(name)} is left out: {why}")
         else:

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from glmix_automl.cli import main
-from glmix_automl.layout import LEADERBOARD_CSV
+from glmix_automl.layout import LEADERBOARD_CSV, SCHEMA
 from glmix_automl.prepare.graph import Graph
 from glmix_automl.prepare.interactions import Interactions
-from glmix_automl.prepare.pipeline import load_recipe
+from glmix_automl.prepare.pipeline import load_recipe, prepare_dataset
 from glmix_automl.prepare.recipe import BagFeature, CategoricalFeature, RandomSplit, TimeSplit
+from glmix_automl.schema import Schema
 
 
 @pytest.fixture
@@ -94,6 +95,39 @@ def test_three_files_become_a_recipe(folder: Path, capsys: pytest.CaptureFixture
     from glmix_automl.study.settings import SearchSettings
 
     assert config.load("shop-search.yaml", SearchSettings).dataset == "shop-dataset"
+
+
+def test_columns_with_the_same_terms_share_a_vocabulary_whatever_their_names(folder: Path) -> None:
+    """A shop of 12 towns and 9 kinds of things: customers have a home and what they like, products a town and kinds."""
+    random = np.random.default_rng(0)
+    visits = [[n, 1 + int(random.integers(80)), 1 + int(random.integers(50)), n % 3 == 0] for n in range(900)]
+    write(folder / "visits.csv", ["visit_id", "customer", "product", "bought"], visits)
+    kinds = [f"kind {k}" for k in range(9)]
+    customers = [
+        [c, f"town {c % 12}", f"town {c * 5 % 12}", "|".join(kinds[c % 9 :]), ["yes", "no"][c % 2], f"code {c % 7}"]
+        for c in range(1, 81)
+    ]
+    write(folder / "customers.csv", ["nr", "home", "work", "likes", "adult", "town"], customers)
+    products = [[p, f"town {p % 10}", kinds[p % 9], ["yes", "no"][p % 3 == 0]] for p in range(1, 51)]
+    write(folder / "products.csv", ["nr", "town", "kind", "imported"], products)
+    assert init("visits.csv", "customers.csv", "products.csv", "--name", "shop", "--target", "bought") == 0
+    recipe = load_recipe("shop.yaml")
+    assert isinstance(recipe, Interactions)
+    assert recipe.members is not None
+    assert recipe.items is not None
+    terms = [f for table in (recipe.members, recipe.items) for f in table.features if f.kind != "numeric"]
+    # The customers' own `town` is something else, so the name is not the vocabulary's.
+    assert {f.column: f.vocabulary for f in terms} == {
+        "home": "home_town", "work": "home_town", "item_town": "home_town", "likes": "kind", "kind": "kind",
+        "adult": None, "imported": None, "town": None,
+    }  # fmt: skip
+    prepare_dataset(None, recipe)
+    schema = Schema.model_validate_json(Path("shop-dataset", SCHEMA).read_text())
+    assert [m.name for m in schema.matches] == [
+        "same_home_item_town",
+        "same_work_item_town",
+        "shared_kind_count",
+    ]
 
 
 def test_without_a_time_the_split_is_random_and_nothing_is_overwritten(
