@@ -50,6 +50,7 @@ def compile_interactions(folder: str) -> None:
     effect = {"strategy": "fixed", "family": "random_effect"}
     race = {
         "trees": {"strategy": "fixed", "family": "trees", "parameters": {"trees": 2}},
+        "symmetric": {"strategy": "fixed", "family": "trees", "parameters": {"trees": 2, "shape": "symmetric"}},
         "few": {**effect, "parameters": {"entity": "member_id", "features": "position"}},
         "many": {**effect, "parameters": {"entity": "item_id", "features": "member_* position"}},
     }

@@ -143,24 +143,27 @@ class FactorisationParameters(TermParameters):
 
 
 class TreesParameters(FeatureParameters):
-    """Of gradient-boosted trees by LightGBM (Ke et al. 2017), for the logistic loss."""
+    """Of gradient-boosted trees, for the logistic loss."""
 
+    shape: Literal["leafwise", "symmetric"] = "leafwise"
+    """`leafwise`: the leaf that gains most is split next, by LightGBM (Ke et al. 2017). `symmetric`: all nodes of a
+    level are split by one column at one border (CatBoost, Prokhorenkova et al. 2018), which fits less by heart."""
     trees: int = Field(default=300, ge=1, le=100_000)
     """Per epoch of the budget."""
     leaves: int = Field(default=31, ge=2, le=65_536)
-    """Of a tree, at most."""
+    """Of a tree, at most; a symmetric one has a power of two, 256 at most."""
     learning_rate: float = Field(default=0.1, ge=1e-8, le=10.0)
     """What a tree's leaves are multiplied by."""
     leaf_rows: int = Field(default=20, ge=1, le=1 << 24)
-    """Rows of a leaf, at least."""
+    """Rows of a leaf, at least; of a symmetric tree's column, in which it is filled."""
     feature_share: float = Field(default=1.0, ge=0.001, le=1.0)
-    """Share of the columns that a node may be split by, drawn for each: drawn for a tree they would be copied."""
+    """Share of the columns that a node may be split by, drawn for each, or for each symmetric tree."""
     row_share: float = Field(default=1.0, ge=0.001, le=1.0)
     """Share of the rows that a tree is grown on."""
     l2: float = Field(default=0.0, ge=0.0)
     """Strength of 1/2 |leaf|^2 beside the sum of the rows' losses."""
     bins: int = Field(default=255, ge=2, le=65_535)
-    """Values of a column told apart, at most."""
+    """Values of a column told apart, at most; 256 at most by symmetric trees."""
     patience: int = Field(default=50, ge=0)
     """Trees without a better validation AUC that end training; 0: none."""
     inputs: NetworkInputs = "all"
@@ -178,6 +181,19 @@ class TreesParameters(FeatureParameters):
         if self.loss == "pairwise" and self.distillation:
             raise ValueError("loss pairwise takes no teacher: leave out distillation")
         return self
+
+    @model_validator(mode="after")
+    def _of_one_shape(self) -> "TreesParameters":
+        if self.shape == "symmetric" and (self.loss == "pairwise" or self.row_share < 1):
+            raise ValueError("symmetric trees take all rows and the logistic loss: leave out row_share and loss")
+        if self.shape == "symmetric" and (self.leaves > 256 or self.bins > 256):
+            raise ValueError("symmetric trees have 256 leaves and 256 bins of a column at most")
+        return self
+
+    @property
+    def levels(self) -> int:
+        """Of a symmetric tree."""
+        return self.leaves.bit_length() - 1
 
 
 class RandomEffectParameters(FamilyParameters):

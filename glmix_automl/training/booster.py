@@ -1,5 +1,7 @@
 """LightGBM, as trees are grown by it: its options, the columns it may split, its trees as arrays."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ from glmix_automl.errors import TrialError
 from glmix_automl.models.rows import Rows
 from glmix_automl.models.trees import Trees
 from glmix_automl.seeds import derive
+from glmix_automl.training.measure import Point
 
 CURVE_POINTS = 10  # validations that are reported of a training; there is one after every tree
 
@@ -92,6 +95,63 @@ def read_trees(text: str, trees: int, kept: np.ndarray, bias: float) -> dict[str
         "leaf": joined("leaf_value"),
         "bias": np.array([bias]),
     }
+
+
+class LightGbm:
+    """A booster of LightGBM's, judged on the validation rows.
+
+    Raises:
+        TrialError: LightGBM cannot be loaded, or refuses the data.
+    """
+
+    def __init__(self, coordinate: Trees, rows: tuple[Rows, Rows], bias: float, seed: int, threads: int | None) -> None:
+        """Without trees.
+
+        Args:
+            coordinate: which columns of rows there are, and the parameters.
+            rows: of train and of validation, with the offsets of the trial.
+            bias: fitted around the offsets.
+            seed: of the rows and columns of each tree.
+            threads: all cores if None.
+        """
+        self._bias = bias
+        chosen = options(coordinate, seed, threads)
+        with _naming() as lightgbm:
+            columns, self._kept = choose_columns(coordinate, rows[0])
+            train = lightgbm.Dataset(columns, params=chosen, **_fields(rows[0], bias))
+            self._booster = lightgbm.Booster(chosen, train)
+            held_out = coordinate.matrix(rows[1])[:, self._kept]
+            valid = train.create_valid(held_out, params=chosen, **_fields(rows[1], bias))
+            self._booster.add_valid(valid, "validation")
+
+    def update(self) -> bool:
+        """Adds a tree; whether nothing is left to split."""
+        with _naming():
+            return bool(self._booster.update())
+
+    def measure(self) -> Point:
+        """AUC and log loss of the validation rows."""
+        found = {name: value for _, name, value, _ in self._booster.eval_valid()}
+        return Point(float(found["auc"]), float(found["cross_entropy"]))
+
+    def arrays(self, trees: int) -> dict[str, np.ndarray]:
+        """The first so many trees, as `Trees` has them."""
+        return read_trees(self._booster.model_to_string(), trees, self._kept, self._bias)
+
+
+def _fields(rows: Rows, bias: float) -> dict[str, np.ndarray]:
+    begin = rows.offset.numpy().astype(np.float64) + bias
+    return {"label": rows.label.numpy(), "weight": rows.weight.numpy(), "init_score": begin}
+
+
+@contextmanager
+def _naming() -> Iterator[Any]:
+    """LightGBM, its errors made those of a trial."""
+    lightgbm = load_library()
+    try:
+        yield lightgbm
+    except lightgbm.basic.LightGBMError as error:
+        raise TrialError(f"family trees: LightGBM: {error}") from error
 
 
 def load_library() -> Any:

@@ -1,8 +1,11 @@
-"""Training of trees: LightGBM's boosting, tree by tree, on one sparse matrix of all features."""
+"""Training of trees: boosting tree by tree, on one sparse matrix of all features."""
 
+import os
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Protocol
 
 import numpy as np
 from scipy.special import expit
@@ -11,10 +14,11 @@ from glmix_automl.errors import TrialError
 from glmix_automl.models.rows import Rows
 from glmix_automl.models.trees import Trees
 from glmix_automl.models.weight_transfer import transfer_trees
-from glmix_automl.training.booster import CURVE_POINTS, choose_columns, load_library, options, read_trees
+from glmix_automl.training.booster import CURVE_POINTS, LightGbm
 from glmix_automl.training.lambdamart import boost_pairs
 from glmix_automl.training.measure import Point
 from glmix_automl.training.source import Source
+from glmix_automl.training.symmetric import SymmetricBooster
 from glmix_automl.training.trainer import Budget, Fit, Moment, Start, Trainer, Watch
 from glmix_automl.training.warm_start import load_checkpoint
 from glmix_automl.trial import State
@@ -23,9 +27,9 @@ from glmix_automl.trial import State
 class Boosting(Trainer[Trees]):
     """Grows `trees` trees per epoch of the budget and leaves those up to the best validation AUC in the coordinate.
 
-    The offset and a bias fitted around it are where the scores begin. The loss is LightGBM's `cross_entropy`, which is
-    the logistic one and takes labels between 0 and 1, a teacher's. A step of the costs is a tree. A promotion grows its
-    trees anew, so it is the trial it would have been.
+    The offset and a bias fitted around it are where the scores begin. The loss is the logistic one; labels may be
+    between 0 and 1, a teacher's. A step of the costs is a tree. A promotion grows its trees anew, so it is the trial it
+    would have been.
     """
 
     def adopt(self, coordinate: Trees, start: Start) -> Trees:
@@ -68,23 +72,18 @@ def boost(
         budget: `done` is not used.
         watch: is told after every tree where training is; whether to stop.
         seed: of the rows and columns of each tree.
-        threads: LightGBM's; all cores if None.
+        threads: all cores if None.
 
     Raises:
         TrialError: as `Boosting.train`.
     """
-    lightgbm = load_library()
     started = time.perf_counter()
     per_epoch = coordinate.parameters.trees
     rounds = max(round(per_epoch * budget.epochs), 1)
-    try:
-        bias = _bias(train)
-        booster, kept = _booster(lightgbm, coordinate, (train, validation), bias, seed, threads)
+    with _booster(coordinate, (train, validation), _bias(train), seed, threads) as booster:
         grower = _Grower(booster, rounds, coordinate.parameters.patience)
         grower.grow(lambda made, point: watch(Moment(made / per_epoch, made, point)), time.monotonic() + budget.seconds)
-        coordinate.plant(read_trees(booster.model_to_string(), grower.best_trees, kept, bias))
-    except lightgbm.basic.LightGBMError as error:
-        raise TrialError(f"family trees: LightGBM: {error}") from error
+        coordinate.plant(booster.arrays(grower.best_trees))
     fit = Fit(State.STOPPED if grower.stopped else State.FINISHED, grower.made, grower.made * train.label.shape[0])
     fit.best, fit.epochs, fit.eval_seconds = grower.best, grower.made / per_epoch, grower.eval_seconds
     fit.train_seconds = time.perf_counter() - started - fit.eval_seconds
@@ -92,10 +91,35 @@ def boost(
     return fit
 
 
+class _Booster(Protocol):
+    """What trees are added to one by one."""
+
+    def update(self) -> bool:
+        """Adds a tree; whether nothing is left to split."""
+
+    def measure(self) -> Point:
+        """AUC and log loss of the validation rows."""
+
+    def arrays(self, trees: int) -> dict[str, np.ndarray]:
+        """The first so many trees, as `Trees` has them."""
+
+
+@contextmanager
+def _booster(
+    coordinate: Trees, rows: tuple[Rows, Rows], bias: float, seed: int, threads: int | None
+) -> Iterator[_Booster]:
+    if coordinate.parameters.shape == "leafwise":
+        yield LightGbm(coordinate, rows, bias, seed, threads)
+        return
+    count = threads or os.cpu_count() or 1
+    with ThreadPoolExecutor(count, "trees") as pool:
+        yield SymmetricBooster(coordinate, rows, bias, seed, pool, count)
+
+
 class _Grower:
     """Adds trees until the budget, the patience or the time is used up, or the watcher says stop."""
 
-    def __init__(self, booster: Any, rounds: int, patience: int) -> None:
+    def __init__(self, booster: _Booster, rounds: int, patience: int) -> None:
         self._booster, self._rounds, self._patience = booster, rounds, patience
         self.made = self.best_trees = 0
         self.best: Point | None = None
@@ -111,7 +135,7 @@ class _Grower:
             point = self._measure()
             if self.best is None or point.auc > self.best.auc:
                 self.best, self.best_trees = point, self.made
-            is_done = is_done or (self._patience and self.made - self.best_trees >= self._patience)
+            is_done = is_done or bool(self._patience and self.made - self.best_trees >= self._patience)
             is_last = is_done or self.made == self._rounds
             wish = watch(self.made, point if is_last or self.made % every == 0 else None)
             if is_last:
@@ -120,27 +144,9 @@ class _Grower:
 
     def _measure(self) -> Point:
         started = time.perf_counter()
-        found = {name: value for _, name, value, _ in self._booster.eval_valid()}
+        found = self._booster.measure()
         self.eval_seconds += time.perf_counter() - started
-        return Point(float(found["auc"]), float(found["cross_entropy"]))
-
-
-def _booster(
-    lightgbm: Any, coordinate: Trees, rows: tuple[Rows, Rows], bias: float, seed: int, threads: int | None
-) -> tuple[Any, np.ndarray]:
-    """A booster without trees, and the columns it sees, int64 [kept]."""
-    chosen = options(coordinate, seed, threads)
-    columns, kept = choose_columns(coordinate, rows[0])
-    train = lightgbm.Dataset(columns, params=chosen, **_fields(rows[0], bias))
-    booster = lightgbm.Booster(chosen, train)
-    held_out = coordinate.matrix(rows[1])[:, kept]
-    booster.add_valid(train.create_valid(held_out, params=chosen, **_fields(rows[1], bias)), "validation")
-    return booster, kept
-
-
-def _fields(rows: Rows, bias: float) -> dict[str, np.ndarray]:
-    begin = rows.offset.numpy().astype(np.float64) + bias
-    return {"label": rows.label.numpy(), "weight": rows.weight.numpy(), "init_score": begin}
+        return found
 
 
 def _bias(rows: Rows) -> float:

@@ -108,7 +108,9 @@ def test_the_default_arms_of_a_schema_can_be_trained_on_it(features: list[Any], 
         family = models.family_of(turn.family)
         family.build(schema, turn.parameters, 0)  # refuses what it has no columns for
     names = [arm.name for arm in arms]
-    assert [name for name in names if not name.endswith("effects")][:3] == ["linear", "trees", "network"]
+    assert [name for name in names if not name.endswith("effects")][:4] == [
+        "linear", "trees", "symmetric trees", "network",
+    ]  # fmt: skip
     assert [name for name in names if name.endswith("effects")] == ["member effects", "item effects"][:entities]
     assert ("numerics" in names) == (len(schema.numerics) > 1 and len(schema.features) > 3)
 

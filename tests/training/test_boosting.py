@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from scipy import sparse
 
 from glmix_automl import metrics
 from glmix_automl.config import parse
@@ -25,6 +26,7 @@ from glmix_automl.search.growth.grown import trace_growth
 from glmix_automl.search.growth.options import AdaNetOptions
 from glmix_automl.serving.export import export
 from glmix_automl.serving.pyfunc import _load_pyfunc, example
+from glmix_automl.training import symmetric
 from glmix_automl.training.boosting import boost
 from glmix_automl.training.evaluate import Evaluator
 from glmix_automl.training.trainer import Budget, Fit, Moment
@@ -90,6 +92,110 @@ def test_scores_are_lightgbms_own(
     assert trees > 0
     own = made[0].predict(columns[:, kept], raw_score=True, num_iteration=trees) + coordinate.arrays["bias"]
     np.testing.assert_allclose(coordinate.score(splits[2]), own, atol=1e-6)
+
+
+SYMMETRIC: dict[str, Any] = {"shape": "symmetric", "leaves": 8, "l2": 2.0, "leaf_rows": 1}
+
+
+def test_a_symmetric_tree_splits_where_all_its_nodes_gain_most(splits: tuple[Dataset, Rows, Rows]) -> None:
+    """Against every column and every border, tried one by one on the rows themselves."""
+    offset = np.random.default_rng(0).normal(size=1500).astype(np.float32)
+    around = splits[1]._replace(offset=tf.constant(offset))
+    coordinate, fit = grown((splits[0], around, splits[2]), **SYMMETRIC, trees=2, learning_rate=0.5, patience=0)
+    arrays = coordinate.arrays
+    assert fit.steps == 2
+    assert arrays["splits"].tolist() == [7, 7]
+    columns = coordinate.matrix(around).toarray()
+    label, weight = around.label.numpy(), around.weight.numpy().astype(float)
+    score = offset + arrays["bias"]
+    for tree in range(2):
+        p = 1 / (1 + np.exp(-score))
+        first, second = weight * (label - p), weight * p * (1 - p)
+
+        def gain(leaf: np.ndarray, first: np.ndarray = first, second: np.ndarray = second) -> float:
+            sums = [np.bincount(leaf, each, 8) for each in (first, second)]
+            return float(np.sum(sums[0] ** 2 / (sums[1] + 2.0)))
+
+        leaf = np.zeros(1500, int)
+        for level in range(3):
+            nodes = 7 * tree + np.arange(2**level - 1, 2 ** (level + 1) - 1)
+            column, threshold = arrays["column"][nodes], arrays["threshold"][nodes]
+            assert len(set(zip(column, threshold, strict=True))) == 1
+            best = 0.0
+            for values in columns.T:
+                for border in symmetric.find_borders(sparse.csc_matrix(values[:, None]), 255):
+                    best = max(best, gain(2 * leaf + (values > border)))
+            leaf = 2 * leaf + (columns[:, column[0]] > threshold[0])
+            assert gain(leaf) == pytest.approx(best, rel=1e-6)
+        sums = [np.bincount(leaf, each, 8) for each in (first, second)]
+        step = 0.5 * sums[0] / (sums[1] + 2.0)
+        np.testing.assert_allclose(arrays["leaf"][8 * tree : 8 * tree + 8], step, rtol=1e-4, atol=1e-7)
+        score = score + step[leaf]
+    np.testing.assert_allclose(coordinate.score(around) + offset, score, atol=1e-5)
+
+
+def test_symmetric_trees_are_the_same_by_any_threads_and_either_way_to_keep_columns(
+    splits: tuple[Dataset, Rows, Rows], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def by(threads: int, **parameters: Any) -> dict[str, np.ndarray]:
+        coordinate = FAMILIES["trees"].build(splits[0].schema, {**SMALL, **SYMMETRIC, **parameters}, 0)
+        boost(coordinate, *splits[1:], Budget(1.0), never, seed=3, threads=threads)
+        return coordinate.arrays
+
+    one, three, drawn = by(1), by(3), by(1, feature_share=0.3)
+    for name in one:
+        np.testing.assert_array_equal(one[name], three[name])
+    assert not np.array_equal(one["column"], drawn["column"])
+    for share in (-1.0, 2.0):  # every column row by row; every column by its entries
+        monkeypatch.setattr(symmetric, "_DENSE", share)
+        for name, values in by(2).items():
+            np.testing.assert_allclose(values, one[name], rtol=1e-6)
+
+
+def test_symmetric_trees_keep_the_best_and_end_where_nothing_is_left(splits: tuple[Dataset, Rows, Rows]) -> None:
+    coordinate, fit = grown(splits, **SYMMETRIC, trees=300, learning_rate=0.5, patience=20)
+    trees = len(coordinate.arrays["splits"])
+    assert trees == fit.steps - 20
+    assert fit.best is not None
+    own = coordinate.score(splits[2])
+    assert metrics.auc(splits[2].label.numpy(), own, splits[2].weight.numpy()) == pytest.approx(fit.best.auc, abs=1e-6)
+    stump = grown(splits, **{**SYMMETRIC, "leaves": 2}, trees=3)[0].arrays
+    assert stump["splits"].tolist() == [1] * len(stump["splits"])
+    # One column that is the label: one level, and then nothing that a border could still tell.
+    row = splits[1].numerics.numpy().copy()
+    row[:] = np.repeat(splits[1].label.numpy()[:, None], row.shape[1], axis=1)
+    told = splits[1]._replace(numerics=tf.constant(row))
+    sure, fit = grown((splits[0], told, splits[2]), **SYMMETRIC, inputs="numerics", trees=40, patience=0)
+    assert set(sure.arrays["splits"]) == {1}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"row_share": 0.5}, "symmetric trees take all rows"),
+        ({"loss": "pairwise"}, "symmetric trees take all rows"),
+        ({"leaves": 512}, "256 leaves"),
+        ({"bins": 1000}, "256 bins"),
+    ],
+)
+def test_what_symmetric_trees_cannot_do_is_said(parameters: dict[str, Any], said: str, dataset: str) -> None:
+    with pytest.raises(TrialError, match=said):
+        FAMILIES["trees"].build(Dataset.open(dataset).schema, {"shape": "symmetric", **parameters}, 0)
+
+
+@pytest.mark.parametrize("bins", [4, 255])
+def test_borders_lie_between_values_and_part_rows_evenly(bins: int) -> None:
+    draws = np.random.default_rng(1)
+    values = np.where(draws.random(5000) < 0.5, 0, draws.normal(size=5000).round(1)).astype(np.float32)
+    borders = symmetric.find_borders(sparse.csc_matrix(values[:, None]), bins)
+    distinct = np.unique(values)
+    assert len(borders) == min(bins, len(distinct)) - 1 or bins == 4
+    assert 1 <= len(borders) <= bins - 1
+    assert not set(borders) & set(distinct)
+    assert np.all(np.diff(borders) > 0)
+    if bins == 4:
+        below = [(values <= border).mean() for border in borders]
+        assert min(np.abs(np.array(below)[:, None] - [0.25, 0.5, 0.75]).min(axis=0)) < 0.05
 
 
 def test_columns_are_numerics_ids_and_a_column_per_term(splits: tuple[Dataset, Rows, Rows]) -> None:

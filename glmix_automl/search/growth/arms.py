@@ -56,7 +56,7 @@ class Arms(Config):
     improvement: float = pydantic.Field(default=1e-4, ge=0)
     """Gain in validation AUC that is worth another candidate."""
     seconds: float | None = pydantic.Field(default=None, gt=0)
-    """Training of a candidate, at most, as far as the family's last one tells how long an epoch takes: epochs are cut
+    """Training of a candidate, at most, as far as the last of its kind tells how long an epoch takes: epochs are cut
     to what fits; none: no limit."""
 
     def propose(self, state: GrowthState) -> list[Candidate]:
@@ -86,10 +86,15 @@ class Arms(Config):
         return max(gain or 0.0, 0.0) * FADING ** (1 + len(reports) - len(known))
 
     def _epochs(self, turn: Turn, reports: Sequence[CandidateReport]) -> float | None:
-        """The epochs that its family's pace leaves room for."""
-        kin = [r.result for r in reports if r.candidate.family == turn.family and r.result is not None]
+        """The epochs that its kind's pace leaves room for."""
+        kin = [r.result for r in reports if _kind(r.candidate) == _kind(turn) and r.result is not None]
         timed = [result for result in kin if result.curve and result.costs.train_seconds]
         if self.seconds is None or turn.epochs is None or not timed:
             return turn.epochs
         pace = timed[-1].costs.train_seconds / max(timed[-1].curve[-1].epoch, SHORTEST_PLANNED)
         return round(min(turn.epochs, max(self.seconds / pace, SHORTEST_PLANNED)), 2)
+
+
+def _kind(of: Candidate | Turn) -> tuple[str, Value | None]:
+    """What takes alike long: the family, and the shape of trees."""
+    return of.family, of.parameters.get("shape")

@@ -2,8 +2,8 @@
 
 A linear model with every term first, which is awaited, and effects of members and items on what it leaves; trees have
 learned training rows by heart and leave nothing for them. Then trees, awaited too, which bend numerics and find what
-few columns are worth together. Then whatever errs otherwise: networks of the frequent terms, on the labels and on what
-is left, and of numerics, and trees of another kind.
+few columns are worth together, and symmetric ones. Then whatever errs otherwise: networks of the frequent terms, on the
+labels and on what is left, and of numerics, and trees of another kind.
 """
 
 from typing import Any
@@ -25,6 +25,8 @@ BOOSTED: dict[str, Value] = {
     "terms": 300,  # with all that are filled often enough a tree takes four times as long, for +0.0004 AUC
 }
 PAIRWISE: dict[str, Value] = {"loss": "pairwise"}
+SYMMETRIC: dict[str, Value] = {"shape": "symmetric", "leaves": 64, "l2": 3.0, "feature_share": 0.7}
+SYMMETRIC_COST = 2  # a symmetric tree takes three times as long as another; half as many do
 OTHER_BOOSTED: dict[str, Value] = {"leaves": 63, "leaf_rows": 50, "feature_share": 0.3}
 NETWORK_STEPS: dict[str, Value] = {
     "batch_size": 512,
@@ -76,11 +78,14 @@ def make_default_arms(
         effect = Turn(family="random_effect", parameters={"entity": entity.name}, training="residual")
         arms.append(_arm(f"{entity.name} effects", effect, most=1))
     plain = boosted or size_trees(rows)
-    paired, other = (
-        plain.model_copy(update={"parameters": {**plain.parameters, **own}}) for own in (PAIRWISE, OTHER_BOOSTED)
+    fewer = _so_many(max(int(plain.parameters["trees"] or 0) // SYMMETRIC_COST, FEWEST_TREES))
+    paired, symmetric, other = (
+        plain.model_copy(update={"parameters": {**plain.parameters, **own}})
+        for own in (PAIRWISE, SYMMETRIC | fewer, OTHER_BOOSTED)
     )
     if not in_blocks:
         arms.append(_arm("trees", _trained_by(TREES_ENTRY, plain), most=1, alone=True))
+        arms.append(_arm("symmetric trees", symmetric, most=2))
     if within_members and not in_blocks:
         arms.append(_arm("trees of pairs", _trained_by(PAIRS_ENTRY, paired), paired, most=2))
     if terms:
@@ -110,8 +115,12 @@ def size_trees(rows: int, seconds: float | None = None) -> Turn:
     seen = min(TREE_ROWS, max(grown / FEWEST_TREES, FEWEST_ROWS))
     fraction = min(1.0, float(f"{seen / max(rows, 1):.3g}"))
     trees = max(min(1000, round(grown / max(rows * fraction, 1))), FEWEST_TREES)
-    sized: dict[str, Value] = {"trees": trees, "learning_rate": round(0.05 * 1000 / trees, 3)}
-    return Turn(family="trees", parameters=BOOSTED | sized, epochs=1, training="labels", fraction=fraction)
+    return Turn(family="trees", parameters=BOOSTED | _so_many(trees), epochs=1, training="labels", fraction=fraction)
+
+
+def _so_many(trees: int) -> dict[str, Value]:
+    """Trees that learn as much in all, whatever their number."""
+    return {"trees": trees, "learning_rate": round(0.05 * 1000 / trees, 3)}
 
 
 def size_linear(rows: int, seconds: float | None = None) -> Turn:
