@@ -75,6 +75,13 @@ def test_epochs_are_those_that_the_first_of_a_family_leaves_time_for() -> None:
     state = told(told(told(GrowthState(), 0.2, seconds=80), 0.004, seconds=80), 0.001, seconds=80)
     epochs = [parse(ARMS | {"seconds": s}, Arms, "test").propose(state)[0].epochs for s in (None, 800, 40, 0.1)]
     assert epochs == [8, 8, 4, 0.1]
+    arms = [{"name": "one", "turns": [{"family": "subnetwork", "epochs": 8, "first": 2}]}]
+    (begun,) = parse({"seconds": 100, "arms": arms}, Arms, "test").propose(GrowthState())
+    assert begun.epochs == 2
+    result = Result(0, State.FINISHED, 0.7, curve=(Progress(0, 2.0, 1, 1.0),), costs=Costs(train_seconds=20))
+    state = GrowthState(reports=(CandidateReport(begun, 0, 0, result, gain=0.2, entered=True),))
+    later = [parse({"seconds": s, "arms": arms}, Arms, "test").propose(state)[0].epochs for s in (100, 60, None)]
+    assert later == [8, 6, 2], "what the first took leaves room for more"
 
 
 def test_growth_by_arms_finds_the_sum() -> None:
@@ -118,7 +125,7 @@ def test_the_default_arms_of_a_schema_can_be_trained_on_it(features: list[Any], 
 def test_the_first_network_sees_so_many_rows_at_most() -> None:
     for rows in (1000, 350_000, 5_000_000):
         turns = [turn for arm in make_default_arms(None, rows)["arms"] for turn in arm["turns"]]
-        epochs = {turn["epochs"] for turn in turns if turn["family"] == "subnetwork"}
+        epochs = {turn["first"] for turn in turns if turn["family"] == "subnetwork"}
         assert 0 < max(epochs) * rows <= max(FIRST_ROWS * 1.01, EPOCHS * 1000)
     assert math.isinf(Arms._worth(Arms.model_validate(ARMS).arms[0], []))
 
@@ -138,4 +145,5 @@ def test_the_first_linear_model_and_network_are_sized_by_what_a_candidate_may_ta
     assert size_linear(1_000_000).fraction == size_linear(1_000, 5.0).fraction == 1.0
     arms = make_default_arms(None, 1_000_000, seconds=2.0)["arms"]
     (network,) = [arm["turns"][0] for arm in arms if arm["name"] == "network"]
-    assert network["epochs"] == pytest.approx(2.0 * TRAINED_A_SECOND / 1_000_000)
+    assert network["first"] == pytest.approx(2.0 * TRAINED_A_SECOND / 1_000_000)
+    assert network["epochs"] == EPOCHS

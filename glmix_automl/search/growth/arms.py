@@ -23,6 +23,8 @@ class Turn(Config):
     """Hyperparameters."""
     epochs: Epochs | None = None
     """Budget in passes over the training rows; none: the strategy's."""
+    first: Epochs | None = None
+    """Budget of the first of its kind, which tells how long an epoch takes; none: `epochs`."""
     training: Training | None = None
     """What it is trained on; none: as the strategy says."""
     fraction: PositiveShare = 1.0
@@ -89,8 +91,10 @@ class Arms(Config):
         """The epochs that its kind's pace leaves room for."""
         kin = [r.result for r in reports if _kind(r.candidate) == _kind(turn) and r.result is not None]
         timed = [result for result in kin if result.curve and result.costs.train_seconds]
-        if self.seconds is None or turn.epochs is None or not timed:
-            return turn.epochs
+        if turn.epochs is None:
+            return None
+        if self.seconds is None or not timed:
+            return min(turn.epochs, turn.first or turn.epochs)
         pace = timed[-1].costs.train_seconds / max(timed[-1].curve[-1].epoch, SHORTEST_PLANNED)
         return round(min(turn.epochs, max(self.seconds / pace, SHORTEST_PLANNED)), 2)
 

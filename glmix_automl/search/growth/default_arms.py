@@ -72,7 +72,7 @@ def make_default_arms(
     numerics = 2 if schema is None else len(schema.numerics)
     terms = 2 if schema is None else len(schema.categoricals) + len(schema.bags)
     first = FIRST_ROWS if seconds is None else min(FIRST_ROWS, seconds * TRAINED_A_SECOND)
-    epochs = EPOCHS if not rows else max(min(EPOCHS, round(first / rows, 2)), FEWEST_EPOCHS)
+    begin = EPOCHS if not rows else max(min(EPOCHS, round(first / rows, 2)), FEWEST_EPOCHS)
     arms = [_arm("linear", _trained_by(LINEAR_ENTRY, linear or size_linear(rows)), most=1, alone=True)]
     for entity in () if schema is None else schema.entities:
         effect = Turn(family="random_effect", parameters={"entity": entity.name}, training="residual")
@@ -90,12 +90,12 @@ def make_default_arms(
         arms.append(_arm("trees of pairs", _trained_by(PAIRS_ENTRY, paired), paired, most=2))
     if terms:
         views = _views(schema)
-        turns = [_network(epochs, view, training) for view in views for training in TRAININGS]
+        turns = [_network(begin, view, training) for view in views for training in TRAININGS]
         arms.append(_arm("network", *turns, most=6))
     if numerics > 1 and terms:
-        arms.append(_arm("numerics", _network(epochs, {"inputs": "numerics", "depth": 3, "width": 64}), most=2))
+        arms.append(_arm("numerics", _network(begin, {"inputs": "numerics", "depth": 3, "width": 64}), most=2))
     if not terms:
-        arms.append(_arm("network", _network(epochs, {}), _network(epochs, {"depth": 3, "width": 64})))
+        arms.append(_arm("network", _network(begin, {}), _network(begin, {"depth": 3, "width": 64})))
     if not in_blocks:
         arms.append(_arm("other trees", other, most=2))
     return Arms(arms=tuple(arms), seconds=seconds).model_dump(mode="json", exclude_defaults=True) | {"kind": "arms"}
@@ -130,8 +130,9 @@ def size_linear(rows: int, seconds: float | None = None) -> Turn:
     return Turn(family="logistic", parameters=LINEAR, training="labels", fraction=fraction)
 
 
-def _network(epochs: float, parameters: dict[str, Value], training: Training = "labels") -> Turn:
-    return Turn(family="subnetwork", parameters=NETWORK | parameters, epochs=epochs, training=training)
+def _network(first: float, parameters: dict[str, Value], training: Training = "labels") -> Turn:
+    own = NETWORK | parameters
+    return Turn(family="subnetwork", parameters=own, epochs=EPOCHS, first=first, training=training)
 
 
 def _views(schema: Schema | None) -> list[dict[str, Value]]:
