@@ -3,8 +3,9 @@
     python benchmarks/families.py DATASET... [--seeds 3] [--only subnetwork cross]
 
 Each is one trial with the settings of the default race; nothing is tuned. A line has the mean test AUC over the seeds,
-by seed its difference to the plain one of its kind (`logistic`, `subnetwork`) with how many standard errors that is
-(DeLong, paired by row, members as clusters), AUC within members, and training seconds as a multiple of the plain one's.
+by seed its difference to the plain one of its kind (`logistic`, `subnetwork`, `trees`) with how many standard errors
+that is (DeLong, paired by row, members as clusters), AUC within members, and training seconds as a multiple of the
+plain one's.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from results import Cell, Figure, record
 from glmix_automl import metrics
 from glmix_automl.api import Study
 from glmix_automl.conclusion import evaluate
-from glmix_automl.search.growth.default_arms import LINEAR, NETWORK
+from glmix_automl.search.growth.default_arms import BOOSTED, LINEAR, NETWORK, SYMMETRIC
 
 VIEW: dict[str, Any] = {"terms": 100}
 
@@ -31,6 +32,10 @@ def _linear(**parameters: Any) -> dict[str, Any]:
     return {"strategy": "fixed", "family": "logistic", "parameters": LINEAR | parameters}
 
 
+def _trees(**parameters: Any) -> dict[str, Any]:
+    return {"strategy": "fixed", "family": "trees", "parameters": BOOSTED | parameters}
+
+
 STEPS = {name: NETWORK[name] for name in ("batch_size", "learning_rate", "table_learning_rate", "schedule")}
 PLAIN: dict[str, dict[str, dict[str, Any]]] = {
     "logistic": {"logistic": _linear(), "logistic, 16 bins": _linear(bins=16), "logistic, 48 bins": _linear(bins=48)},
@@ -39,6 +44,7 @@ PLAIN: dict[str, dict[str, dict[str, Any]]] = {
         "cross": {"strategy": "fixed", "family": "cross", "epochs": 6, "parameters": STEPS | VIEW},
         "factorisation": {"strategy": "fixed", "family": "factorisation", "epochs": 6, "parameters": STEPS | VIEW},
     },
+    "trees": {"trees": _trees(), "trees, symmetric": _trees(**SYMMETRIC, trees=500, learning_rate=0.1)},
 }
 """The plain one -> those of its kind, itself first."""
 
