@@ -26,7 +26,7 @@ from glmix_automl.search.growth.grown import trace_growth
 from glmix_automl.search.growth.options import AdaNetOptions
 from glmix_automl.serving.export import export
 from glmix_automl.serving.pyfunc import _load_pyfunc, example
-from glmix_automl.training import symmetric
+from glmix_automl.training import bins as binning
 from glmix_automl.training.boosting import boost
 from glmix_automl.training.evaluate import Evaluator
 from glmix_automl.training.trainer import Budget, Fit, Moment
@@ -123,7 +123,7 @@ def test_a_symmetric_tree_splits_where_all_its_nodes_gain_most(splits: tuple[Dat
             assert len(set(zip(column, threshold, strict=True))) == 1
             best = 0.0
             for values in columns.T:
-                for border in symmetric.find_borders(sparse.csc_matrix(values[:, None]), 255):
+                for border in binning.find_borders(sparse.csc_matrix(values[:, None]), 255):
                     best = max(best, gain(2 * leaf + (values > border)))
             leaf = 2 * leaf + (columns[:, column[0]] > threshold[0])
             assert gain(leaf) == pytest.approx(best, rel=1e-6)
@@ -147,7 +147,7 @@ def test_symmetric_trees_are_the_same_by_any_threads_and_either_way_to_keep_colu
         np.testing.assert_array_equal(one[name], three[name])
     assert not np.array_equal(one["column"], drawn["column"])
     for share in (-1.0, 2.0):  # every column row by row; every column by its entries
-        monkeypatch.setattr(symmetric, "_DENSE", share)
+        monkeypatch.setattr(binning, "_DENSE", share)
         for name, values in by(2).items():
             np.testing.assert_allclose(values, one[name], rtol=1e-6)
 
@@ -187,7 +187,7 @@ def test_what_symmetric_trees_cannot_do_is_said(parameters: dict[str, Any], said
 def test_borders_lie_between_values_and_part_rows_evenly(bins: int) -> None:
     draws = np.random.default_rng(1)
     values = np.where(draws.random(5000) < 0.5, 0, draws.normal(size=5000).round(1)).astype(np.float32)
-    borders = symmetric.find_borders(sparse.csc_matrix(values[:, None]), bins)
+    borders = binning.find_borders(sparse.csc_matrix(values[:, None]), bins)
     distinct = np.unique(values)
     assert len(borders) == min(bins, len(distinct)) - 1 or bins == 4
     assert 1 <= len(borders) <= bins - 1
