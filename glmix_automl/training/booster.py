@@ -116,7 +116,7 @@ class LightGbm:
         """
         self._bias = bias
         chosen = options(coordinate, seed, threads)
-        with _naming() as lightgbm:
+        with open_library() as lightgbm:
             columns, self._kept = choose_columns(coordinate, rows[0])
             train = lightgbm.Dataset(columns, params=chosen, **_fields(rows[0], bias))
             self._booster = lightgbm.Booster(chosen, train)
@@ -126,7 +126,7 @@ class LightGbm:
 
     def update(self) -> bool:
         """Adds a tree; whether nothing is left to split."""
-        with _naming():
+        with open_library():
             return bool(self._booster.update())
 
     def measure(self) -> Point:
@@ -145,16 +145,20 @@ def _fields(rows: Rows, bias: float) -> dict[str, np.ndarray]:
 
 
 @contextmanager
-def _naming() -> Iterator[Any]:
-    """LightGBM, its errors made those of a trial."""
-    lightgbm = load_library()
+def open_library() -> Iterator[Any]:
+    """LightGBM, its errors made those of a trial.
+
+    Raises:
+        TrialError: it cannot be loaded, or refuses what it is given.
+    """
+    lightgbm = _load()
     try:
         yield lightgbm
     except lightgbm.basic.LightGBMError as error:
         raise TrialError(f"family trees: LightGBM: {error}") from error
 
 
-def load_library() -> Any:
+def _load() -> Any:
     """LightGBM.
 
     Raises:

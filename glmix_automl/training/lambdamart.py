@@ -10,7 +10,7 @@ from glmix_automl.errors import TrialError
 from glmix_automl.metrics import auc, log_loss, member_auc
 from glmix_automl.models.trees import Trees
 from glmix_automl.seeds import generator
-from glmix_automl.training.booster import CURVE_POINTS, choose_columns, load_library, options, read_trees
+from glmix_automl.training.booster import CURVE_POINTS, choose_columns, open_library, options, read_trees
 from glmix_automl.training.measure import Point
 from glmix_automl.training.pairs import pair_rows
 from glmix_automl.training.source import Source
@@ -34,7 +34,6 @@ def boost_pairs(coordinate: Trees, source: Source, budget: Budget, watch: Watch,
     Raises:
         TrialError: LightGBM refuses the data, or no member has rows of both labels.
     """
-    lightgbm = load_library()
     started, until = time.perf_counter(), time.monotonic() + budget.seconds
     train, validation, members = source.whole(), source.validation(), source.members("train")
     label = train.label.numpy()
@@ -44,25 +43,23 @@ def boost_pairs(coordinate: Trees, source: Source, budget: Budget, watch: Watch,
     columns, kept = choose_columns(coordinate, train)
     chosen = {**options(coordinate, source.seed, threads), "objective": "lambdarank", "metric": "none"}
     chosen |= {"lambdarank_truncation_level": PAIRED_DEEP, "label_gain": [0, 1]}
-    data = lightgbm.Dataset(
-        columns[order],
-        label[order],
-        weight=train.weight.numpy()[order],
-        init_score=train.offset.numpy()[order].astype(np.float64),
-        group=sizes,
-        params=chosen,
-    )
     held_out = coordinate.matrix(validation)[:, kept]
     judged = _Judged(validation, source.members("validation"))
     rounds = max(round(coordinate.parameters.trees * budget.epochs), 1)
     fit = Fit()
-    try:
+    with open_library() as lightgbm:
+        data = lightgbm.Dataset(
+            columns[order],
+            label[order],
+            weight=train.weight.numpy()[order],
+            init_score=train.offset.numpy()[order].astype(np.float64),
+            group=sizes,
+            params=chosen,
+        )
         booster = lightgbm.Booster(chosen, data)
         judged.grow(booster, held_out, rounds, coordinate.parameters.patience, watch, until)
         scale, bias = judged.as_log_odds()
         arrays = read_trees(booster.model_to_string(), judged.best_trees, kept, bias)
-    except lightgbm.basic.LightGBMError as error:
-        raise TrialError(f"family trees: LightGBM: {error}") from error
     arrays["leaf"] = arrays["leaf"] * scale
     coordinate.plant(arrays)
     fit.state = State.STOPPED if judged.stopped else State.FINISHED
