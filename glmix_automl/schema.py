@@ -150,7 +150,7 @@ class Schema(Config):
         return self
 
     @property
-    def read(self) -> tuple[Feature, ...]:
+    def raw_features(self) -> tuple[Feature, ...]:
         """The features that are read from raw columns: all but matches, in order."""
         return tuple(f for f in self.features if not isinstance(f, TermMatch))
 

@@ -30,7 +30,7 @@ def encode(schema: Schema, table: pa.Table | pa.RecordBatch) -> pa.Table:
         DataError: a raw column is missing (which, and what is there) or of a type that cannot be read.
     """
     columns: dict[str, pa.Array] = {}
-    for feature in schema.read:
+    for feature in schema.raw_features:
         columns.update(_encode(schema, feature, _raw(table, feature.source, feature.name)))
     return pa.table(columns | match_columns(schema, columns), schema=arrow_schema(schema))
 

@@ -1,4 +1,4 @@
-"""Gradient-boosted trees as arrays: grown by LightGBM (`training.boosting`), scored without it."""
+"""Gradient-boosted trees as arrays: grown by `training.boosting` with LightGBM or without, scored without it."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING

@@ -229,7 +229,7 @@ def _wanted(work: Staging, parts: Sequence[AnyPart], keys: Ints) -> Iterator[tup
 
 
 def _of_nothing(schema: Schema, rows: int) -> pa.Table:
-    return encode(schema, pa.table({s: pa.nulls(rows) for s in {f.source for f in schema.read}}))
+    return encode(schema, pa.table({s: pa.nulls(rows) for s in {f.source for f in schema.raw_features}}))
 
 
 class _Counts(dict[str, Ints]):

@@ -229,7 +229,7 @@ class Preparation:
         places = {(p.source, p.kind, p.separator): p.name for p in self.work.places.values()}
 
         def part(side: int | None) -> Schema:
-            here = (f for f in schema.read if self.work.side_of(f.source) == side)
+            here = (f for f in schema.raw_features if self.work.side_of(f.source) == side)
             staged = tuple(
                 f.model_copy(update={"source": places[f.source, f.kind, getattr(f, "separator", None)]}) for f in here
             )

@@ -45,7 +45,7 @@ def permutation_importance(
     Raises:
         DataError: the dataset cannot be read.
     """
-    alone = {source: (source,) for source in dict.fromkeys(f.source for f in dataset.schema.read)}
+    alone = {source: (source,) for source in dict.fromkeys(f.source for f in dataset.schema.raw_features)}
     rows = min(MOST_ROWS, max(FEWEST_ROWS, ROWS_SCORED // (len(alone) + len(groups or {}) + 1)))
     block = dataset.read(split, fraction=min(1.0, rows / max(dataset.rows(split), 1)), seed=seed, entities=True)
     whole = _auc(block, score)
@@ -80,7 +80,7 @@ def _move(schema: Schema, block: Block, sources: Sequence[str], order: NDArray[n
         bag.take(order) if feature.source in sources else bag
         for feature, bag in zip(schema.bags, block.bags, strict=True)
     )
-    moved = {f.name for f in schema.read if f.source in sources}
+    moved = {f.name for f in schema.raw_features if f.source in sources}
     stale = [(k, f) for k, f in enumerate(schema.numerics) if isinstance(f, TermMatch) and moved & set(f.of)]
     if stale:
         terms = {

@@ -211,7 +211,7 @@ def raw_table(schema: Schema, frame: pd.DataFrame, also: Sequence[str] = ()) -> 
     if not isinstance(frame, pd.DataFrame):
         raise DataError(f"expected a pandas DataFrame of raw rows, got {type(frame).__name__}")
     sources: dict[str, Entity | Feature] = {entity.source: entity for entity in schema.entities}
-    sources |= {feature.source: feature for feature in schema.read}
+    sources |= {feature.source: feature for feature in schema.raw_features}
     columns: dict[str, pa.Array] = {}
     for name in frame.columns:
         if name in columns:

@@ -70,7 +70,9 @@ def model_signature(schema: Schema, memory: Any = None) -> Any:
     from mlflow.types.schema import Schema as Columns
 
     texts = {name for name, raw_type in schema.raw_types.items() if raw_type.lower() == "string"}
-    texts -= {f.source for f in schema.read if isinstance(f, Numeric)}  # numbers kept as text may come as numbers
+    texts -= {
+        f.source for f in schema.raw_features if isinstance(f, Numeric)
+    }  # numbers kept as text may come as numbers
     texts -= {memory.rule.column} if memory is not None and memory.rule is not None else set()
     named = [(name, True) for name in required_columns(schema, memory)]
     named += [(name, False) for name in optional_columns(schema, memory)]
@@ -95,8 +97,8 @@ def example(schema: Schema, rows: pd.DataFrame, memory: Any = None) -> pd.DataFr
         entity.source: rows[entity.name].tolist() for entity in schema.entities if entity.name in rows
     }
     filled = optional_columns(schema, memory)
-    for feature in schema.read:
-        lone = sum(other.source == feature.source for other in schema.read) == 1
+    for feature in schema.raw_features:
+        lone = sum(other.source == feature.source for other in schema.raw_features) == 1
         if isinstance(feature, Numeric) and feature.transform == "missing" and not lone:
             continue
         if feature.source not in columns and feature.source not in filled:
