@@ -1,5 +1,6 @@
 """The interactions recipe from raw tables to a published dataset."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
@@ -18,6 +20,7 @@ from glmix_automl.errors import ConfigError, DataError, GlmixError
 from glmix_automl.features import encode
 from glmix_automl.manifest import Manifest
 from glmix_automl.prepare import member_past, partition, shards
+from glmix_automl.prepare.explain import explain, raw_rows
 from glmix_automl.prepare.history_features import HistoryFeatures
 from glmix_automl.prepare.past_columns import past_features, together_names
 from glmix_automl.schema import SPLITS, Schema
@@ -395,6 +398,16 @@ def test_terms_of_member_and_item_are_matched(settings: dict[str, Any], tables: 
     assert told["same_place"]["side"] == "pair"
     expected = roc_auc_score(*(read(str(out), "validation", manifest)[n].to_numpy() for n in ("label", "same_place")))
     assert told["same_place"]["auc"] == pytest.approx(max(expected, 1 - expected))
+
+
+def test_a_match_is_explained_beside_both_columns_it_is_of(settings: dict[str, Any]) -> None:
+    prepared(settings)
+    console = Console(record=True, width=200, file=io.StringIO())
+    explain(*raw_rows(settings["output"]), console)
+    told = console.export_text()
+    table = told[told.index("same_place: ids in both of city and town") :]
+    head = table.splitlines()[2]
+    assert [cell.strip() for cell in head.strip("┃").split("┃")] == ["uid", "raw city", "raw town", "same_place"]
 
 
 def test_matches_are_left_out_where_asked_named_or_of_everything(settings: dict[str, Any]) -> None:
