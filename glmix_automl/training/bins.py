@@ -1,8 +1,8 @@
 """Columns cut into bins: where the borders lie, which bin each value is in, and rows led to either side of a border."""
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 from numba import njit
@@ -11,6 +11,8 @@ from scipy import sparse
 
 _DENSE = 0.25  # share of rows from which on a column is kept row by row instead of by its entries
 _SAMPLED = 200_000  # entries of a column that borders are told from
+Mapper: TypeAlias = Callable[..., Iterator[Any]]
+"""As `map` does, perhaps by several threads."""
 _compile = njit(cache=True, nogil=True, error_model="numpy")
 
 
@@ -53,7 +55,7 @@ def find_borders(column: sparse.csc_matrix, bins: int) -> NDArray[np.float32]:
     return np.where(middle >= upper, lower, middle)
 
 
-def put_in_bins(columns: sparse.csc_matrix, borders: Sequence[NDArray[np.float32]], pool: ThreadPoolExecutor) -> Binned:
+def put_in_bins(columns: sparse.csc_matrix, borders: Sequence[NDArray[np.float32]], over: Mapper) -> Binned:
     """The bins of rows' values, by the borders of training rows."""
     rows, count = columns.shape
     lengths = np.diff(columns.indptr)
@@ -74,7 +76,7 @@ def put_in_bins(columns: sparse.csc_matrix, borders: Sequence[NDArray[np.float32
             here = slice(starts[column], starts[column + 1])
             own_rows[here], bins[here] = columns.indices[entries], found
 
-    list(pool.map(fill, range(count)))
+    list(over(fill, range(count)))
     return Binned(dense, place, starts, own_rows, bins, zero)
 
 

@@ -142,14 +142,14 @@ def test_symmetric_trees_are_the_same_by_any_threads_and_either_way_to_keep_colu
         boost(coordinate, *splits[1:], Budget(1.0), never, seed=3, threads=threads)
         return coordinate.arrays
 
-    one, three, drawn = by(1), by(3), by(1, feature_share=0.3)
-    for name in one:
-        np.testing.assert_array_equal(one[name], three[name])
-    assert not np.array_equal(one["column"], drawn["column"])
-    for share in (-1.0, 2.0):  # every column row by row; every column by its entries
+    every, drawn = by(1), by(1, feature_share=0.3)
+    assert not np.array_equal(every["column"], drawn["column"])
+    for share in (binning._DENSE, -1.0, 2.0):  # as they come; every column row by row; every column by its entries
         monkeypatch.setattr(binning, "_DENSE", share)
-        for name, values in by(2).items():
-            np.testing.assert_allclose(values, one[name], rtol=1e-6)
+        for threads in (1, 3):
+            for one, other in ((every, by(threads)), (drawn, by(threads, feature_share=0.3))):
+                for name in one:
+                    np.testing.assert_array_equal(one[name], other[name])
 
 
 def test_symmetric_trees_keep_the_best_and_end_where_nothing_is_left(splits: tuple[Dataset, Rows, Rows]) -> None:
