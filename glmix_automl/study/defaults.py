@@ -28,9 +28,8 @@ SECONDS = 600.0  # of the default race on HOME_ROWS, by the clock
 HOME_ROWS = 100_000
 SHORTEST, LONGEST = 120.0, 3600.0
 GROWTH_SHARE, TUNING_SHARE = 0.6, 0.25  # of the worker-seconds; the rest is for the baselines and for starting
-TREES_SHARE = 0.5  # of the seconds, at most: the rest of the race is to have heard of them
+TREES_SHARE = 0.35  # of the seconds, at most: the rest of the race is to have heard of them
 TREES_OF_GROWTH, LINEAR_OF_GROWTH = 0.3, 0.15  # of the worker-seconds of growth alone: what it begins with
-CANDIDATES = 12  # that growth is to have time for
 TUNING_ROWS = 200_000  # that a trial of tuning trains on, in all its epochs
 TUNING_TRIALS = 24
 
@@ -113,10 +112,9 @@ def make_arms_within(
     """Arms of growth that has so many worker-seconds, all its own but for the linear model of another entry; as
     `make_default_arms` gives them.
     """
-    if limit is None:
-        return make_default_arms(schema, rows, None, within_members, in_blocks=in_blocks, linear=linear)
-    trees, linear = size_trees(rows, TREES_OF_GROWTH * limit), linear or size_linear(rows, LINEAR_OF_GROWTH * limit)
-    return make_default_arms(schema, rows, limit / CANDIDATES, within_members, trees, in_blocks, linear)
+    tree_seconds = None if limit is None else TREES_OF_GROWTH * limit
+    linear = linear or size_linear(rows, None if limit is None else LINEAR_OF_GROWTH * limit)
+    return make_default_arms(schema, rows, limit, within_members, tree_seconds, in_blocks, linear, in_race=False)
 
 
 def make_default_race(settings: SearchSettings, schema: Schema | None, rows: int) -> RacePlan:
@@ -138,7 +136,7 @@ def make_default_race(settings: SearchSettings, schema: Schema | None, rows: int
     trees = size_trees(rows, seconds=TREES_SHARE * seconds)
     within = Measure(settings.measure).needs_members
     blocks = needs_blocks(settings)
-    arms = make_default_arms(schema, rows, growth / CANDIDATES, within, trees, blocks)
+    arms = make_default_arms(schema, rows, growth, within, TREES_SHARE * seconds, blocks)
     boosted: dict[str, Any] = {"family": "trees", "parameters": trees.parameters, "fraction": trees.fraction}
     paired: dict[str, Any] = {**boosted, "parameters": {**trees.parameters, **PAIRWISE}}
     race = {

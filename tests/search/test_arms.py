@@ -12,11 +12,13 @@ from glmix_automl.schema import Bag, Categorical, Entity, Numeric, Schema, Vocab
 from glmix_automl.search.adanet import AdaNet
 from glmix_automl.search.growth.arms import Arms
 from glmix_automl.search.growth.default_arms import (
+    CANDIDATES,
     EPOCHS,
-    FEWEST_ROWS,
+    FEWEST_TREE_ROWS,
     FEWEST_TREES,
     FIRST_ROWS,
     GROWN_A_SECOND,
+    LONGEST_SHARE,
     SOLVED_A_SECOND,
     TRAINED_A_SECOND,
     make_default_arms,
@@ -74,7 +76,7 @@ def test_each_arm_is_tried_then_the_one_that_gained_most_until_none_is_worth_it(
 def test_epochs_are_those_that_the_first_of_a_family_leaves_time_for() -> None:
     state = told(told(told(GrowthState(), 0.2, seconds=80), 0.004, seconds=80), 0.001, seconds=80)
     epochs = [parse(ARMS | {"seconds": s}, Arms, "test").propose(state)[0].epochs for s in (None, 800, 40, 0.1)]
-    assert epochs == [8, 8, 4, 0.1]
+    assert epochs == [8, 8, 4, 0.2]
     arms = [{"name": "one", "turns": [{"family": "subnetwork", "epochs": 8, "first": 2}]}]
     (begun,) = parse({"seconds": 100, "arms": arms}, Arms, "test").propose(GrowthState())
     assert begun.epochs == 2
@@ -82,6 +84,36 @@ def test_epochs_are_those_that_the_first_of_a_family_leaves_time_for() -> None:
     state = GrowthState(reports=(CandidateReport(begun, 0, 0, result, gain=0.2, entered=True),))
     later = [parse({"seconds": s, "arms": arms}, Arms, "test").propose(state)[0].epochs for s in (100, 60, None)]
     assert later == [8, 6, 2], "what the first took leaves room for more"
+
+
+def test_the_pace_of_an_arm_counts_before_that_of_its_family_and_fewer_trees_learn_more_each() -> None:
+    trees = {
+        "family": "trees",
+        "epochs": 1,
+        "first": 0.5,
+        "parameters": {"learning_rate": 0.06},
+        "raised": "learning_rate",
+    }
+    quick = {**trees, "parameters": {"learning_rate": 0.04}, "fraction": 0.5}
+    arms = {"seconds": 30, "arms": [{"name": "slow", "turns": [trees]}, {"name": "quick", "turns": [quick]}]}
+    state = GrowthState()
+    planned = []
+    for took, gain in ((30, 0.1), (3, 0.2), (3, 0.3), (60, 0.1)):
+        (candidate,) = parse(arms, Arms, "test").propose(state)
+        planned.append((candidate.name, candidate.epochs, candidate.parameters["learning_rate"]))
+        number = len(state.reports)
+        curve = (Progress(number, candidate.epochs or 1.0, 1, 1.0),)
+        result = Result(number, State.FINISHED, 0.7, curve=curve, costs=Costs(train_seconds=took))
+        report = CandidateReport(candidate, number, 0, result, gain=gain, entered=True)
+        state = dataclasses.replace(state, reports=(*state.reports, report))
+    assert planned == [
+        ("slow", 0.5, 0.12),
+        ("quick", 1.0, 0.04),  # half the rows of what takes 60 seconds
+        ("quick", 1.0, 0.04),
+        ("quick", 1.0, 0.04),
+    ]
+    (candidate,) = parse(arms, Arms, "test").propose(state)
+    assert (candidate.name, candidate.epochs, candidate.parameters["learning_rate"]) == ("slow", 0.5, 0.12)
 
 
 def test_growth_by_arms_finds_the_sum() -> None:
@@ -136,14 +168,40 @@ def test_trees_are_grown_within_their_time_on_any_number_of_rows(rows: int, seco
     turn = size_trees(rows, seconds)
     trees, seen = int(turn.parameters["trees"]), rows * turn.fraction
     assert FEWEST_TREES <= trees <= 1000
-    assert seen >= min(rows, 0.9 * FEWEST_ROWS)
-    assert trees * seen <= 1.1 * max(seconds * GROWN_A_SECOND, FEWEST_TREES * FEWEST_ROWS)
+    assert seen >= min(rows, 0.9 * FEWEST_TREE_ROWS)
+    assert trees * seen <= 1.1 * max(seconds * GROWN_A_SECOND, FEWEST_TREES * FEWEST_TREE_ROWS)
 
 
 def test_the_first_linear_model_and_network_are_sized_by_what_a_candidate_may_take() -> None:
     assert size_linear(1_000_000, 5.0).fraction == pytest.approx(5.0 * SOLVED_A_SECOND / 1_000_000)
     assert size_linear(1_000_000).fraction == size_linear(1_000, 5.0).fraction == 1.0
-    arms = make_default_arms(None, 1_000_000, seconds=2.0)["arms"]
+    arms = make_default_arms(None, 1_000_000, limit=8 * CANDIDATES)["arms"]
     (network,) = [arm["turns"][0] for arm in arms if arm["name"] == "network"]
-    assert network["first"] == pytest.approx(2.0 * TRAINED_A_SECOND / 1_000_000)
+    assert network["first"] == pytest.approx(FIRST_ROWS / 1_000_000)
     assert network["epochs"] == EPOCHS
+
+
+def test_little_time_is_one_networks_and_growth_alone_begins_with_symmetric_trees() -> None:
+    entity = Entity(name="member", source="m", side="member")
+    schema = Schema(name="made", recipe="interactions", features=tuple(NUMERIC), entities=(entity,), vocabularies={})
+
+    def names(limit: float, rows: int = 1_000_000) -> tuple[list[str], float, float]:
+        options = make_default_arms(schema, rows, limit, tree_seconds=0.3 * limit, in_race=False)
+        (network,) = [arm["turns"][0] for arm in options["arms"] if arm["name"] == "network"]
+        return [arm["name"] for arm in options["arms"]], options["seconds"], network["first"]
+
+    assert names(3.0) == (
+        ["linear", "network"],
+        LONGEST_SHARE * 3.0,
+        pytest.approx(0.75 * 3.0 * TRAINED_A_SECOND / 1e6, abs=0.01),
+    )
+    assert names(30.0) == (
+        ["linear", "symmetric trees", "network", "other trees"],
+        pytest.approx(2e6 / TRAINED_A_SECOND),
+        2.0,
+    )
+    every = ["linear", "member effects", "symmetric trees", "network", "other trees"]
+    assert names(300.0) == (every, 300.0 / CANDIDATES, FIRST_ROWS / 1e6)
+    assert names(6.0, 10_000)[0] == every, "there is time for all of it on few rows"
+    alone = {arm["name"] for arm in make_default_arms(schema, 1000, 60.0, in_race=False)["arms"] if arm.get("alone")}
+    assert alone == {"linear", "symmetric trees"}

@@ -32,7 +32,7 @@ def test_an_empty_race_becomes_the_default_one_and_stays_it(tmp_path: Path, monk
             parse(entry.options, STRATEGIES[entry.strategy].options, "test")
         assert begun.limits.seconds == defaults.SHORTEST
         assert session.entries["all"].closes
-    monkeypatch.setattr(defaults, "CANDIDATES", 99)  # a later version plans otherwise
+    monkeypatch.setattr(defaults, "TUNING_TRIALS", 99)  # a later version plans otherwise
     with Session(settings(tmp_path, limits={"seconds": 77}), resume=True) as session:
         assert session.settings.race == begun.race
         assert session.settings.limits.seconds == 77
@@ -75,7 +75,7 @@ def test_little_time_has_fewer_trees_of_a_higher_rate(tmp_path: Path) -> None:
         return found
 
     assert (trees(600)["trees"], trees(600)["learning_rate"]) == (1000, 0.05)
-    assert (trees(40)["trees"], trees(40)["learning_rate"]) == (429, 0.117)
+    assert (trees(40)["trees"], trees(40)["learning_rate"]) == (600, 0.083)
     assert trees(5)["trees"] == 200
 
 

@@ -11,7 +11,7 @@ from glmix_automl.search.growth.state import Candidate, CandidateReport, GrowthS
 from glmix_automl.trial import Value
 
 FADING = 0.5  # share of its last gain that another of the kind is expected to bring
-SHORTEST_PLANNED = 0.1  # of a candidate that is planned by the clock
+FEWEST_EPOCHS = 0.2  # of a candidate that is planned by the clock
 
 
 class Turn(Config):
@@ -24,7 +24,9 @@ class Turn(Config):
     epochs: Epochs | None = None
     """Budget in passes over the training rows; none: the strategy's."""
     first: Epochs | None = None
-    """Budget of the first of its kind, which tells how long an epoch takes; none: `epochs`."""
+    """Budget where none of the family has told yet how long an epoch takes; none: `epochs`."""
+    raised: str = ""
+    """Hyperparameter that is raised as much as epochs are cut: what each tree learns, where there are fewer."""
     training: Training | None = None
     """What it is trained on; none: as the strategy says."""
     fraction: PositiveShare = 1.0
@@ -72,8 +74,9 @@ class Arms(Config):
         if undecided and (best.alone or any(arm.alone and arm.name in undecided for arm in self.arms)):
             return []
         turn = best.turns[len(pulled[best.name]) % len(best.turns)]
-        epochs = self._epochs(turn, state.reports)
-        own = turn.family, turn.parameters, best.name, epochs, turn.training, turn.fraction, turn.trained_by
+        epochs = self._epochs(best, turn, state.reports)
+        parameters = _raise(turn, epochs)
+        own = turn.family, parameters, best.name, epochs, turn.training, turn.fraction, turn.trained_by
         return [Candidate(*own)]
 
     @staticmethod
@@ -87,18 +90,28 @@ class Arms(Config):
         gain = known[-1].gain if known[-1].entered else None
         return max(gain or 0.0, 0.0) * FADING ** (1 + len(reports) - len(known))
 
-    def _epochs(self, turn: Turn, reports: Sequence[CandidateReport]) -> float | None:
-        """The epochs that its kind's pace leaves room for."""
-        kin = [r.result for r in reports if _kind(r.candidate) == _kind(turn) and r.result is not None]
-        timed = [result for result in kin if result.curve and result.costs.train_seconds]
+    def _epochs(self, arm: Arm, turn: Turn, reports: Sequence[CandidateReport]) -> float | None:
+        """The epochs that the pace of the arm leaves room for, or that of its family before the arm has one."""
         if turn.epochs is None:
             return None
-        if self.seconds is None or not timed:
+        kin = [report for report in reports if report.candidate.family == turn.family and _pace(report)]
+        own = [report for report in kin if report.candidate.name == arm.name]
+        if self.seconds is None or not kin:
             return min(turn.epochs, turn.first or turn.epochs)
-        pace = timed[-1].costs.train_seconds / max(timed[-1].curve[-1].epoch, SHORTEST_PLANNED)
-        return round(min(turn.epochs, max(self.seconds / pace, SHORTEST_PLANNED)), 2)
+        room = self.seconds / (_pace((own or kin)[-1]) * turn.fraction)
+        return round(min(turn.epochs, max(room, FEWEST_EPOCHS)), 2)
 
 
-def _kind(of: Candidate | Turn) -> tuple[str, Value | None]:
-    """What takes alike long: the family, and the shape of trees."""
-    return of.family, of.parameters.get("shape")
+def _pace(report: CandidateReport) -> float:
+    """Seconds of an epoch on all rows; 0 where nothing was trained."""
+    result = report.result
+    if result is None or not result.curve:
+        return 0.0
+    return result.costs.train_seconds / (result.curve[-1].epoch * report.candidate.fraction)
+
+
+def _raise(turn: Turn, epochs: float | None) -> dict[str, Value]:
+    value = turn.parameters.get(turn.raised)
+    if not isinstance(value, int | float) or not epochs or not turn.epochs:
+        return turn.parameters
+    return {**turn.parameters, turn.raised: float(f"{value * turn.epochs / epochs:.3g}")}

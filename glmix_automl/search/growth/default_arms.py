@@ -2,14 +2,15 @@
 
 A linear model with every term first, which is awaited, and effects of members and items on what it leaves; trees have
 learned training rows by heart and leave nothing for them. Then trees, awaited too, which bend numerics and find what
-few columns are worth together, and symmetric ones. Then whatever errs otherwise: networks of the frequent terms, on the
-labels and on what is left, and of numerics, and trees of another kind.
+few columns are worth together, and symmetric ones, which are the first where growth is alone. Then whatever errs
+otherwise: networks of the frequent terms, on the labels and on what is left, and of numerics, and trees of another
+kind.
 """
 
 from typing import Any
 
 from glmix_automl.schema import Schema
-from glmix_automl.search.growth.arms import Arm, Arms, Turn
+from glmix_automl.search.growth.arms import FEWEST_EPOCHS, Arm, Arms, Turn
 from glmix_automl.search.growth.state import Training
 from glmix_automl.trial import Value
 
@@ -26,7 +27,7 @@ BOOSTED: dict[str, Value] = {
 }
 PAIRWISE: dict[str, Value] = {"loss": "pairwise"}
 SYMMETRIC: dict[str, Value] = {"shape": "symmetric", "leaves": 64, "l2": 3.0, "feature_share": 0.7}
-SYMMETRIC_COST = 2  # a symmetric tree takes twice as long as another; half as many do
+SYMMETRIC_COST = 2.0  # a symmetric tree takes twice as long as another
 OTHER_BOOSTED: dict[str, Value] = {"leaves": 63, "leaf_rows": 50, "feature_share": 0.3}
 NETWORK_STEPS: dict[str, Value] = {
     "batch_size": 512,
@@ -38,56 +39,64 @@ NETWORK: dict[str, Value] = NETWORK_STEPS | {"depth": 2, "width": 128, "dropout"
 
 TREE_ROWS = 3_000_000  # that trees see at most
 GROWN_ROWS = 600_000_000  # rows times trees: with more rows fewer trees are grown, faster ones
-GROWN_A_SECOND = 1_500_000  # rows times trees that a core grows, about
-FEWEST_TREES, FEWEST_ROWS = 200, 20_000  # of trees, and that they see
+GROWN_A_SECOND = 3_000_000  # rows times trees that a core grows, about
+MOST_TREES, FEWEST_TREES, FEWEST_TREE_ROWS = 1000, 200, 50_000  # of trees, and that they see
+FEWEST_LINEAR_ROWS = 20_000  # that a linear model sees
 FIRST_ROWS = 2_000_000  # that the first network trains on, in all its epochs: what it takes plans the others
 TRAINED_A_SECOND = 300_000  # rows that a network of these trains on, about
 SOLVED_A_SECOND = 40_000  # rows of a linear model that goes to the optimum of every strength, about
 TRAININGS: tuple[Training, ...] = ("labels", "residual")  # of networks, in turns: neither is better everywhere
 EPOCHS = 6.0
-FEWEST_EPOCHS = 0.2
+CANDIDATES = 8  # that growth is to have time for, beside those that others have trained
+PASSES, LONGEST_SHARE = 2, 0.75  # of a network at least, where growth has little time; and of that time at most
 
 
 def make_default_arms(
     schema: Schema | None,
     rows: int = 0,
-    seconds: float | None = None,
+    limit: float | None = None,
     within_members: bool = False,
-    boosted: Turn | None = None,
+    tree_seconds: float | None = None,
     in_blocks: bool = False,
     linear: Turn | None = None,
+    in_race: bool = True,
 ) -> dict[str, Any]:
     """Options of a generator of kind `arms`.
 
     Args:
         schema: of the dataset; None, where there is none to look at, for what goes with any.
         rows: of train.
-        seconds: that a candidate may train, at most.
+        limit: worker-seconds that growth has. Where they hold few passes over the rows, one network gets most of them
+            and entities no effects.
         within_members: whether models are compared by how they order each member's rows: pairs of them are then
             learned from too.
-        boosted: trees to begin with, as the race has them; those that so many rows leave room for if None.
+        tree_seconds: that the first trees may take, as those of the race; without a limit if None.
         in_blocks: whether no process has all rows in memory: trees, which need them there, are left out.
         linear: the linear model to begin with, as the race has it; of all rows if None.
+        in_race: whether the default race is around it, whose trees come first. Where growth is alone it begins with
+            symmetric ones, unless there is no time for any.
     """
     numerics = 2 if schema is None else len(schema.numerics)
     terms = 2 if schema is None else len(schema.categoricals) + len(schema.bags)
+    seconds, has_effects = _plan_candidate(limit, rows)
     first = FIRST_ROWS if seconds is None else min(FIRST_ROWS, seconds * TRAINED_A_SECOND)
     begin = EPOCHS if not rows else max(min(EPOCHS, round(first / rows, 2)), FEWEST_EPOCHS)
     arms = [_arm("linear", _trained_by(LINEAR_ENTRY, linear or size_linear(rows)), most=1, alone=True)]
-    for entity in () if schema is None else schema.entities:
+    for entity in () if schema is None or not has_effects else schema.entities:
         effect = Turn(family="random_effect", parameters={"entity": entity.name}, training="residual")
         arms.append(_arm(f"{entity.name} effects", effect, most=1))
-    plain = boosted or size_trees(rows)
-    fewer = _so_many(max(int(plain.parameters["trees"] or 0) // SYMMETRIC_COST, FEWEST_TREES))
-    paired, symmetric, other = (
-        plain.model_copy(update={"parameters": {**plain.parameters, **own}})
-        for own in (PAIRWISE, SYMMETRIC | fewer, OTHER_BOOSTED)
-    )
-    if not in_blocks:
+    plain = size_trees(rows, tree_seconds)
+    paired = plain.model_copy(update={"parameters": {**plain.parameters, **PAIRWISE}})
+    half = None if tree_seconds is None else tree_seconds / SYMMETRIC_COST
+    has_trees = not in_blocks and (in_race or leaves_trees(rows, half))
+    if has_trees and in_race:
         arms.append(_arm("trees", _trained_by(TREES_ENTRY, plain), most=1, alone=True))
-        arms.append(_arm("symmetric trees", symmetric, most=2))
-    if within_members and not in_blocks:
-        arms.append(_arm("trees of pairs", _trained_by(PAIRS_ENTRY, paired), paired, most=2))
+    if has_trees:
+        symmetric = _planned(size_trees(rows, half), SYMMETRIC)
+        arms.append(_arm("symmetric trees", symmetric, most=3, alone=not in_race))
+    if within_members and has_trees:
+        another = _planned(plain, PAIRWISE)
+        arms.append(_arm("trees of pairs", _trained_by(PAIRS_ENTRY, paired), another, most=2))
     if terms:
         views = _views(schema)
         turns = [_network(begin, view, training) for view in views for training in TRAININGS]
@@ -96,9 +105,17 @@ def make_default_arms(
         arms.append(_arm("numerics", _network(begin, {"inputs": "numerics", "depth": 3, "width": 64}), most=2))
     if not terms:
         arms.append(_arm("network", _network(begin, {}), _network(begin, {"depth": 3, "width": 64})))
-    if not in_blocks:
-        arms.append(_arm("other trees", other, most=2))
+    if has_trees:
+        arms.append(_arm("other trees", _planned(plain, OTHER_BOOSTED), most=2))
     return Arms(arms=tuple(arms), seconds=seconds).model_dump(mode="json", exclude_defaults=True) | {"kind": "arms"}
+
+
+def _plan_candidate(limit: float | None, rows: int) -> tuple[float | None, bool]:
+    """Seconds that one may take, and whether there is time for effects beside."""
+    if limit is None:
+        return None, True
+    share, enough = limit / CANDIDATES, PASSES * rows / TRAINED_A_SECOND
+    return max(share, min(LONGEST_SHARE * limit, enough)), share >= enough
 
 
 def _arm(name: str, *turns: Turn, most: int = 4, alone: bool = False) -> Arm:
@@ -112,20 +129,32 @@ def _trained_by(entry: str, turn: Turn) -> Turn:
 def size_trees(rows: int, seconds: float | None = None) -> Turn:
     """Trees in the time that there is and that so many rows leave: fewer of a higher rate, then fewer rows."""
     grown = GROWN_ROWS if seconds is None else min(GROWN_ROWS, seconds * GROWN_A_SECOND)
-    seen = min(TREE_ROWS, max(grown / FEWEST_TREES, FEWEST_ROWS))
+    seen = min(TREE_ROWS, max(grown / FEWEST_TREES, FEWEST_TREE_ROWS))
     fraction = min(1.0, float(f"{seen / max(rows, 1):.3g}"))
-    trees = max(min(1000, round(grown / max(rows * fraction, 1))), FEWEST_TREES)
+    trees = max(min(MOST_TREES, round(grown / max(rows * fraction, 1))), FEWEST_TREES)
     return Turn(family="trees", parameters=BOOSTED | _so_many(trees), epochs=1, training="labels", fraction=fraction)
 
 
 def _so_many(trees: int) -> dict[str, Value]:
     """Trees that learn as much in all, whatever their number."""
-    return {"trees": trees, "learning_rate": round(0.05 * 1000 / trees, 3)}
+    return {"trees": trees, "learning_rate": round(0.05 * MOST_TREES / trees, 3)}
+
+
+def leaves_trees(rows: int, seconds: float | None) -> bool:
+    """Whether there is time for the fewest trees on the fewest rows."""
+    return seconds is None or seconds * GROWN_A_SECOND >= FEWEST_TREES * min(rows, FEWEST_TREE_ROWS)
+
+
+def _planned(sized: Turn, own: dict[str, Value]) -> Turn:
+    """Trees of another kind: as many at first, then as many as the time of a candidate holds."""
+    first = int(sized.parameters["trees"] or MOST_TREES) / MOST_TREES
+    parameters = BOOSTED | own | _so_many(MOST_TREES)
+    return sized.model_copy(update={"parameters": parameters, "first": first, "raised": "learning_rate"})
 
 
 def size_linear(rows: int, seconds: float | None = None) -> Turn:
     """Logistic regression on as many rows as the time leaves."""
-    seen = rows if seconds is None else max(seconds * SOLVED_A_SECOND, FEWEST_ROWS)
+    seen = rows if seconds is None else max(seconds * SOLVED_A_SECOND, FEWEST_LINEAR_ROWS)
     fraction = min(1.0, float(f"{seen / max(rows, 1):.3g}")) if rows else 1.0
     return Turn(family="logistic", parameters=LINEAR, training="labels", fraction=fraction)
 
