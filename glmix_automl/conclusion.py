@@ -10,7 +10,7 @@ from glmix_automl.dataset import Dataset
 from glmix_automl.ensemble import Ensemble
 from glmix_automl.errors import ConfigError, GlmixError, NoModelError, StudyError
 from glmix_automl.layout import COORDINATES, MODEL, RECIPE, TRIALS, Folder
-from glmix_automl.refit import refit
+from glmix_automl.refit import has_time_left, refit
 from glmix_automl.reporting import report
 from glmix_automl.reporting.edges import find_edges
 from glmix_automl.reporting.evaluation import Evaluation
@@ -81,13 +81,17 @@ def say_taken_over(history: History) -> tuple[str, ...]:
 def _train_again(
     folder: StudyFolder, history: History, evaluation: Evaluation, winner: Row
 ) -> tuple[Folder, tuple[str, ...]]:
-    """Where the winner's coordinates lie, trained again on train and validation if the study is to, and what that was
-    worth on the test rows.
+    """Where the winner's coordinates lie, trained again on train and validation if the study is to or has the time, and
+    what that was worth on the test rows.
     """
-    if not folder.record.settings.refit or history.ended in (None, INTERRUPTED):
+    settings, model = folder.record.settings, evaluation.model(winner.trial)
+    is_wanted = settings.refit
+    if is_wanted == "time_left":
+        is_wanted = has_time_left(history, model, settings.limits.seconds, settings.workers.slots)
+    if not is_wanted or history.ended in (None, INTERRUPTED):
         return folder.files, ()
     try:
-        found = refit(folder, history, evaluation.model(winner.trial))
+        found = refit(folder, history, model)
     except GlmixError as error:  # the model of train is there, whatever became of this
         return folder.files, (f"the model is the one of train alone: {error}",)
     measure = evaluation.measure

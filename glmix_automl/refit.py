@@ -6,6 +6,7 @@ is the last where it was the best, and nobody looks at the validation rows, whic
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -16,12 +17,14 @@ from glmix_automl.models import family_of
 from glmix_automl.study.executors import evaluator, executor
 from glmix_automl.study.folder import StudyFolder
 from glmix_automl.study.history import History
-from glmix_automl.trial import State, Trial, Value, list_needed
+from glmix_automl.trial import Result, State, Trial, Value, find_twin, list_needed
 from glmix_automl.workers.executor import Executor
 from glmix_automl.workers.task_spec import TaskSpec
 
 DONE = "refit.json"
 """In the folder of each trial that was trained again, written last."""
+WORKERS_START_SECONDS = 6.0  # of workers, until the first of them trains
+SLACK = 1.25  # there are more rows than before
 
 
 def refit(folder: StudyFolder, history: History, model: Ensemble) -> Folder:
@@ -40,14 +43,25 @@ def refit(folder: StudyFolder, history: History, model: Ensemble) -> Folder:
         StudyError: a member could not be trained again: which, and why.
     """
     target = folder.files.within(REFIT)
-    needed = list_needed(model.pruned.members, history.trials, _fitted(history))
-    trials = [fix(history, number) for number in needed]
+    trials = [fix(history, number) for number in _needed(history, model)]
     left = [trial for trial in trials if not _is_done(target, trial)]
     if left:
-        with _worker(folder, target) as worker:
-            for trial in left:
-                _train(worker, trial, target)
+        with _workers(folder, target, len(left)) as workers:
+            _train(workers, left, target)
     return target
+
+
+def has_time_left(history: History, model: Ensemble, seconds: float | None, slots: int) -> bool:
+    """Whether what is left of a study's seconds holds training a model's members once more, `slots` at a time."""
+    if seconds is None:
+        return False
+    twins = {number: find_twin(history.trials[number], history.trials) for number in _needed(history, model)}
+    took = [history.results[n if twin is None else twin].costs.train_seconds for n, twin in twins.items()]
+    return history.seconds() + WORKERS_START_SECONDS + SLACK * max(sum(took) / slots, *took, 0.0) <= seconds
+
+
+def _needed(history: History, model: Ensemble) -> list[int]:
+    return list_needed(model.pruned.members, history.trials, _fitted(history))
 
 
 def fix(history: History, number: int) -> Trial:
@@ -86,24 +100,41 @@ def _words(trial: Trial) -> bytes:
 
 
 @contextmanager
-def _worker(folder: StudyFolder, target: Folder) -> Iterator[Executor]:
-    """One slot where the study's workers are, with a train that has validation's rows too."""
+def _workers(folder: StudyFolder, target: Folder, most: int) -> Iterator[Executor]:
+    """Slots where the study's workers are, so many at most, with a train that has validation's rows too."""
     record = folder.record
-    workers = record.settings.workers.model_copy(update={"slots": 1})
+    workers = record.settings.workers
+    workers = workers.model_copy(update={"slots": min(workers.slots, most)})
     spec = evaluator(record, folder.open_dataset())
     own = {"study": target.uri, "validation_in_train": True}
-    worker = executor(workers, TaskSpec(spec.name, {**spec.arguments, **own}), folder.path, lambda _: None)
+    place = executor(workers, TaskSpec(spec.name, {**spec.arguments, **own}), folder.path, lambda _: None)
     try:
-        yield worker
+        yield place
     finally:
-        worker.shutdown(wait=False, cancel_futures=True)
+        place.shutdown(wait=False, cancel_futures=True)
 
 
-def _train(worker: Executor, trial: Trial, target: Folder) -> None:
-    future = worker.submit(trial)
-    while not future.done():
-        worker.wait({future}, None)
-    result = future.result()
+def _train(place: Executor, trials: list[Trial], target: Folder) -> None:
+    """Trains each when what it builds on is there."""
+    left = {trial.number: trial for trial in trials}
+    out: dict[Future[Result], Trial] = {}
+    while left:
+        for trial in left.values():
+            if trial not in out.values() and not left.keys() & _list_below(trial):
+                out[place.submit(trial)] = trial
+        for future in place.wait(list(out), None):
+            trial = out.pop(future)
+            _keep(trial, future.result(), target)
+            del left[trial.number]
+
+
+def _list_below(trial: Trial) -> set[int]:
+    ensembles = [each for each in (trial.offset, trial.teacher) if each is not None]
+    parents = set() if trial.parent is None else {trial.parent}
+    return parents.union(*(each.members for each in ensembles))
+
+
+def _keep(trial: Trial, result: Result, target: Folder) -> None:
     if result.state is not State.FINISHED:
         why = (result.error or "it was stopped").strip().splitlines()[-1]
         raise StudyError(f"trial {trial.number} could not be trained again on train and validation: {why}")

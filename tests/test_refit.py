@@ -9,7 +9,9 @@ from sklearn.linear_model import LogisticRegression
 
 from glmix_automl.api import Study
 from glmix_automl.dataset import Dataset
+from glmix_automl.ensemble import Ensemble
 from glmix_automl.layout import MODEL, REFIT, TRIALS
+from glmix_automl.refit import SLACK, WORKERS_START_SECONDS, has_time_left
 from glmix_automl.reporting.evaluation import Evaluation
 from glmix_automl.serving.model import Model
 from tests.dataset_maker import make_dataset
@@ -35,7 +37,7 @@ GROWTH: dict[str, Any] = {
 def run(folder: Path, entry: dict[str, Any], **settings: Any) -> Study:
     settings = {"workers": {"place": "in_process"}, "tracking": {"enabled": False}, **settings}
     dataset = str(folder / "dataset")
-    return Study({"dataset": dataset, "study": str(folder / "study"), "race": {"entry": entry}, **settings}).run()
+    return Study({"dataset": dataset, "study": str(folder / "study"), "race": {"entry": entry}} | settings).run()
 
 
 @pytest.fixture
@@ -55,6 +57,22 @@ def test_the_logistic_regression_is_the_optimum_on_both_splits(folder: Path) -> 
     assert model.score_block(test) == pytest.approx(expected, abs=1e-3)
     alone = LogisticRegression(C=1 / chosen, tol=1e-8).fit(train.numerics, train.label)
     assert model.score_block(test) != pytest.approx(alone.decision_function(test.numerics), abs=1e-2)
+
+
+def test_what_is_left_of_the_time_is_used_and_no_more(folder: Path) -> None:
+    entry = {"strategy": "fixed", "family": "logistic", "parameters": EXACT}
+    study = run(folder, entry, refit="time_left", limits={"seconds": 600})
+    told = (study.folder.path / "leaderboard.json").read_text()
+    assert "trained again on train and validation" in told
+    history, model = study.history, Ensemble.of(0)
+    took = history.results[0].costs.train_seconds
+    least = history.seconds() + WORKERS_START_SECONDS + SLACK * took
+    found = [has_time_left(history, model, seconds, 2) for seconds in (None, 0.99 * least, 1.01 * least)]
+    assert found == [False, False, True]
+    short = run(
+        folder, entry, study=str(folder / "short"), refit="time_left", limits={"seconds": WORKERS_START_SECONDS}
+    )
+    assert "trained again" not in (short.folder.path / "leaderboard.json").read_text()
 
 
 @pytest.mark.slow

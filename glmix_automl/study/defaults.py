@@ -60,12 +60,15 @@ def fill_in(settings: SearchSettings, dataset: Dataset, begun: SearchSettings | 
     """
     if not settings.race and begun is not None:
         limits = begun.limits if settings.limits == Limits() else settings.limits
-        return settings.model_copy(update={"race": begun.race, "baseline": begun.baseline, "limits": limits})
+        own: dict[str, Any] = {"race": begun.race, "baseline": begun.baseline, "limits": limits}
+        return settings.model_copy(update=own | ({"refit": begun.refit} if settings.refit is None else {}))
     if not settings.race:
         plan = make_default_race(settings, dataset.schema, dataset.rows("train"))
         for line in plan.left_out:
             log.info("default race: %s", line)
-        return settings.model_copy(update={"race": plan.race, "limits": plan.limits, "left_out": plan.left_out})
+        refit = "time_left" if settings.refit is None else settings.refit
+        own = {"race": plan.race, "limits": plan.limits, "left_out": plan.left_out, "refit": refit}
+        return settings.model_copy(update=own)
     earlier = {} if begun is None else begun.race
     within = Measure(settings.measure).needs_members
     blocks = needs_blocks(settings)

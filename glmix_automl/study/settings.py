@@ -174,8 +174,9 @@ class SearchSettings(Config):
     or `precision@k`. Within a trial (curves, patience, which step's weights are kept) it is the AUC all the same."""
     prefer: Preference = "simpler"
     """Which model wins: the simplest of those within one standard error of the best on validation, or the best."""
-    refit: bool = False
-    """Whether what is exported is the winner trained again on train and validation together, its choices fixed."""
+    refit: bool | Literal["time_left"] | None = None
+    """Whether what is exported is the winner trained again on train and validation together, its choices fixed;
+    `time_left`: if what is left of `limits.seconds` holds it; none: so in the default race, else not."""
     workers: Workers = Workers()
     limits: Limits = Limits()
     tracking: Tracking = Tracking()

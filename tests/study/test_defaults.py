@@ -30,11 +30,11 @@ def test_an_empty_race_becomes_the_default_one_and_stays_it(tmp_path: Path, monk
         assert list(begun.race) == ALL
         for entry in begun.race.values():
             parse(entry.options, STRATEGIES[entry.strategy].options, "test")
-        assert begun.limits.seconds == defaults.SHORTEST
+        assert (begun.limits.seconds, begun.refit) == (defaults.SHORTEST, "time_left")
         assert session.entries["all"].closes
     monkeypatch.setattr(defaults, "TUNING_TRIALS", 99)  # a later version plans otherwise
     with Session(settings(tmp_path, limits={"seconds": 77}), resume=True) as session:
-        assert session.settings.race == begun.race
+        assert (session.settings.race, session.settings.refit) == (begun.race, "time_left")
         assert session.settings.limits.seconds == 77
 
 
