@@ -4,9 +4,11 @@
     python benchmarks/products.py RECIPE=ROOT... --peers build/peers [--seconds 120] [--seeds 5] [--only autogluon]
 
 A RECIPE is one of conf/prepare, ROOT the folder of its raw tables. Ours prepares them (`glmix-automl prepare`) and
-searches with its defaults for what is left of the seconds. Peers get the tables joined, as their guides ask for: the
-features that the recipe declares of both ends, both ids as categories, and the time; none of the history, walks and
-neighbours that preparation makes. Rows, splits and labels are the same for all; so is all else in `quality.py`.
+searches with its defaults for what is left of the seconds; it is judged by the model that it exports, trained again on
+train and validation where the race leaves time for that, as each peer is judged by what it does by itself. Peers get
+the tables joined, as their guides ask for: the features that the recipe declares of both ends, both ids as categories,
+and the time; none of the history, walks and neighbours that preparation makes. Rows, splits and labels are the same for
+all; so is all else in `quality.py`.
 """
 
 import json
@@ -89,7 +91,7 @@ def main() -> None:
             print(f"{recipe}: prepared in {took:.0f} s", flush=True)
             if took >= given.seconds:
                 sys.exit(f"{recipe}: preparing took all of the {given.seconds:.0f} seconds; give more by --seconds")
-            found[output.name] = compare(str(output), given.only, given, joined, took)
+            found[output.name] = compare(str(output), given.only, given, joined, took, exported=True)
     keep(found, given, "products", "raw tables: ours prepares them, peers get them joined; the same splits for all")
 
 
