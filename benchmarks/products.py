@@ -51,19 +51,20 @@ def joined(dataset: str) -> tuple[dict[str, Block], Schema]:
     places = {f.name: k for each in (schema.numerics, schema.categoricals, schema.bags) for k, f in enumerate(each)}
     seen = schema.model_copy(update={"features": tuple(kept)})
     blocks: dict[str, Block] = {}
-    first = 0.0
+    first, span = 0.0, 1.0
     for split in SPLITS:
         block = opened.read(split, entities=True)
         files = sorted(Path(dataset, split).glob("*.parquet"))
         times = np.concatenate([pq.read_table(file, columns=[TIMESTAMP])[TIMESTAMP].to_numpy() for file in files])
-        first = first if blocks else float(times.min())
+        if not blocks:  # of train: in its span, as linear models would not converge on seconds
+            first, span = float(times.min()), max(float(np.ptp(times)), 1.0)
         numerics, categoricals, bags = (
             [places[f.name] for f in each] for each in (seen.numerics, seen.categoricals, seen.bags)
         )
         ids = np.stack([block.entities[entity.name] for entity in schema.entities], axis=1)
         blocks[split] = replace(
             block,
-            numerics=np.column_stack([block.numerics[:, numerics], (times - first).astype(np.float32)]),
+            numerics=np.column_stack([block.numerics[:, numerics], ((times - first) / span).astype(np.float32)]),
             categoricals=np.column_stack([block.categoricals[:, categoricals], ids]),
             bags=tuple(block.bags[place] for place in bags),
         )
