@@ -24,7 +24,7 @@ from glmix_automl.training.booster import choose_columns
 from glmix_automl.training.histograms import NodeHistograms, Slopes
 from glmix_automl.training.measure import Point
 
-_TINY = 1e-12  # in place of a sum of second derivatives that rounding has left below 0
+_TINY = 1e-12  # in place of a sum of second derivatives, where none is left and l2 is 0
 _compile = njit(cache=True, nogil=True, error_model="numpy")
 
 
