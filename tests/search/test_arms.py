@@ -76,7 +76,7 @@ def test_each_arm_is_tried_then_the_one_that_gained_most_until_none_is_worth_it(
 def test_epochs_are_those_that_the_first_of_a_family_leaves_time_for() -> None:
     state = told(told(told(GrowthState(), 0.2, seconds=80), 0.004, seconds=80), 0.001, seconds=80)
     epochs = [parse(ARMS | {"seconds": s}, Arms, "test").propose(state)[0].epochs for s in (None, 800, 40, 0.1)]
-    assert epochs == [8, 8, 4, 0.2]
+    assert epochs == [8, 8, 4, 0.1]
     arms = [{"name": "one", "turns": [{"family": "subnetwork", "epochs": 8, "first": 2}]}]
     (begun,) = parse({"seconds": 100, "arms": arms}, Arms, "test").propose(GrowthState())
     assert begun.epochs == 2
@@ -84,6 +84,10 @@ def test_epochs_are_those_that_the_first_of_a_family_leaves_time_for() -> None:
     state = GrowthState(reports=(CandidateReport(begun, 0, 0, result, gain=0.2, entered=True),))
     later = [parse({"seconds": s, "arms": arms}, Arms, "test").propose(state)[0].epochs for s in (100, 60, None)]
     assert later == [8, 6, 2], "what the first took leaves room for more"
+    unbegun = dataclasses.replace(result, curve=(Progress(0, 0.0, 0, 1.0),))
+    state = GrowthState(reports=(CandidateReport(begun, 0, 0, unbegun, gain=0.2, entered=True),))
+    (after,) = parse({"seconds": 100, "arms": arms}, Arms, "test").propose(state)
+    assert after.epochs == 2, "one that was stopped before its first step tells no pace"
 
 
 def test_the_pace_of_an_arm_counts_before_that_of_its_family_and_fewer_trees_learn_more_each() -> None:
@@ -91,6 +95,7 @@ def test_the_pace_of_an_arm_counts_before_that_of_its_family_and_fewer_trees_lea
         "family": "trees",
         "epochs": 1,
         "first": 0.5,
+        "fewest": 0.2,
         "parameters": {"learning_rate": 0.06},
         "raised": "learning_rate",
     }
@@ -114,6 +119,8 @@ def test_the_pace_of_an_arm_counts_before_that_of_its_family_and_fewer_trees_lea
     ]
     (candidate,) = parse(arms, Arms, "test").propose(state)
     assert (candidate.name, candidate.epochs, candidate.parameters["learning_rate"]) == ("slow", 0.5, 0.12)
+    (candidate,) = parse(arms | {"seconds": 1}, Arms, "test").propose(state)
+    assert (candidate.epochs, candidate.parameters["learning_rate"]) == (0.2, 0.3), "no fewer than that"
 
 
 def test_growth_by_arms_finds_the_sum() -> None:
@@ -175,10 +182,11 @@ def test_trees_are_grown_within_their_time_on_any_number_of_rows(rows: int, seco
 def test_the_first_linear_model_and_network_are_sized_by_what_a_candidate_may_take() -> None:
     assert size_linear(1_000_000, 5.0).fraction == pytest.approx(5.0 * SOLVED_A_SECOND / 1_000_000)
     assert size_linear(1_000_000).fraction == size_linear(1_000, 5.0).fraction == 1.0
-    arms = make_default_arms(None, 1_000_000, limit=8 * CANDIDATES)["arms"]
-    (network,) = [arm["turns"][0] for arm in arms if arm["name"] == "network"]
-    assert network["first"] == pytest.approx(FIRST_ROWS / 1_000_000)
-    assert network["epochs"] == EPOCHS
+    for rows, seconds in ((300_000, 3.0), (1_000_000, 600.0)):
+        arms = make_default_arms(None, rows, limit=seconds * CANDIDATES)["arms"]
+        (network,) = [arm["turns"][0] for arm in arms if arm["name"] == "network"]
+        assert network["first"] == pytest.approx(min(seconds * TRAINED_A_SECOND, FIRST_ROWS) / rows)
+        assert network["epochs"] == EPOCHS
 
 
 def test_little_time_is_one_networks_and_growth_alone_begins_with_symmetric_trees() -> None:

@@ -11,7 +11,7 @@ from glmix_automl.search.growth.state import Candidate, CandidateReport, GrowthS
 from glmix_automl.trial import Value
 
 FADING = 0.5  # share of its last gain that another of the kind is expected to bring
-FEWEST_EPOCHS = 0.2  # of a candidate that is planned by the clock
+SHORTEST_PLANNED = 0.1  # epochs of a candidate that is planned by the clock
 
 
 class Turn(Config):
@@ -25,6 +25,8 @@ class Turn(Config):
     """Budget in passes over the training rows; none: the strategy's."""
     first: Epochs | None = None
     """Budget where none of the family has told yet how long an epoch takes; none: `epochs`."""
+    fewest: Epochs = SHORTEST_PLANNED
+    """Budget that it is not cut below."""
     raised: str = ""
     """Hyperparameter that is raised as much as epochs are cut: what each tree learns, where there are fewer."""
     training: Training | None = None
@@ -99,14 +101,14 @@ class Arms(Config):
         if self.seconds is None or not kin:
             return min(turn.epochs, turn.first or turn.epochs)
         room = self.seconds / (_pace((own or kin)[-1]) * turn.fraction)
-        return round(min(turn.epochs, max(room, FEWEST_EPOCHS)), 2)
+        return round(min(turn.epochs, max(room, turn.fewest)), 2)
 
 
 def _pace(report: CandidateReport) -> float:
     """Seconds of an epoch on all rows; 0 where nothing was trained."""
     result = report.result
-    if result is None or not result.curve:
-        return 0.0
+    if result is None or not result.curve or not result.curve[-1].epoch:
+        return 0.0  # or stopped before its first step
     return result.costs.train_seconds / (result.curve[-1].epoch * report.candidate.fraction)
 
 

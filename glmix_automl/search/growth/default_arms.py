@@ -10,7 +10,7 @@ kind.
 from typing import Any
 
 from glmix_automl.schema import Schema
-from glmix_automl.search.growth.arms import FEWEST_EPOCHS, Arm, Arms, Turn
+from glmix_automl.search.growth.arms import Arm, Arms, Turn
 from glmix_automl.search.growth.state import Training
 from glmix_automl.trial import Value
 
@@ -27,7 +27,7 @@ BOOSTED: dict[str, Value] = {
 }
 PAIRWISE: dict[str, Value] = {"loss": "pairwise"}
 SYMMETRIC: dict[str, Value] = {"shape": "symmetric", "leaves": 64, "l2": 3.0, "feature_share": 0.7}
-SYMMETRIC_COST = 2.0  # a symmetric tree takes twice as long as another
+SYMMETRIC_COST = 2.0  # a symmetric tree takes about twice as long as another
 OTHER_BOOSTED: dict[str, Value] = {"leaves": 63, "leaf_rows": 50, "feature_share": 0.3}
 NETWORK_STEPS: dict[str, Value] = {
     "batch_size": 512,
@@ -47,6 +47,7 @@ TRAINED_A_SECOND = 300_000  # rows that a network of these trains on, about
 SOLVED_A_SECOND = 40_000  # rows of a linear model that goes to the optimum of every strength, about
 TRAININGS: tuple[Training, ...] = ("labels", "residual")  # of networks, in turns: neither is better everywhere
 EPOCHS = 6.0
+FEWEST_EPOCHS = 0.2  # of the first network
 CANDIDATES = 8  # that growth is to have time for, beside those that others have trained
 PASSES, LONGEST_SHARE = 2, 0.75  # of a network at least, where growth has little time; and of that time at most
 
@@ -88,7 +89,7 @@ def make_default_arms(
     plain = size_trees(rows, tree_seconds)
     paired = plain.model_copy(update={"parameters": {**plain.parameters, **PAIRWISE}})
     half = None if tree_seconds is None else tree_seconds / SYMMETRIC_COST
-    has_trees = not in_blocks and (in_race or leaves_trees(rows, half))
+    has_trees = not in_blocks and (in_race or _has_time_for_trees(rows, half))
     if has_trees and in_race:
         arms.append(_arm("trees", _trained_by(TREES_ENTRY, plain), most=1, alone=True))
     if has_trees:
@@ -140,7 +141,7 @@ def _so_many(trees: int) -> dict[str, Value]:
     return {"trees": trees, "learning_rate": round(0.05 * MOST_TREES / trees, 3)}
 
 
-def leaves_trees(rows: int, seconds: float | None) -> bool:
+def _has_time_for_trees(rows: int, seconds: float | None) -> bool:
     """Whether there is time for the fewest trees on the fewest rows."""
     return seconds is None or seconds * GROWN_A_SECOND >= FEWEST_TREES * min(rows, FEWEST_TREE_ROWS)
 
@@ -149,7 +150,8 @@ def _planned(sized: Turn, own: dict[str, Value]) -> Turn:
     """Trees of another kind: as many at first, then as many as the time of a candidate holds."""
     first = int(sized.parameters["trees"] or MOST_TREES) / MOST_TREES
     parameters = BOOSTED | own | _so_many(MOST_TREES)
-    return sized.model_copy(update={"parameters": parameters, "first": first, "raised": "learning_rate"})
+    cut = {"first": first, "fewest": FEWEST_TREES / MOST_TREES, "raised": "learning_rate"}
+    return sized.model_copy(update={"parameters": parameters, **cut})
 
 
 def size_linear(rows: int, seconds: float | None = None) -> Turn:
