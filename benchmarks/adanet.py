@@ -1,39 +1,33 @@
-"""What growth costs and brings, against baselines run in the same call.
+"""What the parts of growth cost and bring, against baselines run in the same call; growth beside a grid: `poster.py`.
 
     python benchmarks/adanet.py fit                        # weights on a million rows, against scikit-learn
-    python benchmarks/adanet.py race DATASET CONF          # growth against the 12-point grid of the same file
     python benchmarks/adanet.py straggler DATASET CONF     # one of 4 slots slowed 4 times: with and without barrier
     python benchmarks/adanet.py rounds DATASET CONF        # seconds of the same candidates, round by round
     python benchmarks/adanet.py equal DATASET CONF         # one tower, an ensemble, growth: equal parameters
 
-DATASET is a prepared dataset; CONF a search configuration whose race has an entry `adanet` and one `grid`, such as
-`conf/search/quickstart.yaml`; their budgets do not count here, and all but `race` need a pool of candidates. Trials run
-one after the other in this process; slots are those of a virtual clock on which a trial takes the seconds it took here.
+DATASET is a prepared dataset; CONF a search configuration whose race has an entry `adanet` with a pool of candidates,
+such as `conf/search/quickstart.yaml`; its budget does not count here. Trials run one after the other in this process;
+slots are those of a virtual clock on which a trial takes the seconds it took here.
 """
 
 import argparse
 import math
-import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from results import Figure, record
 
 from glmix_automl import config
-from glmix_automl.dataset import Dataset
 from glmix_automl.errors import GlmixError
 from glmix_automl.models.mixture import Targets
 from glmix_automl.search import STRATEGIES, Strategy
 from glmix_automl.search.adanet import AdaNet
 from glmix_automl.search.growth.grown import trace_growth
 from glmix_automl.search.growth.options import AdaNetOptions
-from glmix_automl.study.defaults import fill_in
 from glmix_automl.study.settings import EntrySettings, SearchSettings
 from glmix_automl.training.mixture_weights import fit_mixture
 from glmix_automl.trial import Result, Trial
@@ -46,25 +40,6 @@ class Run:
     trials: dict[int, Trial] = field(default_factory=dict)
     results: dict[int, Result] = field(default_factory=dict)
     ended: dict[int, float] = field(default_factory=dict)
-
-    def within(self, seconds: float) -> "Run":
-        """The run as if it had been ended when it had trained for so long; its first trial is always part of it."""
-        kept: dict[int, Result] = {}
-        for number in sorted(self.ended, key=self.ended.__getitem__):
-            trained = sum(result.costs.train_seconds for result in kept.values())
-            if kept and trained + self.results[number].costs.train_seconds > seconds:
-                break
-            kept[number] = self.results[number]
-        return Run({n: self.trials[n] for n in kept}, kept, {n: self.ended[n] for n in kept})
-
-    def passes(self, auc: float) -> float:
-        """Seconds of training until a validation AUC above that; infinite if there is none."""
-        trained = 0.0
-        for number in sorted(self.ended, key=self.ended.__getitem__):
-            trained += self.results[number].costs.train_seconds
-            if (self.results[number].auc or 0.0) > auc:
-                return trained
-        return math.inf
 
     @property
     def best(self) -> Result:
@@ -160,50 +135,6 @@ def _timed(call: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
     started = time.perf_counter()
     result = call(*arguments)
     return time.perf_counter() - started, result
-
-
-def race(arguments: argparse.Namespace) -> None:
-    """The poster's comparison by seed: the grid's best on validation, growth at a share of its training, and whole."""
-    settings = config.load(arguments.conf, SearchSettings, [f"dataset={arguments.dataset}"])
-    settings = fill_in(settings, Dataset.open(arguments.dataset), None)  # growth without a pool gets its arms
-    print(f"{'seed':>4} {'strategy':<18} {'trials':>6} {'train s':>8} {'worker s':>8} {'validation':>10} {'test':>8}")
-    names = ("grid", f"growth at 1/{arguments.share:g}", "growth")
-    tests: dict[str, list[float]] = {name: [] for name in names}
-    passed: list[float] = []
-    times: list[float] = []
-    for seed in range(arguments.seeds):
-        grid, whole = (play(made(settings.race[name], seed), arguments.dataset, seed) for name in ("grid", "adanet"))
-        runs = dict(zip(names, (grid, whole.within(grid.train_seconds / arguments.share), whole), strict=True))
-        for name, run in runs.items():
-            best = run.best
-            print(
-                f"{seed:>4} {name:<18} {len(run.results):>6} {run.train_seconds:>8.1f} {run.worker_seconds:>8.1f} "
-                f"{best.auc or 0.0:>10.5f} {best.metrics['test_auc']:>8.5f}",
-                flush=True,
-            )
-            tests[name].append(best.metrics["test_auc"])
-        times.append(whole.train_seconds / grid.train_seconds)
-        passed.append(grid.train_seconds / whole.passes(grid.best.auc or 0.0))
-    middle = {name: statistics.median(found) for name, found in tests.items()}
-    print("median test AUC: " + ", ".join(f"{name} {value:.5f}" for name, value in middle.items()))
-    print("growth passes the grid's validation AUC at 1/x of its training: " + ", ".join(f"{x:.1f}" for x in passed))
-    above = sum(last > first for first, last in zip(tests["grid"], tests["growth"], strict=True))
-    record(
-        "growth",
-        f"Growth ends above the grid in {above} of {len(passed)} seeds.",
-        ["data", *(f"AUC, {name}" for name in names), "training, times the grid's", "passes the grid at 1/x"],
-        [
-            [
-                Path(arguments.dataset).name,
-                *(Figure(middle[name], min(tests[name]), max(tests[name])) for name in names),
-                Figure(statistics.median(times), min(times), max(times)),
-                Figure(statistics.median(passed), min(passed), max(passed)),
-            ]
-        ],
-        data="test rows of what is best on validation, one thread",
-        seeds=str(len(passed)),
-        spread="median; least and most",
-    )
 
 
 def straggler(arguments: argparse.Namespace) -> None:
@@ -307,15 +238,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = parser.add_subparsers(required=True)
     parts.add_parser("fit").set_defaults(part=fit)
-    for part in (race, straggler, rounds, equal):
+    for part in (straggler, rounds, equal):
         command = parts.add_parser(part.__name__)
         command.set_defaults(part=part)
         command.add_argument("dataset")
         command.add_argument("conf")
-        command.add_argument("--seeds", type=int, default=5)
         command.add_argument("--seed", type=int, default=0)
         command.add_argument("--slots", type=int, default=4)
-        command.add_argument("--share", type=float, default=8.5, help="part of the grid's training: 1 / this")
     arguments = parser.parse_args()
     arguments.part(arguments)
     return 0

@@ -1,6 +1,6 @@
 """Growth against the original library (adanet 0.9.0, Weill et al. 2019): same data, candidates, steps and threads.
 
-    python benchmarks/original_adanet.py DATASET --python PATH/TO/ORIGINAL/python [--iterations 3] [--epochs 1]
+    python benchmarks/original_adanet.py DATASET... --python PATH/TO/ORIGINAL/python [--iterations 3] [--epochs 1]
 
 The original runs on TensorFlow 2.8, so it needs an environment of its own; with Python 3.10:
 
@@ -43,7 +43,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import tensorflow as tf
 from adanet import Run, play
-from results import record
+from results import Cell, record
 
 from glmix_automl import config, metrics
 from glmix_automl.dataset import Dataset
@@ -120,7 +120,7 @@ def _aucs(dataset: Dataset, logits: list[np.ndarray]) -> tuple[float, float]:
     return found[0], found[1]
 
 
-def ours(arguments: argparse.Namespace) -> tuple[Side, Run]:
+def ours(place: str, arguments: argparse.Namespace) -> tuple[Side, Run]:
     """Growth in this process with the textbook's rounds."""
     # One validation, at the end: the original keeps the last weights, not the best.
     pool = [{"family": "subnetwork", "parameters": {**SHARED, **WIDTHS, "evaluations": 1, **c}} for c in CANDIDATES]
@@ -130,7 +130,7 @@ def ours(arguments: argparse.Namespace) -> tuple[Side, Run]:
     options |= {"rounds": arguments.iterations, "candidates": trained, "patience": trained}
     started, used = time.perf_counter(), time.process_time()
     strategy = AdaNet(config.parse(options, AdaNetOptions, "growth"), arguments.seed)
-    run = play(strategy, arguments.dataset, arguments.seed)
+    run = play(strategy, place, arguments.seed)
     seconds, used = time.perf_counter() - started, time.process_time() - used
     steps = sum(run.results[n].costs.steps for n, trial in run.trials.items() if trial.family == "subnetwork")
     return Side(run.train_seconds, steps, seconds, used, _after_rounds(run)), run
@@ -169,9 +169,20 @@ def report(sides: dict[str, Side], run: Run) -> None:
         print(f"the original's final {split} AUC {goal:.5f}: ours first reached it after {told}")
 
 
+def compare(place: str, arguments: argparse.Namespace) -> list[Cell]:
+    """A row of the table."""
+    print(place, flush=True)
+    mine, run = ours(place, arguments)
+    candidates = sum(trial.family == "subnetwork" for trial in run.trials.values())
+    other = original(Dataset.open(place), arguments, mine.steps // candidates)
+    report({"ours": mine, "original": other}, run)
+    of_steps, in_all = (mine.steps / mine.training) / (other.steps / other.training), other.seconds / mine.seconds
+    return [Path(place).name, of_steps, in_all, mine.aucs[-1][1], other.aucs[-1][1]]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dataset", help="folder of a prepared dataset")
+    parser.add_argument("datasets", nargs="+", help="folders of prepared datasets")
     parser.add_argument("--python", required=True, help="of the environment with adanet 0.9.0")
     parser.add_argument("--iterations", type=int, default=3)
     parser.add_argument("--epochs", type=float, default=1.0, help="of a candidate")
@@ -180,18 +191,14 @@ def main() -> None:
     arguments = parser.parse_args()
     tf.config.threading.set_inter_op_parallelism_threads(arguments.threads)
     tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
-    dataset = Dataset.open(arguments.dataset)
-    mine, run = ours(arguments)
-    candidates = sum(trial.family == "subnetwork" for trial in run.trials.values())
-    other = original(dataset, arguments, mine.steps // candidates)
-    report({"ours": mine, "original": other}, run)
-    of_steps, in_all = (mine.steps / mine.training) / (other.steps / other.training), other.seconds / mine.seconds
+    rows = [compare(place, arguments) for place in arguments.datasets]
+    training, whole = (" and ".join(f"{row[column]:.1f}" for row in rows) for column in (1, 2))
     record(
         "original-adanet",
-        f"The same candidates train {of_steps:.1f} times as fast as by adanet 0.9.0, the whole {in_all:.1f} times, "
+        f"The same candidates train {training} times as fast as by adanet 0.9.0, the whole {whole} times, "
         "most of it graphs that the original builds anew.",
         ["data", "training, times as fast", "in all, times as fast", "test AUC", "original's test AUC"],
-        [[Path(arguments.dataset).name, of_steps, in_all, mine.aucs[-1][1], other.aucs[-1][1]]],
+        rows,
         data=f"{arguments.iterations} iterations of two candidates, {arguments.threads} thread(s)",
         seeds="1",
     )

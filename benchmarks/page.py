@@ -13,7 +13,6 @@ TITLES = {
     "poster": "The tables of the poster",
     "families": "Families of models",
     "default-race": "The default race",
-    "growth": "Growth against a grid",
     "original-adanet": "Growth against the original library",
     "training": "Training",
     "time-to-quality": "Time to quality",
@@ -33,7 +32,7 @@ TITLES = {
     "quickstart": "Where the quickstart's time goes",
 }
 """Parts on the page, in its order."""
-WITH_TABLE = ("quality", "products", "poster")
+WITH_TABLE = ("quality", "products")
 """Parts whose table is on the page; of the others it is beside their records."""
 TABLES = RESULTS / "README.md"
 HEAD = """# Benchmarks

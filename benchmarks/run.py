@@ -59,7 +59,6 @@ PARTS = {
     "exponents": Part("exponents.py", ""),
     "quickstart": Part("quickstart.py", ""),
     "families": Part("families.py"),
-    "growth": Part("adanet.py"),
     "default-race": Part("default_race.py"),
     "effects-in-growth": Part("default_race.py"),
     "original-adanet": Part("original_adanet.py"),
