@@ -23,6 +23,8 @@ from glmix_automl.training.trainer import Budget, Fit, Moment, Start, Trainer, W
 from glmix_automl.training.warm_start import load_checkpoint
 from glmix_automl.trial import State
 
+MEASURED_SHARE, MEASURED_AT_LEAST = 3.0, 10  # trees for each time that validation has train's rows; at most
+
 
 class Boosting(Trainer[Trees]):
     """Grows `trees` trees per epoch of the budget and leaves those up to the best validation AUC in the coordinate.
@@ -81,7 +83,8 @@ def boost(
     per_epoch = coordinate.parameters.trees
     rounds = max(round(per_epoch * budget.epochs), 1)
     with _booster(coordinate, (train, validation), _bias(train), seed, threads) as booster:
-        grower = _Grower(booster, rounds, coordinate.parameters.patience)
+        interval = _measured_every(len(train.label), len(validation.label))
+        grower = _Grower(booster, rounds, coordinate.parameters.patience, interval)
         grower.grow(lambda made, point: watch(Moment(made / per_epoch, made, point)), time.monotonic() + budget.seconds)
         coordinate.plant(booster.arrays(grower.best_trees))
     fit = Fit(State.STOPPED if grower.stopped else State.FINISHED, grower.made, grower.made * train.label.shape[0])
@@ -117,11 +120,19 @@ def _booster(
         yield SymmetricBooster(coordinate, rows, bias, seed, map if count == 1 else pool.map, count)
 
 
-class _Grower:
-    """Adds trees until the budget, the patience or the time is used up, or the watcher says stop."""
+def _measured_every(train: int, validation: int) -> int:
+    """Trees from one validation to the next: measuring few times the rows that grow a tree takes longer than it."""
+    return min(max(round(MEASURED_SHARE * validation / train), 1), MEASURED_AT_LEAST)
 
-    def __init__(self, booster: _Booster, rounds: int, patience: int) -> None:
-        self._booster, self._rounds, self._patience = booster, rounds, patience
+
+class _Grower:
+    """Adds trees until the budget, the patience or the time is used up, or the watcher says stop.
+
+    They are measured after so many trees, and at the end.
+    """
+
+    def __init__(self, booster: _Booster, rounds: int, patience: int, interval: int = 1) -> None:
+        self._booster, self._rounds, self._patience, self._interval = booster, rounds, patience, interval
         self.made = self.best_trees = 0
         self.best: Point | None = None
         self.eval_seconds = 0.0
@@ -129,24 +140,28 @@ class _Grower:
 
     def grow(self, watch: Callable[[int, Point | None], bool], until: float) -> None:
         """Grows; `until` is by the monotonic clock."""
-        every = max(self._rounds // CURVE_POINTS, 1)
+        every = -(-max(self._rounds // CURVE_POINTS, 1) // self._interval) * self._interval
         while self.made < self._rounds and not self.stopped:
-            is_done = self._booster.update()  # nothing is left to split
+            is_last = self._booster.update()  # nothing is left to split
             self.made += 1
-            point = self._measure()
-            if self.best is None or point.auc > self.best.auc:
-                self.best, self.best_trees = point, self.made
-            is_done = is_done or bool(self._patience and self.made - self.best_trees >= self._patience)
-            is_last = is_done or self.made == self._rounds
+            is_last = is_last or self.made == self._rounds
+            point = self._measure() if is_last or self.made % self._interval == 0 else None
+            is_last = is_last or bool(self._patience and self.made - self.best_trees >= self._patience)
+            if is_last and point is None:
+                point = self._measure()
             wish = watch(self.made, point if is_last or self.made % every == 0 else None)
             if is_last:
                 return
             self.stopped = wish or time.monotonic() > until
+            if self.stopped and point is None:
+                self._measure()
 
     def _measure(self) -> Point:
         started = time.perf_counter()
         found = self._booster.measure()
         self.eval_seconds += time.perf_counter() - started
+        if self.best is None or found.auc > self.best.auc:
+            self.best, self.best_trees = found, self.made
         return found
 
 

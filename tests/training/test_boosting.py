@@ -237,6 +237,29 @@ def test_the_best_validation_is_kept(splits: tuple[Dataset, Rows, Rows]) -> None
     assert metrics.log_loss(label, own, weight) == pytest.approx(fit.best.loss, abs=1e-6)
 
 
+@pytest.mark.parametrize("kind", [{}, SYMMETRIC])
+def test_where_measuring_takes_longer_than_growing_some_trees_are_measured_and_the_last(
+    splits: tuple[Dataset, Rows, Rows], kind: dict[str, Any]
+) -> None:
+    data, many, _ = splits
+    few = from_block(data.read("validation").slice(0, 150))  # a tenth of `many`
+    coordinate = FAMILIES["trees"].build(data.schema, {**SMALL, **kind, "trees": 25, "patience": 0}, 0)
+    assert isinstance(coordinate, Trees)
+    for until, measured in ((25, {10, 20, 25}), (7, {7})):
+        told: list[Moment] = []
+
+        def watch(moment: Moment, until: int = until, told: list[Moment] = told) -> bool:
+            told.append(moment)
+            return moment.steps >= until
+
+        fit = boost(coordinate, few, many, Budget(1.0), watch, seed=3)
+        assert (fit.steps, fit.metrics["trees"] in measured) == (until, True)
+        assert {moment.steps for moment in told if moment.point} <= measured
+        assert fit.best is not None
+        own = coordinate.score(many)
+        assert metrics.auc(many.label.numpy(), own, many.weight.numpy()) == pytest.approx(fit.best.auc, abs=1e-6)
+
+
 def test_a_leaf_is_newtons_step_from_offset_and_bias_by_row_weights(splits: tuple[Dataset, Rows, Rows]) -> None:
     data, train, validation = splits
     offset = np.random.default_rng(0).normal(size=1500).astype(np.float32)
