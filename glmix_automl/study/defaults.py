@@ -28,7 +28,7 @@ SECONDS = 600.0  # of the default race on HOME_ROWS, by the clock
 HOME_ROWS = 100_000
 SHORTEST, LONGEST = 120.0, 3600.0
 GROWTH_SHARE, TUNING_SHARE = 0.6, 0.25  # of the worker-seconds; the rest is for the baselines and for starting
-TREES_SHARE = 0.35  # of the seconds, at most: the rest of the race is to have heard of them
+LINEAR_SHARE, TREES_SHARE = 0.25, 0.35  # of the seconds, at most: the rest of the race is to have heard of them
 TREES_OF_GROWTH, LINEAR_OF_GROWTH = 0.3, 0.15  # of the worker-seconds of growth alone: what it begins with
 TUNING_ROWS = 200_000  # that a trial of tuning trains on, in all its epochs
 TUNING_TRIALS = 24
@@ -136,14 +136,14 @@ def make_default_race(settings: SearchSettings, schema: Schema | None, rows: int
     worker_seconds = seconds * settings.workers.slots * settings.workers.ranks
     growth = GROWTH_SHARE * worker_seconds
     fraction = min(1.0, round(TUNING_ROWS / max(rows, 1), 3))
-    trees = size_trees(rows, seconds=TREES_SHARE * seconds)
+    linear, trees = size_linear(rows, LINEAR_SHARE * seconds), size_trees(rows, seconds=TREES_SHARE * seconds)
     within = Measure(settings.measure).needs_members
     blocks = needs_blocks(settings)
-    arms = make_default_arms(schema, rows, growth, within, TREES_SHARE * seconds, blocks)
+    arms = make_default_arms(schema, rows, growth, within, TREES_SHARE * seconds, blocks, linear)
     boosted: dict[str, Any] = {"family": "trees", "parameters": trees.parameters, "fraction": trees.fraction}
     paired: dict[str, Any] = {**boosted, "parameters": {**trees.parameters, **PAIRWISE}}
     race = {
-        LINEAR_ENTRY: _entry("fixed", family="logistic", parameters=LINEAR),
+        LINEAR_ENTRY: _entry("fixed", family="logistic", parameters=LINEAR, fraction=linear.fraction),
         TREES_ENTRY: _entry("fixed", **boosted),
         **({PAIRS_ENTRY: _entry("fixed", **paired)} if within else {}),
         "bayes": _entry("bayes", TUNING_SHARE * worker_seconds, **_tuning(schema, fraction)),
@@ -153,6 +153,8 @@ def make_default_race(settings: SearchSettings, schema: Schema | None, rows: int
     if blocks:
         race = {name: entry for name, entry in race.items() if name not in (TREES_ENTRY, PAIRS_ENTRY)}
     left_out = []
+    if linear.fraction < 1:
+        left_out.append(f"logistic regression sees {linear.fraction:.1%} of the {rows:,} training rows")
     if fraction < 1:
         left_out.append(f"each trial of tuning sees {fraction:.1%} of the {rows:,} training rows")
     if trees.fraction < 1:

@@ -19,6 +19,7 @@ from glmix_automl.search.growth.default_arms import (
     FIRST_ROWS,
     GROWN_A_SECOND,
     LONGEST_SHARE,
+    MANY_ROWS,
     SOLVED_A_SECOND,
     TRAINED_A_SECOND,
     make_default_arms,
@@ -121,6 +122,9 @@ def test_the_pace_of_an_arm_counts_before_that_of_its_family_and_fewer_trees_lea
     assert (candidate.name, candidate.epochs, candidate.parameters["learning_rate"]) == ("slow", 0.5, 0.12)
     (candidate,) = parse(arms | {"seconds": 1}, Arms, "test").propose(state)
     assert (candidate.epochs, candidate.parameters["learning_rate"]) == (0.2, 0.3), "no fewer than that"
+    other = {**trees, "parameters": {**trees["parameters"], "shape": "symmetric"}, "first": 0.9}
+    (candidate,) = parse({"seconds": 30, "arms": [{"name": "other", "turns": [other]}]}, Arms, "test").propose(state)
+    assert candidate.epochs == 0.9, "what trees of another shape took says nothing"
 
 
 def test_growth_by_arms_finds_the_sum() -> None:
@@ -187,6 +191,7 @@ def test_the_first_linear_model_and_network_are_sized_by_what_a_candidate_may_ta
         (network,) = [arm["turns"][0] for arm in arms if arm["name"] == "network"]
         assert network["first"] == pytest.approx(min(seconds * TRAINED_A_SECOND, FIRST_ROWS) / rows)
         assert network["epochs"] == EPOCHS
+        assert (network["parameters"]["dropout"] == 0) == (rows >= MANY_ROWS)
 
 
 def test_little_time_is_one_networks_and_growth_alone_begins_with_symmetric_trees() -> None:
@@ -196,6 +201,8 @@ def test_little_time_is_one_networks_and_growth_alone_begins_with_symmetric_tree
     def names(limit: float, rows: int = 1_000_000) -> tuple[list[str], float, float]:
         options = make_default_arms(schema, rows, limit, tree_seconds=0.3 * limit, in_race=False)
         (network,) = [arm["turns"][0] for arm in options["arms"] if arm["name"] == "network"]
+        has_effects = any(arm["name"] == "member effects" for arm in options["arms"])
+        assert (network["parameters"]["dropout"] == 0) == (rows >= MANY_ROWS or not has_effects)
         return [arm["name"] for arm in options["arms"]], options["seconds"], network["first"]
 
     assert names(3.0) == (
@@ -211,5 +218,8 @@ def test_little_time_is_one_networks_and_growth_alone_begins_with_symmetric_tree
     every = ["linear", "member effects", "symmetric trees", "network", "other trees"]
     assert names(300.0) == (every, 300.0 / CANDIDATES, FIRST_ROWS / 1e6)
     assert names(6.0, 10_000)[0] == every, "there is time for all of it on few rows"
+    many, limit = 10_000_000, 30.0
+    assert names(limit, many)[0] == ["linear", "network"], "trees would see few of so many rows"
+    assert names(limit, many)[2] == pytest.approx(LONGEST_SHARE * limit * TRAINED_A_SECOND / many, abs=0.01)
     alone = {arm["name"] for arm in make_default_arms(schema, 1000, 60.0, in_race=False)["arms"] if arm.get("alone")}
     assert alone == {"linear", "symmetric trees"}

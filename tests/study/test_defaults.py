@@ -119,6 +119,10 @@ def test_the_default_race_grows_with_the_rows_and_says_what_it_leaves_out(tmp_pa
     assert (small.limits.seconds, small.left_out) == (300, ())
     assert large.limits.seconds == defaults.LONGEST
     assert ["20.0% of the 1,000,000" in line for line in large.left_out] == [True]
+    linear = large.race[LINEAR_ENTRY].options
+    hurried = make_default_race(settings(tmp_path, limits={"seconds": 60}), None, 6_000_000)
+    assert (linear["fraction"], hurried.race[LINEAR_ENTRY].options["fraction"]) == (1.0, 0.1)
+    assert "logistic regression sees 10.0% of the 6,000,000 training rows" in hurried.left_out
     assert "trees" not in streamed.race
     families = {t["family"] for arm in streamed.race["adanet"].options["generator"]["arms"] for t in arm["turns"]}
     assert families == {"logistic", "subnetwork"}

@@ -93,15 +93,21 @@ class Arms(Config):
         return max(gain or 0.0, 0.0) * FADING ** (1 + len(reports) - len(known))
 
     def _epochs(self, arm: Arm, turn: Turn, reports: Sequence[CandidateReport]) -> float | None:
-        """The epochs that the pace of the arm leaves room for, or that of its family before the arm has one."""
+        """The epochs that the pace of the arm leaves room for, or that of its kind before the arm has one."""
         if turn.epochs is None:
             return None
-        kin = [report for report in reports if report.candidate.family == turn.family and _pace(report)]
+        kind = _kind(turn)
+        kin = [report for report in reports if _kind(report.candidate) == kind and _pace(report)]
         own = [report for report in kin if report.candidate.name == arm.name]
         if self.seconds is None or not kin:
             return min(turn.epochs, turn.first or turn.epochs)
         room = self.seconds / (_pace((own or kin)[-1]) * turn.fraction)
         return round(min(turn.epochs, max(room, turn.fewest)), 2)
+
+
+def _kind(told: Turn | Candidate) -> tuple[str, Value]:
+    """What takes about as long: the family, and of trees those that are grown alike."""
+    return told.family, told.parameters.get("shape")
 
 
 def _pace(report: CandidateReport) -> float:

@@ -7,6 +7,7 @@ otherwise: networks of the frequent terms, on the labels and on what is left, an
 kind.
 """
 
+import math
 from typing import Any
 
 from glmix_automl.schema import Schema
@@ -35,12 +36,16 @@ NETWORK_STEPS: dict[str, Value] = {
     "table_learning_rate": 0.1,
     "schedule": "linear",
 }
-NETWORK: dict[str, Value] = NETWORK_STEPS | {"depth": 2, "width": 128, "dropout": 0.3, "weight_decay": 1e-4}
+NETWORK: dict[str, Value] = NETWORK_STEPS | {"depth": 2, "width": 128, "dropout": 0.1, "weight_decay": 1e-4}
+LESS_REGULAR: dict[str, Value] = {"dropout": 0.0, "weight_decay": 1e-5}
+"""Of a network that has many rows or sees each a few times: it learns none by heart."""
 
+MANY_ROWS = 500_000  # of train
 TREE_ROWS = 3_000_000  # that trees see at most
 GROWN_ROWS = 600_000_000  # rows times trees: with more rows fewer trees are grown, faster ones
 GROWN_A_SECOND = 3_000_000  # rows times trees that a core grows, about
 MOST_TREES, FEWEST_TREES, FEWEST_TREE_ROWS = 1000, 200, 50_000  # of trees, and that they see
+LEAST_TREE_SHARE = 0.05  # of the rows that trees see, where there is time for little: a network sees them all
 FEWEST_LINEAR_ROWS = 20_000  # that a linear model sees
 FIRST_ROWS = 2_000_000  # that the first network trains on, in all its epochs: what it takes plans the others
 TRAINED_A_SECOND = 300_000  # rows that a network of these trains on, about
@@ -80,8 +85,11 @@ def make_default_arms(
     numerics = 2 if schema is None else len(schema.numerics)
     terms = 2 if schema is None else len(schema.categoricals) + len(schema.bags)
     seconds, has_effects = _plan_candidate(limit, rows)
-    first = FIRST_ROWS if seconds is None else min(FIRST_ROWS, seconds * TRAINED_A_SECOND)
+    first = math.inf if seconds is None else seconds * TRAINED_A_SECOND
+    if has_effects:  # else the first network is the one that gets most of the time
+        first = min(FIRST_ROWS, first)
     begin = EPOCHS if not rows else max(min(EPOCHS, round(first / rows, 2)), FEWEST_EPOCHS)
+    regular = LESS_REGULAR if rows >= MANY_ROWS or not has_effects else {}
     arms = [_arm("linear", _trained_by(LINEAR_ENTRY, linear or size_linear(rows)), most=1, alone=True)]
     for entity in () if schema is None or not has_effects else schema.entities:
         effect = Turn(family="random_effect", parameters={"entity": entity.name}, training="residual")
@@ -100,12 +108,14 @@ def make_default_arms(
         arms.append(_arm("trees of pairs", _trained_by(PAIRS_ENTRY, paired), another, most=2))
     if terms:
         views = _views(schema)
-        turns = [_network(begin, view, training) for view in views for training in TRAININGS]
+        turns = [_network(begin, regular | view, training) for view in views for training in TRAININGS]
         arms.append(_arm("network", *turns, most=6))
     if numerics > 1 and terms:
-        arms.append(_arm("numerics", _network(begin, {"inputs": "numerics", "depth": 3, "width": 64}), most=2))
+        arms.append(
+            _arm("numerics", _network(begin, regular | {"inputs": "numerics", "depth": 3, "width": 64}), most=2)
+        )
     if not terms:
-        arms.append(_arm("network", _network(begin, {}), _network(begin, {"depth": 3, "width": 64})))
+        arms.append(_arm("network", _network(begin, regular), _network(begin, regular | {"depth": 3, "width": 64})))
     if has_trees:
         arms.append(_arm("other trees", _planned(plain, OTHER_BOOSTED), most=2))
     return Arms(arms=tuple(arms), seconds=seconds).model_dump(mode="json", exclude_defaults=True) | {"kind": "arms"}
@@ -142,8 +152,9 @@ def _so_many(trees: int) -> dict[str, Value]:
 
 
 def _has_time_for_trees(rows: int, seconds: float | None) -> bool:
-    """Whether there is time for the fewest trees on the fewest rows."""
-    return seconds is None or seconds * GROWN_A_SECOND >= FEWEST_TREES * min(rows, FEWEST_TREE_ROWS)
+    """Whether there is time for the fewest trees on the fewest rows that are worth it."""
+    fewest = max(min(rows, FEWEST_TREE_ROWS), LEAST_TREE_SHARE * rows)
+    return seconds is None or seconds * GROWN_A_SECOND >= FEWEST_TREES * fewest
 
 
 def _planned(sized: Turn, own: dict[str, Value]) -> Turn:
