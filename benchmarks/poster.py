@@ -8,7 +8,7 @@ search a space around it for the grid's worker-seconds; growth has the default a
 GLMix is the linear model with an intercept per entity, by coordinate descent. Trials run one after the other in this
 process, on one thread. Times are ratios to the grid's; AdaNet is given the grid's worker-seconds, and 1/8.5 and 1/51 of
 them, which is what it needed on the poster. It sizes its candidates by what it is given; the one at work when that is
-used up ends. `--without-tuning` leaves out the three searches, which cost as much as the grid each.
+used up ends. The three searches cost as much as the grid each; `--leave-out` leaves out what it names.
 """
 
 import argparse
@@ -43,14 +43,15 @@ SPACE = {
 }
 MOST = 200  # trials of a tuner; the seconds end it
 GROWTH = {share: "AdaNet" if share == 1 else f"AdaNet at 1/{share:g}" for share in (1.0, *POSTER_SHARES)}
-WHOLE_GRID = "grid, 12 networks"
+WHOLE_GRID, GLMIX = "grid, 12 networks", "GLMix"
+TUNERS = {"random tuning": "random", "Bayesian tuning": "bayes", "multitask tuning": "multitask"}
 MARKS = {
     "logistic regression": "s",
     WHOLE_GRID: "D",
     "random tuning": "v",
     "Bayesian tuning": "^",
     "multitask tuning": "<",
-    "GLMix": "P",
+    GLMIX: "P",
 }
 
 Values = dict[str, dict[str, list[list[float]]]]
@@ -62,8 +63,8 @@ def make(strategy: str, seed: int, **options: Any) -> Strategy:
     return kind.make(config.parse(options, kind.options, strategy), seed)
 
 
-def compare(place: str, seed: int, epochs: float, tuning: bool) -> dict[str, Run]:
-    """Every model of the table."""
+def compare(place: str, seed: int, epochs: float, left_out: Sequence[str]) -> dict[str, Run]:
+    """Every model of the table that is not left out."""
     dataset = Dataset.open(place)
     network = {"batch_size": NETWORK_STEPS["batch_size"]}
     tuned: dict[str, Any] = {"family": "subnetwork", "parameters": network, "epochs": epochs}
@@ -74,12 +75,12 @@ def compare(place: str, seed: int, epochs: float, tuning: bool) -> dict[str, Run
         WHOLE_GRID: play(make("grid", seed, **tuned, space=GRID), place, seed),
     }
     budget = runs[WHOLE_GRID].worker_seconds
-    tuners = (("random", "random"), ("Bayesian", "bayes"), ("multitask", "multitask"))
-    for name, strategy in tuners if tuning else ():
-        options = {**tuned, "space": SPACE, "trials": MOST}
-        runs[f"{name} tuning"] = play(make(strategy, seed, **options), place, seed, seconds=budget)
-    coordinates = make("coordinates", seed, coordinates=[linear, *effects])
-    runs["GLMix"] = play(coordinates, place, seed)
+    for name, strategy in TUNERS.items():
+        if name not in left_out:
+            options = {**tuned, "space": SPACE, "trials": MOST}
+            runs[name] = play(make(strategy, seed, **options), place, seed, seconds=budget)
+    if GLMIX not in left_out:
+        runs[GLMIX] = play(make("coordinates", seed, coordinates=[linear, *effects]), place, seed)
     rows = dataset.rows("train")
     for share, name in GROWTH.items():
         seconds = budget / share
@@ -163,7 +164,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--epochs", type=float, default=3.0, help="of a network that is tuned")
-    parser.add_argument("--without-tuning", action="store_true", help="no random, Bayesian and multitask tuning")
+    parser.add_argument("--leave-out", nargs="*", choices=(*TUNERS, GLMIX), default=[], help="models not to be run")
     parser.add_argument("--picture", type=Path, help="file to draw to, by its ending: svg, png, pdf")
     parser.add_argument("--add", type=Path, help="a record whose runs, of other data sets or seeds, are kept beside")
     given = parser.parse_args()
@@ -172,7 +173,7 @@ def main() -> None:
         models = every.setdefault(Path(place).name, {})
         for seed in range(given.first_seed, given.first_seed + given.seeds):
             print(f"{Path(place).name}, seed {seed}", flush=True)
-            for name, values in measure(compare(place, seed, given.epochs, not given.without_tuning)).items():
+            for name, values in measure(compare(place, seed, given.epochs, given.leave_out)).items():
                 models.setdefault(name, []).append(values)
     if given.picture:
         draw(every, given.picture)

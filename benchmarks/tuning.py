@@ -21,6 +21,7 @@ strategy's own time is not counted.
 """
 
 import argparse
+import json
 import statistics
 import sys
 import time
@@ -163,7 +164,8 @@ def report(problem: Problem, slots: int, runs_by_name: dict[str, list[Run]]) -> 
 
 def compare(options: argparse.Namespace) -> None:
     """The costs to both targets, problem by problem."""
-    shares: dict[str, list[Cell]] = {}
+    earlier = json.loads(options.add.read_text())["more"]["shares"] if options.add and options.add.exists() else {}
+    shares: dict[str, dict[str, list[float]]] = earlier
     for name in options.problems:
         problem = problems()[name]
         runs: dict[str, list[Run]] = {}
@@ -174,19 +176,21 @@ def compare(options: argparse.Namespace) -> None:
             except ImportError as error:
                 print(f"{strategy} is left out: {error}", file=sys.stderr)
         report(problem, options.slots, runs)
-        for strategy in dict.fromkeys(["random", *options.strategies]):
-            found = [_share(runs, strategy, target) if strategy in runs else None for target in (0, 1)]
-            shares.setdefault(strategy, []).extend(found)
-    told = [name for name in shares if name != "random"]
-    said = [f"{name} {', '.join(f'{share:.2f}' for share in shares[name][::2] if share is not None)}" for name in told]
+        found = {strategy: [_share(runs, strategy, target) for target in (0, 1)] for strategy in runs}
+        shares[name] = shares.get(name, {}) | found
+    told = list(dict.fromkeys(s for each in shares.values() for s in each if s != "random"))
+    said = {s: ", ".join(f"{each[s][0]:.2f}" if s in each else "not run" for each in shares.values()) for s in told}
+    none = [None, None]
     record(
         "tuning",
-        f"Worker-seconds to a grid's best, of random search's, on {', '.join(options.problems)}: {'; '.join(said)}.",
-        ["cost, of random search's", *(f"{p}{to}" for p in options.problems for to in ("", ", near the optimum"))],
-        [[name, *shares[name]] for name in told],
+        f"Worker-seconds to a grid's best, of random search's, on {', '.join(shares)}: "
+        f"{'; '.join(f'{strategy} {costs}' for strategy, costs in said.items())}.",
+        ["cost, of random search's", *(f"{p}{to}" for p in shares for to in ("", ", near the optimum"))],
+        [[s, *(cell for each in shares.values() for cell in each.get(s, none))] for s in told],
         data=f"recorded tables and functions, {options.slots} slots of the simulated pool",
         seeds=f"{options.seeds}, peers at most {options.peer_seeds}",
         spread="medians",
+        more={"shares": shares},
     )
 
 
@@ -287,6 +291,7 @@ def main() -> None:
     parser.add_argument("--peer-seeds", type=int, default=30, help="at most so many for a peer, as some are slow")
     parser.add_argument("--slots", type=int, default=8)
     parser.add_argument("--limit", type=int, default=LIMIT, help="a run ends at the worker-seconds of so many trials")
+    parser.add_argument("--add", type=Path, help="a record whose problems and strategies are kept beside these")
     parser.set_defaults(part=compare)
     parts = parser.add_subparsers()
     command = parts.add_parser("utilisation")
