@@ -147,11 +147,12 @@ def draw(every: Values, path: Path) -> None:
         }
         grown = sorted(middle[name][1::2] for name in GROWTH.values())
         panel.plot(*zip(*grown, strict=True), "o-", color="crimson", label="AdaNet: 1/51, 1/8.5, all of the grid's")
-        for name, mark in MARKS.items():
+        for place, (name, mark) in enumerate(MARKS.items()):
             if name in middle:
-                panel.plot(*middle[name][1::2], mark, label=name, color="black" if name == WHOLE_GRID else None)
+                panel.plot(*middle[name][1::2], mark, label=name, color=f"C{place}")
         panel.axhline(middle[WHOLE_GRID][3], color="gray", linewidth=0.8, linestyle=":")
         panel.set(title=data, xscale="log", xlabel="training, of the grid's", ylabel="test AUC")
+        panel.xaxis.set_minor_formatter("")
     named = max(every.values(), key=len)
     handles, labels = panels[list(every.values()).index(named)].get_legend_handles_labels()
     picture.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small")
