@@ -57,7 +57,13 @@ def main() -> None:
         "columns",
         "Test AUC that all groups of columns bring to logistic regression and to LightGBM: "
         + "; ".join(f"{row[0]} {row[2].value:+.4f} and {row[4].value:+.4f}" for row in rows),  # type: ignore[union-attr]
-        ["data", "logistic regression without", "with all groups", "LightGBM without", "with all groups"],
+        [
+            "data",
+            "logistic regression without, AUC",
+            "with all groups, AUC",
+            "LightGBM without, AUC",
+            "with all groups, AUC",
+        ],
         rows,
         data="numerics only, test rows",
         seeds="one call",
