@@ -23,7 +23,7 @@ from glmix_automl.training.trainer import Budget, Fit, Moment, Start, Trainer, W
 from glmix_automl.training.warm_start import load_checkpoint
 from glmix_automl.trial import State
 
-MEASURED_SHARE, MEASURED_AT_LEAST = 3.0, 10  # trees for each time that validation has train's rows; at most
+INTERVAL_OF_RATIO, LONGEST_INTERVAL = 3.0, 10  # trees between validations: times validation's rows by train's; at most
 
 
 class Boosting(Trainer[Trees]):
@@ -121,8 +121,8 @@ def _booster(
 
 
 def _measured_every(train: int, validation: int) -> int:
-    """Trees from one validation to the next: measuring few times the rows that grow a tree takes longer than it."""
-    return min(max(round(MEASURED_SHARE * validation / train), 1), MEASURED_AT_LEAST)
+    """Trees from one validation to the next: measuring many rows takes longer than growing a tree on few."""
+    return min(max(round(INTERVAL_OF_RATIO * validation / train), 1), LONGEST_INTERVAL)
 
 
 class _Grower:
@@ -146,9 +146,8 @@ class _Grower:
             self.made += 1
             is_last = is_last or self.made == self._rounds
             point = self._measure() if is_last or self.made % self._interval == 0 else None
-            is_last = is_last or bool(self._patience and self.made - self.best_trees >= self._patience)
-            if is_last and point is None:
-                point = self._measure()
+            if point and self._patience and self.made - self.best_trees >= self._patience:
+                is_last = True
             wish = watch(self.made, point if is_last or self.made % every == 0 else None)
             if is_last:
                 return

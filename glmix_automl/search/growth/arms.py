@@ -24,7 +24,7 @@ class Turn(Config):
     epochs: Epochs | None = None
     """Budget in passes over the training rows; none: the strategy's."""
     first: Epochs | None = None
-    """Budget where none of the family has told yet how long an epoch takes; none: `epochs`."""
+    """Budget where none of its kind has told yet how long an epoch takes; none: `epochs`."""
     fewest: Epochs = SHORTEST_PLANNED
     """Budget that it is not cut below."""
     raised: str = ""
