@@ -12,7 +12,6 @@ used up ends. The three searches cost as much as the grid each; `--leave-out` le
 """
 
 import argparse
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 
 from adanet import Run, play
 from matplotlib.figure import Figure as Picture
-from results import Cell, Figure, record
+from results import Cell, Figure, earlier, record
 
 from glmix_automl import config
 from glmix_automl.dataset import Dataset
@@ -169,7 +168,7 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, help="file to draw to, by its ending: svg, png, pdf")
     parser.add_argument("--add", type=Path, help="a record whose runs, of other data sets or seeds, are kept beside")
     given = parser.parse_args()
-    every: Values = json.loads(given.add.read_text())["more"]["runs"] if given.add and given.add.exists() else {}
+    every: Values = earlier(given.add, "runs")
     for place in given.datasets:
         models = every.setdefault(Path(place).name, {})
         for seed in range(given.first_seed, given.first_seed + given.seeds):

@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from results import ROOT, Figure, record
+from results import ROOT, Figure, earlier, record
 
 from glmix_automl import metrics
 from glmix_automl.conclusion import evaluate
@@ -234,12 +234,11 @@ def keep(found: dict[str, dict[str, Runs]], given: argparse.Namespace, part: str
     """Records the runs, with those of an earlier record, of other data sets and seeds, where `--add` names one."""
     if given.peers_alone:
         return
-    path = Path(given.add) if given.add else None
-    every: dict[str, Any] = json.loads(path.read_text())["more"]["runs"] if path and path.exists() else {}
+    every: dict[str, Any] = earlier(given.add, "runs")
     for name, models in found.items():
         for model, runs in models.items():
-            earlier = every.setdefault(name, {}).setdefault(model, vars(Runs()))
-            every[name][model] = {key: earlier[key] + values for key, values in vars(runs).items()}
+            before = every.setdefault(name, {}).setdefault(model, vars(Runs()))
+            every[name][model] = {key: before[key] + values for key, values in vars(runs).items()}
     models = [OURS, *(m for m in NAMES if any(m in each for each in every.values()))]
     rows: list[list[Any]] = []
     for model in models:

@@ -82,6 +82,11 @@ def record(
     print(f"recorded in {path}")
 
 
+def earlier(path: str | Path | None, name: str) -> Any:
+    """What a record has in `more`, for runs to be added to; empty where there is no record."""
+    return json.loads(Path(path).read_text())["more"][name] if path and Path(path).exists() else {}
+
+
 def command() -> str:
     """How this process was started, from the root of the project."""
     script = Path(sys.argv[0]).resolve()

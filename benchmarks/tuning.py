@@ -21,7 +21,6 @@ strategy's own time is not counted.
 """
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -32,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from problems import EPOCHS, Problem, problems
-from results import Cell, record
+from results import Cell, earlier, record
 
 from glmix_automl.search import STRATEGIES, Strategy
 from glmix_automl.search.grid import lattice
@@ -164,8 +163,7 @@ def report(problem: Problem, slots: int, runs_by_name: dict[str, list[Run]]) -> 
 
 def compare(options: argparse.Namespace) -> None:
     """The costs to both targets, problem by problem."""
-    earlier = json.loads(options.add.read_text())["more"]["shares"] if options.add and options.add.exists() else {}
-    shares: dict[str, dict[str, list[float]]] = earlier
+    shares: dict[str, dict[str, list[float]]] = earlier(options.add, "shares")
     for name in options.problems:
         problem = problems()[name]
         runs: dict[str, list[Run]] = {}
