@@ -5,8 +5,12 @@ the results themselves how far a small budget speaks for the full one. What is t
 the promotion of an old one, is what is expected to gain most at the full budget per worker-second: a full trial by
 expected improvement, a smaller one by the improvement that its answer is expected to reveal (the knowledge gradient of
 one point, Frazier et al. 2009; cost-aware as in Poloczek et al. 2017).
+
+Where small budgets mislead, full trials alone foretell each other better, left out one at a time. As long as they do,
+it is plain Bayesian search: full trials only, chosen by a process of full trials.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -18,8 +22,8 @@ from glmix_automl.search.entry import SeenPoints
 from glmix_automl.search.objectives import clip_tail, standardise
 from glmix_automl.search.random_search import design
 from glmix_automl.search.rungs import Ascent, RungOptions
-from glmix_automl.search.surrogates.acquisition import expected_improvement
-from glmix_automl.search.surrogates.calibration import Line, fit_line
+from glmix_automl.search.surrogates.acquisition import expected_improvement, log_expected_improvement
+from glmix_automl.search.surrogates.calibration import fit_lines
 from glmix_automl.search.surrogates.candidates import CandidateSampler
 from glmix_automl.search.surrogates.centred_prior import CentredPrior
 from glmix_automl.search.surrogates.encoding import Encoding
@@ -30,6 +34,8 @@ from glmix_automl.seeds import generator
 from glmix_automl.space import UnitPoint
 from glmix_automl.trial import Result, Trial
 
+FEWEST_FULL = 4
+"""Fewest full trials that are asked whether the smaller ones mislead; never fewer than one more than parameters."""
 PROMOTABLE = 60
 """Most finished points, the best ones, that are looked at for a promotion."""
 
@@ -43,7 +49,19 @@ class MultitaskOptions(RungOptions):
     """Points of the start on the lowest rung, the middle and points drawn inwards; by default twice the parameters,
     at least 6 and at most 20."""
     candidates: int = pydantic.Field(default=300, ge=10)
-    """New points compared per call, on every rung."""
+    """New points compared per call on every rung; where only the full one counts, as many times more as rungs."""
+
+
+class _Learnt(NamedTuple):
+    """What a choice is made from: numbers of the finished trials, their values, the discrepancy by rung.
+
+    `misled` says that full trials foretell each other better without the smaller ones.
+    """
+
+    numbers: list[int]
+    values: Floats64
+    discrepancy: Floats64
+    misled: bool
 
 
 class _Option(NamedTuple):
@@ -62,10 +80,11 @@ class Multitask:
         centred = CentredPrior(options.space)
         start = options.start or min(max(2 * len(options.space.names), 6), 20)
         self._design = design(options.space, min(start, options.trials), "sobol", generator(seed, "start"), centred)
-        self._candidates = CandidateSampler(options.space, options.candidates, centred)
+        self._candidates = CandidateSampler(options.space, options.candidates * options.rungs, centred)
         self._seen = SeenPoints()
         self._continued: set[int] = set()
         self._process = GaussianProcess(WIDE)
+        self._full_process = GaussianProcess()
         self._encoding = Encoding(options.space, absent=0.5)
 
     def tell(self, result: Result) -> None:
@@ -121,22 +140,38 @@ class Multitask:
         rng = generator(self._seed, "blind", len(self._ascent.points))
         return [self._begin(at, 0) for at in self._candidates.draw(np.empty((0, 0)), self._seen, rng)[:n]]
 
-    def _learn(self, rng: np.random.Generator) -> tuple[list[int], Floats64, Floats64]:
-        """Fits the process to all that was told: the numbers of those trials, their values, the discrepancy by rung."""
+    def _learn(self, rng: np.random.Generator) -> _Learnt:
+        """Fits the processes to all that was told."""
         ascent = self._ascent
         numbers = sorted(ascent.results)
         values, discrepancy = self._values(numbers)
         rungs = [ascent.rungs[number] for number in numbers]
         self._process.fit(self._encoded(numbers), values, weight(discrepancy)[rungs], rng)
-        return numbers, values, discrepancy
+        return _Learnt(numbers, values, discrepancy, self._misled(numbers, values, rng))
+
+    def _misled(self, numbers: list[int], values: Floats64, rng: np.random.Generator) -> bool:
+        """Whether full trials, of which there must be some, are foretold better by each other than by all trials."""
+        rows = [row for row, number in enumerate(numbers) if self._is_full(number)]
+        if len(rows) < max(len(self._options.space.names) + 1, FEWEST_FULL):
+            return False
+        full, unit = standardise(values[rows]), float(np.std(clip_tail(values[rows]))) or 1.0
+        encoded = self._encoding(self._points([numbers[row] for row in rows]))
+        self._full_process.fit(encoded, full, np.ones(len(rows)), rng)
+        return bool(np.mean(self._full_process.left_out() - math.log(unit)) > np.mean(self._process.left_out()[rows]))
+
+    def _is_full(self, number: int) -> bool:
+        return self._ascent.rungs[number] == self._options.rungs - 1
 
     def _choose(self, n: int) -> list[Trial]:
         ascent, top = self._ascent, self._options.rungs - 1
         rng = generator(self._seed, "choose", len(ascent.points))
-        numbers, values, discrepancy = self._learn(rng)
-        options = self._open(numbers, values, rng)
+        numbers, values, discrepancy, misled = self._learn(rng)
+        options = self._open(numbers, values, misled, rng)
         if not options:
             return []
+        cost = self._cost(numbers, options)
+        if misled:
+            return self._choose_full(n, options, cost[top], values[[self._is_full(number) for number in numbers]])
         points = np.array([option.point for option in options])
         pending = ascent.pending
         rows = [self._with_rung(points, np.full(len(points), rung)) for rung in range(top + 1)]
@@ -145,8 +180,7 @@ class Multitask:
         )
         for position, number in enumerate(pending):
             posterior.imagine(len(points) * (top + 1) + position, discrepancy[ascent.rungs[number]])
-        full = [value for number, value in zip(numbers, values, strict=True) if ascent.rungs[number] == top]
-        cost = self._cost(numbers, options)
+        full = [value for number, value in zip(numbers, values, strict=True) if self._is_full(number)]
         trials: list[Trial] = []
         while len(trials) < n:
             worth = self._gain(posterior, discrepancy, len(points), max(full, default=float(np.median(values)))) / cost
@@ -158,27 +192,43 @@ class Multitask:
             posterior.imagine(rung * len(points) + position, discrepancy[rung])
         return trials
 
+    def _choose_full(self, n: int, options: list[_Option], cost: Floats64, values: Floats64) -> list[Trial]:
+        """As `_choose`, by full trials alone: their values, and the cost of each option at the full budget."""
+        top, pending = self._options.rungs - 1, [number for number in self._ascent.pending if self._is_full(number)]
+        candidates = self._encoding(np.array([option.point for option in options]))
+        posterior = self._full_process.posterior(self._encoding(self._points(pending)), None, candidates)
+        best, trials = float(standardise(values).max()), list[Trial]()
+        for _ in range(min(n, len(options))):
+            worth = log_expected_improvement(*posterior.moments(), best, 0.0) - np.log(cost)
+            position = int(np.argmax(worth))
+            trials.append(self._take(options[position], top))
+            cost[position] = np.inf
+            posterior.imagine(position)
+        return trials
+
     def _take(self, option: _Option, rung: int) -> Trial:
         if option.lower is None:
             return self._begin(option.point, rung)
         return self._keep(self._ascent.promote(option.lower, rung))
 
-    def _open(self, numbers: list[int], values: Floats64, rng: np.random.Generator) -> list[_Option]:
-        """New points, and the best finished ones below the top that nothing continues yet."""
+    def _open(self, numbers: list[int], values: Floats64, misled: bool, rng: np.random.Generator) -> list[_Option]:
+        """New points, and the best finished ones below the top that nothing continues yet.
+
+        All of those where smaller budgets mislead: what looks worst there may be the best.
+        """
         ascent, order = self._ascent, np.argsort(-values, kind="stable")
-        best = np.array([ascent.points[numbers[i]] for i in order[:INCUMBENTS]])
+        known = [i for i in order if self._is_full(numbers[i])] if misled else order
+        best = np.array([ascent.points[numbers[i]] for i in known[:INCUMBENTS]])
         fresh = [_Option(point, None) for point in self._candidates.draw(best, self._seen, rng)]
-        if len(fresh) > self._options.candidates:
+        if len(fresh) > self._options.candidates and not misled:
             kept = rng.choice(len(fresh), self._options.candidates, replace=False)
             fresh = [fresh[i] for i in sorted(kept)]
         finished = [
             _Option(ascent.points[number], number)
             for number in (numbers[i] for i in order)
-            if number not in self._continued
-            and ascent.rungs[number] < self._options.rungs - 1
-            and ascent.results[number].state.scored
+            if number not in self._continued and not self._is_full(number) and ascent.results[number].state.scored
         ]
-        return fresh + finished[:PROMOTABLE]
+        return fresh + (finished if misled else finished[:PROMOTABLE])
 
     def _gain(self, posterior: GaussianPosterior, discrepancy: Floats64, points: int, best_full: float) -> Floats64:
         """Expected gain at the full budget of trying each point on each rung, [rungs, points]."""
@@ -200,34 +250,21 @@ class Multitask:
         ascent = self._ascent
         rungs = np.array([ascent.rungs[number] for number in numbers])
         aucs = np.array([float(r.quality) if (r := ascent.results[n]).quality is not None else np.nan for n in numbers])
-        lines = self._lines(numbers, aucs)
+        lines = fit_lines([ascent.points[number].tobytes() for number in numbers], rungs, aucs, self._options.rungs)
         full = np.array([lines[rung].full(auc) for rung, auc in zip(rungs, aucs, strict=True)])
         full = np.where(np.isnan(full), np.nanmin(full), full)
         values, unit = standardise(full), float(np.std(clip_tail(full))) or 1.0
         return values, np.array([each.variance for each in lines]) / unit**2
 
-    def _lines(self, numbers: list[int], aucs: Floats64) -> list[Line]:
-        """What the AUCs of each rung say of the full one, learnt from points tried on several, [rungs]."""
-        by_point: dict[bytes, dict[int, float]] = {}
-        for number, auc in zip(numbers, aucs, strict=True):
-            if np.isfinite(auc):
-                by_point.setdefault(self._ascent.points[number].tobytes(), {})[self._ascent.rungs[number]] = auc
-        lines = [Line()] * self._options.rungs
-        for low in reversed(range(self._options.rungs - 1)):
-            pairs = []
-            for found in by_point.values():
-                above = min((rung for rung in found if rung > low), default=None)
-                if low in found and above is not None:
-                    pairs.append((found[low], lines[above].full(found[above])))
-            own = np.array([found[low] for found in by_point.values() if low in found])
-            lines[low] = fit_line(own, pairs, lines[low + 1])
-        return lines
-
     def _encoded(self, numbers: list[int]) -> Floats64:
         """Encoded points of trials with their rungs, [numbers, columns]."""
-        points = np.array([self._ascent.points[number] for number in numbers])
         rungs = np.array([self._ascent.rungs[number] for number in numbers], float)
-        return self._with_rung(points.reshape(len(numbers), len(self._options.space.names)), rungs)
+        return self._with_rung(self._points(numbers), rungs)
+
+    def _points(self, numbers: list[int]) -> UnitPoint:
+        """Points of trials, [numbers, parameters]."""
+        points = np.array([self._ascent.points[number] for number in numbers])
+        return points.reshape(len(numbers), len(self._options.space.names))
 
     def _with_rung(self, points: UnitPoint, rungs: "np.ndarray") -> Floats64:
         encoded = self._encoding(points)
@@ -247,7 +284,7 @@ class Multitask:
         points = self._encoding(np.array([option.point for option in options]))
         speed = np.ones(len(options))
         if rows:
-            known = self._encoding(np.array([self._ascent.points[number] for number in rows]))
+            known = self._encoding(self._points(rows))
             speed = expected_seconds(known, np.array(rates), points)
         cost = budgets[:, None] * speed[None]
         for position, option in enumerate(options):

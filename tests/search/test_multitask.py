@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from glmix_automl.search.multitask import Multitask, MultitaskOptions
-from glmix_automl.search.surrogates.calibration import Line, fit_line
+from glmix_automl.search.surrogates.calibration import Line, fit_line, fit_lines
 from glmix_automl.search.surrogates.gaussian_process import WIDE, matern
 from glmix_automl.trial import Costs, Result, State, Trial
 
@@ -62,15 +62,9 @@ def test_fractions_are_a_fidelity_too() -> None:
 
 
 def test_a_line_between_budgets_is_learnt_from_points_tried_on_both() -> None:
-    work = {"family": "f", "space": SPACE, "epochs": 9, "rungs": 2, "trials": 40, "start": 6}
-    strategy = Multitask(MultitaskOptions.model_validate(work), 0)
-    for trial in strategy.ask(6):
-        strategy.tell(Result(trial.number, State.FINISHED, 0.6 + 0.01 * trial.number))
-    strategy._ascent.take_note()
-    promoted = strategy._ascent.promote(5, 1)
-    strategy.tell(Result(promoted.number, State.FINISHED, 0.75))
-    strategy._ascent.take_note()
-    low, top = strategy._lines(list(range(7)), np.array([0.6 + 0.01 * n for n in range(6)] + [0.75]))
+    points = [bytes([number]) for number in range(6)] + [bytes([5])]
+    rungs, aucs = np.array([0] * 6 + [1]), np.array([0.6 + 0.01 * number for number in range(6)] + [0.75])
+    low, top = fit_lines(points, rungs, aucs, 2)
     assert low.full(0.65) == pytest.approx(0.75)
     assert low.full(0.61) == pytest.approx(0.71)  # as far below the worst promoted point as here
     assert top.full(0.75) == 0.75
@@ -90,12 +84,15 @@ def test_a_budget_that_ranks_by_chance_is_doubted_and_one_that_ranks_well_is_not
     assert true.variance < noise.variance / 4
 
 
-def test_where_small_budgets_say_nothing_the_full_one_is_used() -> None:
-    def told(trial: Trial) -> float:
-        return auc(trial) if trial.epochs == 27 else 0.5 + 0.2 * (trial.seed % 1000) / 1000
+@pytest.mark.parametrize("small", ["nothing", "the opposite"])
+def test_where_small_budgets_mislead_only_full_trials_are_begun(small: str) -> None:
+    def misleading(trial: Trial) -> float:
+        if trial.epochs == 27:
+            return auc(trial)
+        return 0.5 + 0.2 * (trial.seed % 1000) / 1000 if small == "nothing" else 1.4 - auc(trial)
 
     shares = []
-    for say in (told, auc):
+    for say in (misleading, auc):
         work = {"family": "f", "space": SPACE, "epochs": 27, "trials": 60}
         strategy = Multitask(MultitaskOptions.model_validate(work), 0)
         trials: list[Trial] = []
@@ -104,7 +101,11 @@ def test_where_small_budgets_say_nothing_the_full_one_is_used() -> None:
             for trial in asked:
                 costs = Costs(worker_seconds=trial.epochs)
                 strategy.tell(Result(trial.number, State.FINISHED, say(trial), costs=costs))
-        shares.append(np.mean([trial.epochs == 27 for trial in trials]))
+        full = [trial for trial in trials if trial.epochs == 27]
+        assert max(auc(trial) for trial in full) > 0.7995
+        shares.append(len(full) / len(trials))
+        if say is misleading:
+            assert all(trial.epochs == 27 for trial in trials[-20:])
     assert shares[0] > shares[1]
 
 

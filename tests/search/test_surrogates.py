@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 from scipy.optimize import check_grad
+from scipy.stats import norm
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern
 
@@ -101,6 +102,21 @@ def test_the_process_agrees_with_scikit_learn() -> None:
     full = reference.predict(at, return_cov=True)[1]
     np.testing.assert_allclose(pairs, full[np.arange(5), np.arange(5) + 10], atol=1e-6)
     assert JITTER < process.noise < 0.1
+
+
+def test_a_value_left_out_is_as_likely_as_to_a_process_that_never_saw_it() -> None:
+    columns, values = told(25)
+    process = GaussianProcess()
+    process.fit(columns, values, np.ones(25), np.random.default_rng(0))
+    kernel = Matern(length_scale=np.exp(process._theta[:-1]), nu=2.5)
+    expected = []
+    for row in range(25):
+        others = np.arange(25) != row
+        unseen = GaussianProcessRegressor(kernel, alpha=process.noise, optimizer=None)
+        unseen.fit(columns[others], values[others])
+        mean, deviation = unseen.predict(columns[[row]], return_std=True)
+        expected.append(norm.logpdf(values[row], mean[0], np.sqrt(deviation[0] ** 2 + process.noise)))
+    np.testing.assert_allclose(process.left_out() - 0.5 * np.log(2 * np.pi), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("scales", [NARROW, WIDE])

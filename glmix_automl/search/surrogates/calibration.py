@@ -60,3 +60,28 @@ def fit_line(aucs: Floats64, pairs: Sequence[tuple[float, float]], above: Line) 
     return Line(
         slope, level, float(here.min()), (missed + PRIOR_POINTS * PRIOR_VARIANCE * spread) / (len(pairs) + PRIOR_POINTS)
     )
+
+
+def fit_lines(points: Sequence[bytes], rungs: "np.ndarray", aucs: Floats64, count: int) -> list[Line]:
+    """What the AUCs of each rung say of the full one, learnt from points tried on several, [count].
+
+    Args:
+        points: what was tried, the same bytes for the same point, [trials].
+        rungs: where, [trials].
+        aucs: what was reached, NaN where nothing was, [trials].
+        count: how many rungs there are; the last is the full budget.
+    """
+    by_point: dict[bytes, dict[int, float]] = {}
+    for point, rung, auc in zip(points, rungs, aucs, strict=True):
+        if np.isfinite(auc):
+            by_point.setdefault(point, {})[int(rung)] = float(auc)
+    lines = [Line()] * count
+    for low in reversed(range(count - 1)):
+        pairs = []
+        for found in by_point.values():
+            above = min((rung for rung in found if rung > low), default=None)
+            if low in found and above is not None:
+                pairs.append((found[low], lines[above].full(found[above])))
+        own = np.array([found[low] for found in by_point.values() if low in found])
+        lines[low] = fit_line(own, pairs, lines[low + 1])
+    return lines
