@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from glmix_automl.training.lbfgs import Minimum, Vector, minimise
+from glmix_automl.training.lbfgs import Curvature, Minimum, Vector, minimise
 
 
 class Quadratic:
@@ -18,8 +18,8 @@ class Quadratic:
         slope = self.a @ (w - self.c)
         return float(0.5 * (w - self.c) @ slope), slope
 
-    def curvature(self, w: Vector) -> Vector:
-        return np.diag(self.a).copy()
+    def curvature(self, w: Vector) -> Curvature:
+        return Curvature(np.diag(self.a).copy())
 
 
 def solve(problem: Quadratic, l1: float = 0.0, iterations: int = 500) -> Minimum:
@@ -53,6 +53,32 @@ def test_a_separable_quadratic_takes_one_step_of_its_diagonal() -> None:
     problem.a = np.diag([0.1, 1.0, 10.0, 1e3, 1e6])
     found = minimise(problem, np.zeros(5), np.zeros(5), 0.0, iterations=1)
     assert found.w == pytest.approx(problem.c)
+
+
+def test_weights_whose_curvature_is_known_take_one_step_whatever_their_correlation() -> None:
+    class Known(Quadratic):
+        def curvature(self, w: Vector) -> Curvature:
+            dense = np.array([0, 2, 3])
+            return Curvature(np.diag(self.a).copy(), dense, self.a[np.ix_(dense, dense)])
+
+    problem = Known(5, 0)
+    problem.a[[1, 4]] = problem.a[:, [1, 4]] = 0.0
+    problem.a[[1, 4], [1, 4]] = 3.0, 1e4
+    found = minimise(problem, np.zeros(5), np.zeros(5), 0.0, iterations=1)
+    assert found.value <= 1e-3 * problem.value(np.zeros(5))[0]
+    problem.curvature = lambda w: Curvature(np.diag(problem.a).copy())  # type: ignore[method-assign]
+    assert minimise(problem, np.zeros(5), np.zeros(5), 0.0, iterations=1).value > 100 * found.value
+
+
+def test_weights_that_are_the_same_twice_have_a_minimum_too() -> None:
+    class Twice(Quadratic):
+        def curvature(self, w: Vector) -> Curvature:
+            return Curvature(np.diag(self.a).copy(), np.arange(len(w)), self.a)
+
+    problem = Twice(4, 0)
+    problem.a[3], problem.a[:, 3] = problem.a[2], problem.a[:, 2]
+    problem.a[3, 3] = problem.a[2, 2]
+    assert solve(problem).value <= 1e-5 * problem.value(np.zeros(4))[0]
 
 
 def test_it_stops_when_told_and_never_ends_above_its_start() -> None:
