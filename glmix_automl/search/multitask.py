@@ -80,7 +80,8 @@ class Multitask:
         centred = CentredPrior(options.space)
         start = options.start or min(max(2 * len(options.space.names), 6), 20)
         self._design = design(options.space, min(start, options.trials), "sobol", generator(seed, "start"), centred)
-        self._candidates = CandidateSampler(options.space, options.candidates * options.rungs, centred)
+        self._candidates = CandidateSampler(options.space, options.candidates, centred)
+        self._full_candidates = CandidateSampler(options.space, options.candidates * options.rungs, centred)
         self._seen = SeenPoints()
         self._continued: set[int] = set()
         self._process = GaussianProcess(WIDE)
@@ -219,7 +220,8 @@ class Multitask:
         ascent, order = self._ascent, np.argsort(-values, kind="stable")
         known = [i for i in order if self._is_full(numbers[i])] if misled else order
         best = np.array([ascent.points[numbers[i]] for i in known[:INCUMBENTS]])
-        fresh = [_Option(point, None) for point in self._candidates.draw(best, self._seen, rng)]
+        sampler = self._full_candidates if misled else self._candidates
+        fresh = [_Option(point, None) for point in sampler.draw(best, self._seen, rng)]
         if len(fresh) > self._options.candidates and not misled:
             kept = rng.choice(len(fresh), self._options.candidates, replace=False)
             fresh = [fresh[i] for i in sorted(kept)]
