@@ -73,7 +73,7 @@ def play(
     run, clock = Run(), 0.0
     out: list[tuple[float, int, int]] = []
     with tempfile.TemporaryDirectory() as study:
-        evaluator = Evaluator(dataset, study, seed=seed)
+        evaluator = Evaluator(dataset, study, seed=seed, threads=1)
         while True:
             free = [slot for slot in range(slots) if slot not in {s for _, _, s in out}]
             wanted = len(free) if run.worker_seconds < seconds else 0

@@ -126,9 +126,11 @@ def compare_all(datasets: list[str], seeds: int, seconds: float | None, pool: st
             print(f"| {name} | {validation:.4f} | {test:.4f} | {' '.join(f'{g.difference:+.4f}' for g in gaps)} |")
             differs = mean_gap(gaps) if gaps else None
             table.append([Path(dataset).name, name, None if np.isnan(validation) else validation, test, differs])
-    says = "Less the default race, which is told nothing but its seconds: " + "; ".join(
-        f"{row[1]} {row[4].value:+.4f} on {row[0]}" for row in table if isinstance(row[4], Figure)
-    )
+    told = []
+    for name in dict.fromkeys(str(row[1]) for row in table if isinstance(row[4], Figure)):
+        own = [f"{row[4].value:+.4f} on {row[0]}" for row in table if row[1] == name and isinstance(row[4], Figure)]
+        told.append(f"{name} {', '.join(own)}")
+    says = f"Test AUC less that of the default race, which is told nothing but its seconds: {'; '.join(told)}"
     heads = ["data", "model", "validation AUC", "test AUC", "difference of AUC"]
     record(
         "default-race",

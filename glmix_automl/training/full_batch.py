@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 from scipy.special import expit
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from glmix_automl.errors import TrialError
 from glmix_automl.models.logistic import Logistic
@@ -72,18 +73,20 @@ class FullBatch(Trainer[Logistic]):
             wish = collective.rank == 0 and (watch(Moment(float(done), done)) or time.monotonic() > until)
             return wish if collective.size == 1 else bool(collective.broadcast(np.asarray(float(wish))))
 
-        w = best = objective.start()
-        misses = 0
-        for l2 in list_strengths(source.weight) if parameters.l2 == "auto" else (parameters.l2,):
-            found = objective.minimum(w, l2, stop)
-            w, point = found.w, _validated(objective, found, source, fit)
-            watch(Moment(fit.epochs, fit.steps, point))
-            is_better = fit.best is None or point.auc > fit.best.auc
-            if is_better:
-                fit.best, fit.metrics["l2"], best = point, float(l2), w
-            misses = 0 if is_better else misses + 1
-            if found.stopped or misses == PATIENCE:
-                break
+        # More threads gain nothing on products as narrow as these, and where cores are busy each waits for the other.
+        with threadpool_limits(self.setting.threads or 1, user_api="blas"):
+            w = best = objective.start()
+            misses = 0
+            for l2 in list_strengths(source.weight) if parameters.l2 == "auto" else (parameters.l2,):
+                found = objective.minimum(w, l2, stop)
+                w, point = found.w, _validated(objective, found, source, fit)
+                watch(Moment(fit.epochs, fit.steps, point))
+                is_better = fit.best is None or point.auc > fit.best.auc
+                if is_better:
+                    fit.best, fit.metrics["l2"], best = point, float(l2), w
+                misses = 0 if is_better else misses + 1
+                if found.stopped or misses == PATIENCE:
+                    break
         objective.put(best)
         fit.train_seconds = time.perf_counter() - started - fit.eval_seconds
         return fit
