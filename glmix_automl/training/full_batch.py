@@ -28,7 +28,7 @@ from glmix_automl.trial import State
 from glmix_automl.workers.collective import Collective
 
 CHUNK_ROWS = 65_536  # rows whose products are summed in float32
-MOST_DENSE = 1000  # numerics whose Hessian is taken whole, once per strength: it costs 2 passes with 12, 6 with 512
+MOST_DENSE = 300  # numerics whose Hessian is taken whole; of independent ones more cost more than they save
 QUANTILE_ROWS = 200_000  # that quantiles of numerics are taken of
 STRONGEST = 0.1  # l2 that `auto` begins with, per row
 STEP = 10**0.5  # from one strength to the next

@@ -116,7 +116,10 @@ class _Search:
         if self._sparse:  # a step of OWL-QN keeps signs weight by weight
             self._dense = self._dense[:0]
         if len(self._dense):
-            self._factor = cho_factor(block + np.diag(DAMPING / self._scale[self._dense]), lower=True)
+            try:
+                self._factor = cho_factor(block + np.diag(DAMPING / self._scale[self._dense]), lower=True)
+            except ValueError:  # not finite, or not positive by rounding (a LinAlgError): the diagonal is enough
+                self._dense = self._dense[:0]
 
     def _preconditioned(self, slope: Vector) -> Vector:
         """The step that a Newton step would be, were there no curvature but the known."""

@@ -81,6 +81,15 @@ def test_weights_that_are_the_same_twice_have_a_minimum_too() -> None:
     assert solve(problem).value <= 1e-5 * problem.value(np.zeros(4))[0]
 
 
+@pytest.mark.parametrize("block", [np.full((12, 12), np.inf), -np.eye(12)], ids=["not finite", "not positive"])
+def test_a_block_that_is_no_curvature_is_left_out(block: "np.ndarray") -> None:
+    class Wrong(Quadratic):
+        def curvature(self, w: Vector) -> Curvature:
+            return Curvature(np.diag(self.a).copy(), np.arange(len(w)), block * np.diag(self.a).max())
+
+    assert solve(Wrong(12, 1)).w == pytest.approx(solve(Quadratic(12, 1)).w, abs=0)
+
+
 def test_it_stops_when_told_and_never_ends_above_its_start() -> None:
     problem = Quadratic(12, 1)
     found = minimise(problem, np.zeros(12), np.zeros(12), 0.0, 500, stop=lambda passes: passes >= 4)
