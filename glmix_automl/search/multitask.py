@@ -171,8 +171,9 @@ class Multitask:
         if not options:
             return []
         cost = self._cost(numbers, options)
+        full = values[[self._is_full(number) for number in numbers]]
         if misled:
-            return self._choose_full(n, options, cost[top], values[[self._is_full(number) for number in numbers]])
+            return self._choose_full(n, options, cost[top], full)
         points = np.array([option.point for option in options])
         pending = ascent.pending
         rows = [self._with_rung(points, np.full(len(points), rung)) for rung in range(top + 1)]
@@ -181,10 +182,10 @@ class Multitask:
         )
         for position, number in enumerate(pending):
             posterior.imagine(len(points) * (top + 1) + position, discrepancy[ascent.rungs[number]])
-        full = [value for number, value in zip(numbers, values, strict=True) if self._is_full(number)]
+        best_full = float(full.max()) if len(full) else float(np.median(values))
         trials: list[Trial] = []
         while len(trials) < n:
-            worth = self._gain(posterior, discrepancy, len(points), max(full, default=float(np.median(values)))) / cost
+            worth = self._gain(posterior, discrepancy, len(points), best_full) / cost
             rung, position = divmod(int(np.argmax(worth)), len(points))
             if not np.isfinite(cost[rung, position]):
                 break
@@ -194,7 +195,7 @@ class Multitask:
         return trials
 
     def _choose_full(self, n: int, options: list[_Option], cost: Floats64, values: Floats64) -> list[Trial]:
-        """As `_choose`, by full trials alone: their values, and the cost of each option at the full budget."""
+        """As `_choose`, by full trials alone, of these values; `cost` is of each option at the full budget."""
         top, pending = self._options.rungs - 1, [number for number in self._ascent.pending if self._is_full(number)]
         candidates = self._encoding(np.array([option.point for option in options]))
         posterior = self._full_process.posterior(self._encoding(self._points(pending)), None, candidates)

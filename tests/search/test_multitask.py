@@ -109,6 +109,50 @@ def test_where_small_budgets_mislead_only_full_trials_are_begun(small: str) -> N
     assert shares[0] > shares[1]
 
 
+def test_a_search_that_was_misled_goes_on_as_it_would_have() -> None:
+    def tell(strategy: Multitask, trials: list[Trial]) -> None:
+        for trial in trials:
+            found = auc(trial) if trial.epochs == 27 else 1.4 - auc(trial)
+            costs = Costs(worker_seconds=trial.epochs)
+            strategy.tell(Result(trial.number, State.FINISHED, found, costs=costs))
+
+    options = MultitaskOptions.model_validate({"family": "f", "space": SPACE, "epochs": 27, "trials": 50})
+    whole, resumed = Multitask(options, 0), Multitask(options, 0)
+    for _ in range(20):
+        asked = whole.ask(2)
+        resumed.recall(asked, 2)
+        tell(whole, asked)
+        tell(resumed, asked)
+    assert all(trial.epochs == 27 for trial in asked)
+    while asked := whole.ask(2):
+        assert resumed.ask(2) == asked
+        tell(whole, asked)
+        tell(resumed, asked)
+
+
+def test_what_looks_worst_on_a_small_budget_is_promoted_where_that_misleads() -> None:
+    side = {"type": "int", "low": 0, "high": 9}
+    work = {"family": "f", "space": {"x": side, "y": side}, "epochs": 9, "rungs": 2, "start": 100, "trials": 130}
+    strategy = Multitask(MultitaskOptions.model_validate(work), 0)
+
+    def value(trial: Trial) -> float:
+        x, y = int(trial.parameters["x"] or 0), int(trial.parameters["y"] or 0)
+        below = 0.002 * ((x - 2) ** 2 + (y - 7) ** 2)
+        return 0.8 - below if trial.epochs == 9 else 0.6 + below
+
+    best, small = 0.0, set()
+    while asked := strategy.ask(2):
+        for trial in asked:
+            if trial.epochs == 9:
+                best = max(best, value(trial))
+            else:
+                small.add(tuple(trial.parameters.items()))
+            costs = Costs(worker_seconds=trial.epochs if trial.parent is None else 8.0)
+            strategy.tell(Result(trial.number, State.FINISHED, value(trial), costs=costs))
+    assert len(small) == 100  # every point there is, the best one with the worst result
+    assert best == 0.8
+
+
 def test_before_any_result_the_lowest_budget_says_half_of_the_full_one() -> None:
     strategy = Multitask(MultitaskOptions.model_validate({"family": "f", "space": SPACE, "epochs": 27}), 0)
     low, full = strategy._with_rung(np.full((2, 2), 0.5), np.array([0.0, 3.0]))
