@@ -6,8 +6,8 @@
     python benchmarks/adanet.py equal DATASET CONF         # one tower, an ensemble, growth: equal parameters
 
 DATASET is a prepared dataset; CONF a search configuration whose race has an entry `adanet` with a pool of candidates,
-such as `conf/search/quickstart.yaml`; its budget does not count here. Trials run one after the other in this process;
-slots are those of a virtual clock on which a trial takes the seconds it took here.
+such as `conf/search/quickstart.yaml`; its budget does not count here. Trials run one after the other in this process,
+each on one thread; slots are those of a virtual clock on which a trial takes the seconds it took here.
 """
 
 import argparse
