@@ -32,11 +32,10 @@ from sklearn.linear_model import LogisticRegression
 from glmix_automl import metrics
 from glmix_automl.dataset import Block, Dataset
 from glmix_automl.models import FAMILIES
-from glmix_automl.models.coordinate import Form
 from glmix_automl.training.full_batch import FullBatch
 from glmix_automl.training.loop import Loop
 from glmix_automl.training.measure import Point
-from glmix_automl.training.resident import Resident, batch_starts, share_of
+from glmix_automl.training.resident import Resident, batch_starts, draw_order
 from glmix_automl.training.schedule import factors
 from glmix_automl.training.source import ResidentBlocks, Source
 from glmix_automl.training.trainer import Budget, Setting
@@ -54,7 +53,8 @@ def ours(folder: str) -> Curve:
     """Adam with a rate that falls to zero in three epochs; validated at the end of each."""
     started = time.perf_counter()
     dataset = Dataset.open(folder)
-    train, held = share_of(dataset.read("train"), Form.TENSORS, 0), dataset.read("validation")
+    block, held = dataset.read("train"), dataset.read("validation")
+    train = Resident.of(block, draw_order(len(block), 0))
     validation = Resident.of(held)
     print(f"  ours: reading and shuffling took {time.perf_counter() - started:.2f} s", flush=True)
     parameters = {"batch_size": BATCH, "learning_rate": RATE, "schedule": "linear"}

@@ -30,10 +30,9 @@ from results import record
 from glmix_automl import metrics
 from glmix_automl.dataset.block import Block
 from glmix_automl.models import FAMILIES
-from glmix_automl.models.coordinate import Form
 from glmix_automl.schema import Categorical, Numeric, Schema, Vocabulary
 from glmix_automl.training.loop import Loop
-from glmix_automl.training.resident import RankShare, Resident, batch_starts, share_of
+from glmix_automl.training.resident import RankShare, Resident, batch_starts, draw_order
 from glmix_automl.workers.collective import Alone
 
 SIZES = (10_000, 2_000, 500, 300, 100, 50, 30, 20)
@@ -249,7 +248,7 @@ def main() -> None:
     tf.get_logger().setLevel("ERROR")
     schema, block = make(args.rows, 1)
     _, test = make(100_000, 2)
-    train, keras_rows = share_of(block, Form.TENSORS, 0), args.keras_rows or args.rows
+    train, keras_rows = Resident.of(block, draw_order(len(block), 0)), args.keras_rows or args.rows
     logistic: dict = {}
     deep = {"depth": 2, "width": 128, "embedding_width": 16, "table_learning_rate": 0.05}
     print(f"{'model':<22}{'batch':>7}{'rows/s':>14}{'AUC':>9}{'ratio':>8}")

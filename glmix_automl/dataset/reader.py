@@ -160,6 +160,10 @@ class Dataset:
         block = builder.build(places, self._entities_of(split, places) if entities else {})
         return replace(block, entity_ids={name: self.entity_ids(name) for name in block.entities})
 
+    def places(self, split: str, rank: int = 0, size: int = 1, fraction: float = 1.0, seed: int = 0) -> np.ndarray:
+        """Which rows of the split `read` gives with the same arguments: int64 [rows], ascending."""
+        return self._share(split, rank, size, fraction, seed).places
+
     def stream(
         self,
         split: str,

@@ -85,6 +85,11 @@ def from_block(block: Any, order: np.ndarray | None = None, offset: np.ndarray |
     )
 
 
+def pick_rows(rows: Rows, order: np.ndarray) -> Rows:
+    """Copies of these rows, int [taken], which may repeat; a loop's batches are `taker`'s."""
+    return from_block(tf.nest.map_structure(lambda column: np.asarray(memoryview(column)), rows), order)
+
+
 def _tensor(array: np.ndarray, kind: type, order: np.ndarray | None = None) -> tf.Tensor:
     """A copy of the array's rows on the CPU, in memory that numpy has from the system and TensorFlow takes over.
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from glmix_automl.dataset.block import Block
 from glmix_automl.models.coordinate import Form
-from glmix_automl.models.rows import Rows, from_block
+from glmix_automl.models.rows import Rows, from_block, pick_rows
 from glmix_automl.models.tensorflow import tf
 from glmix_automl.seeds import generator
 
@@ -89,16 +89,18 @@ class BlockShare:
         return values
 
 
-def share_of(block: Block, form: Form, shuffle: int | None = None) -> RankShare:
-    """A block in a form, its rows permuted if they are tensors and `shuffle` is a seed.
+def share_of(block: Block, form: Form) -> RankShare:
+    """A block in a form."""
+    return BlockShare(block) if form is Form.BLOCK else Resident.of(block)
 
-    A permutation costs a tenth of a second per million rows once; epochs then visit batches that lie in one piece, in a
-    new order each, which a slice gets for nothing. Gathering fresh rows at each step would double the time of a linear
-    model.
+
+def draw_order(rows: int, seed: int) -> np.ndarray:
+    """In which order a share has its rows of train: int64 [rows], a permutation.
+
+    It costs a tenth of a second per million rows once; epochs then visit batches that lie in one piece, in a new order
+    each, which a slice gets for nothing. Gathering fresh rows at each step would double the time of a linear model.
     """
-    if form is Form.BLOCK:
-        return BlockShare(block)
-    return Resident.of(block, None if shuffle is None else generator(shuffle, "shuffle").permutation(len(block)))
+    return generator(seed, "shuffle").permutation(rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +133,16 @@ class Resident:
 
     def __len__(self) -> int:
         return len(self.places if self.order is None else self.order)
+
+    def holds(self, places: np.ndarray) -> bool:
+        """Whether rows of the split, int64 ascending, are among those of the share, which lie in one piece."""
+        return bool(self.places[0] <= places[0] and places[-1] <= self.places[-1])
+
+    def pick(self, places: np.ndarray, order: np.ndarray) -> "Resident":
+        """Copies of rows that it `holds`, these in this order: what `of` makes of them once they are read again."""
+        at = self.in_order(np.arange(len(self)))[places[order] - self.places[0]]
+        rows = pick_rows(self.rows, at)
+        return Resident(rows, order, places, float(rows.weight.numpy().sum(dtype=np.float64)))
 
     def with_offset(self, offset: np.ndarray) -> "Resident":
         """The same rows with other offsets, float32 [rows of the share]."""

@@ -23,7 +23,7 @@ from glmix_automl.schema import SPLITS
 from glmix_automl.seeds import derive, generator
 from glmix_automl.training.measure import Held, Point
 from glmix_automl.training.pairs import pair_rows
-from glmix_automl.training.resident import RankShare, Resident, share_of
+from glmix_automl.training.resident import BlockShare, RankShare, Resident, draw_order, share_of
 from glmix_automl.training.source import Blocks, ResidentBlocks, Source, StreamedBlocks, score_blocks
 from glmix_automl.trial import Trial
 from glmix_automl.workers.collective import Collective
@@ -58,7 +58,7 @@ class Splits:
         self.scoring_seconds = 0.0
         self._sizes: dict[float, tuple[int, float]] = {}
         self._held: dict[str, Held] = {}
-        self._whole: dict[str, RankShare] = {}
+        self._whole: dict[str, Resident] = {}
         self._shares: OrderedDict[tuple[str, float, Form, bool], RankShare] = OrderedDict()
 
     def load(self) -> None:
@@ -66,10 +66,10 @@ class Splits:
         for split in self.names if self._block_rows is None else ():
             self.resident(split)
 
-    def resident(self, split: str) -> RankShare:
+    def resident(self, split: str) -> Resident:
         """The share of a split that this rank holds; train's rows are shuffled."""
         if split not in self._whole:
-            self._whole[split] = self._read(split, 1.0)
+            self._whole[split] = self._tensors(split)
         return self._whole[split]
 
     def size(self, fraction: float) -> tuple[int, float]:
@@ -262,7 +262,8 @@ class Splits:
             return self.resident(split)
         key = split, fraction, form, paired
         if key not in self._shares:
-            self._shares[key] = self._pair(split, fraction) if paired else self._read(split, fraction, form)
+            own = self._block(split, fraction) if form is Form.BLOCK else self._tensors(split, fraction, paired)
+            self._shares[key] = own
             while len(self._shares) > SHARES_KEPT:
                 self._shares.popitem(last=False)
         self._shares.move_to_end(key)
@@ -276,16 +277,25 @@ class Splits:
             split, rows, *ranks, fraction=fraction, seed=self._seed, order=order, entities=entities
         )
 
-    def _read(self, split: str, fraction: float, form: Form = Form.TENSORS) -> RankShare:
-        entities, ranks = form is Form.BLOCK, self._ranks(form)
-        block = self.dataset.read(split, *ranks, fraction=fraction, seed=self._seed, entities=entities)
-        return share_of(block, form, self._seed if split == "train" else None)
+    def _block(self, split: str, fraction: float) -> BlockShare:
+        ranks = self._ranks(Form.BLOCK)
+        return BlockShare(self.dataset.read(split, *ranks, fraction=fraction, seed=self._seed, entities=True))
 
-    def _pair(self, split: str, fraction: float) -> RankShare:
-        """The rows of this rank's share in pairs; see `pair_rows`."""
-        block = self.dataset.read(split, *self._ranks(Form.TENSORS), fraction=fraction, seed=self._seed)
-        order = pair_rows(block.label, self._members(split)[block.rows], generator(self._seed, "pairs"))
-        return Resident.of(block, order)
+    def _tensors(self, split: str, fraction: float = 1.0, paired: bool = False) -> Resident:
+        """Copied from resident rows where this rank holds them all: a file is decoded whole for any of its rows."""
+        ranks = self._ranks(Form.TENSORS)
+        places = self.dataset.places(split, *ranks, fraction=fraction, seed=self._seed)
+        order, whole = self._order(split, places, paired), self._whole.get(split)
+        if order is not None and whole is not None and whole.holds(places):
+            return whole.pick(places, order)
+        return Resident.of(self.dataset.read(split, *ranks, fraction=fraction, seed=self._seed), order)
+
+    def _order(self, split: str, places: np.ndarray, paired: bool) -> np.ndarray | None:
+        """In which order this rank has the rows at these places: those of train are shuffled, or in pairs."""
+        if paired:
+            label, members = self.dataset.labels(split)[places], self._members(split)[places]
+            return pair_rows(label, members, generator(self._seed, "pairs"))
+        return draw_order(len(places), self._seed) if split == "train" else None
 
     def _ranks(self, form: Form) -> tuple[int, int]:
         """Which share of how many this rank reads: of blocks every rank has the whole, as it shares out entities."""

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from glmix_automl.dataset import Dataset
 from glmix_automl.models import FAMILIES
-from glmix_automl.models.coordinate import Form
 from glmix_automl.training.loop import Loop
-from glmix_automl.training.resident import batch_starts, share_of
+from glmix_automl.training.resident import Resident, batch_starts, draw_order
 from glmix_automl.workers.collective import Alone
 from tests.dataset_maker import make_dataset
 
@@ -25,7 +24,8 @@ def stepped(family: str, folder: Path) -> Loop:
     dataset = Dataset.open(str(folder))
     coordinate = FAMILIES[family].build(dataset.schema, {}, 0)
     loop, rates = Loop(coordinate, 32, Alone(), synchronous=False), np.full(5, 0.01)
-    rows = coordinate.prepare(share_of(dataset.read("train"), Form.TENSORS, 0).rows)
+    block = dataset.read("train")
+    rows = coordinate.prepare(Resident.of(block, draw_order(len(block), 0)).rows)
     before = {name: array.copy() for name, array in coordinate.arrays.items()}
     assert loop.run(rows, np.arange(5) * 32, (rates, rates), 0, 32.0, coordinate.hyper(1.0), 0) == 5
     assert any((array != before[name]).any() for name, array in coordinate.arrays.items())
@@ -48,7 +48,8 @@ def test_rows_of_one_kind_of_feature_are_enough(family: str, kind: str, tmp_path
     schema = dataset.schema.model_copy(update={"features": getattr(dataset.schema, kind)})
     block = dataclasses.replace(dataset.read("train"), bags=())
     other = "numerics" if kind == "categoricals" else "categoricals"
-    rows = share_of(dataclasses.replace(block, **{other: getattr(block, other)[:, :0]}), Form.TENSORS, 0).rows
+    without = dataclasses.replace(block, **{other: getattr(block, other)[:, :0]})
+    rows = Resident.of(without, draw_order(len(block), 0)).rows
     coordinate = FAMILIES[family].build(schema, {}, 0)
     loop, rates = Loop(coordinate, 32, Alone(), synchronous=False), np.full(3, 0.01)
     starts = np.array([160, 0, 320])
