@@ -315,9 +315,11 @@ class Dataset:
         member = self.schema.entities[0].name
         codes = self.entity_codes(split, member)
         if (split, seed) not in self._draws:
-            present, codes_here, rows = np.unique(codes, return_inverse=True, return_counts=True)
-            draws = member_draws(self.entity_ids(member).take(pa.array(present)), rows, seed)
-            self._draws[split, seed] = draws[codes_here]
+            rows = np.bincount(codes)
+            present = np.flatnonzero(rows)
+            draws = np.empty(len(rows))
+            draws[present] = member_draws(self.entity_ids(member).take(pa.array(present)), rows[present], seed)
+            self._draws[split, seed] = draws[codes]
         return np.flatnonzero(self._draws[split, seed] < fraction)
 
 

@@ -62,9 +62,11 @@ class Splits:
         self._shares: OrderedDict[tuple[str, float, Form, bool], RankShare] = OrderedDict()
 
     def load(self) -> None:
-        """Reads every split, unless rows are streamed."""
+        """Reads what every trial needs: all rows, unless they are streamed, and what it is judged by."""
         for split in self.names if self._block_rows is None else ():
             self.resident(split)
+        for split in self.held_out:
+            self.held(split)
 
     def resident(self, split: str) -> Resident:
         """The share of a split that this rank holds; train's rows are shuffled."""
