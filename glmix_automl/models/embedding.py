@@ -254,7 +254,7 @@ def _told_apart(schema: Schema, feature: Categorical | Bag, terms: int) -> int:
 
 def _without_rare(bag: BagRows, size: int) -> BagRows:
     """The entries with ids below `size`."""
-    kept = bag.ids < size
-    before = tf.concat([[0], tf.cumsum(tf.cast(kept, tf.int32))], axis=0)  # entries kept before each
-    owners, ids, values = (tf.boolean_mask(column, kept) for column in (bag.owners, bag.ids, bag.values))
-    return BagRows(tf.gather(before, bag.splits), owners, ids, values)
+    kept = tf.where(bag.ids < size)[:, 0]
+    owners, ids, values = (tf.gather(column, kept) for column in (bag.owners, bag.ids, bag.values))
+    lengths = tf.math.unsorted_segment_sum(tf.ones_like(owners), owners, tf.size(bag.splits) - 1)
+    return BagRows(tf.concat([[0], tf.cumsum(lengths)], axis=0), owners, ids, values)

@@ -39,8 +39,9 @@ class Descent:
         """
         self._loop, self._source, self._collective, self._seed = loop, source, collective, source.seed
         self._watch = watch
-        self._block_steps = math.ceil(source.blocks.largest / loop.batch)
-        self._epoch_steps = self._block_steps * source.blocks.count
+        self._blocks = source.blocks.in_pieces(loop.batch, source.seed)
+        self._block_steps = math.ceil(self._blocks.largest / loop.batch)
+        self._epoch_steps = self._block_steps * self._blocks.count
         self._scale = loop.batch * source.weight / source.rows
         self._hyper = loop.coordinate.hyper(source.weight)
         self._slices = Slices(loop, collective) if averaging == "anytime" and collective.size > 1 else None
@@ -109,7 +110,7 @@ class Descent:
         epoch, within = divmod(counted, self._epoch_steps)
         number, within = divmod(within, self._block_steps)
         steps = min(steps, self._block_steps - within)
-        rows, count = self._source.blocks.rows(epoch, number)
+        rows, count = self._blocks.rows(epoch, number)
         rng = generator(self._seed, "batches", epoch, number, self._collective.rank)
         starts = batch_starts(count, self._loop.batch, self._block_steps, rng)[within : within + steps]
         parameters = self._loop.coordinate.parameters

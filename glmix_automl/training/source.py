@@ -9,7 +9,13 @@ import numpy as np
 
 from glmix_automl.dataset.block import Block
 from glmix_automl.models.coordinate import Coordinate
+from glmix_automl.models.rows import Rows, taker
+from glmix_automl.models.tensorflow import tf
+from glmix_automl.seeds import derive
 from glmix_automl.training.measure import Point
+from glmix_automl.training.resident import ALIGNED
+
+PIECE_ROWS = 1_000_000  # of a large share that are prepared at once, at least
 
 
 class Blocks(Protocol):
@@ -34,6 +40,15 @@ class Blocks(Protocol):
         """Block `number` of an epoch, prepared, and how many rows it has. Ask in ascending order."""
         ...
 
+    def in_pieces(self, batch: int, seed: int) -> "Blocks":
+        """The same rows for a trainer that goes from batch to batch and may not come to the end of them.
+
+        Args:
+            batch: rows that every piece has at least.
+            seed: of the trial: which piece is the first.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class Source:
@@ -43,8 +58,8 @@ class Source:
         blocks: the training rows of this rank, with the trial's offsets and labels.
         rows, weight: how many they are and the sum of their weights, over all ranks.
         seed: of the trial.
-        validate: AUC (within members, where pairs are trained on) and log loss of a coordinate's weights as they are,
-            on the validation rows of all ranks.
+        validate: AUC (within members, where pairs are trained on), log loss and scores of a coordinate's weights as
+            they are, on the validation rows of all ranks.
         validation: the validation rows of this rank, with the trial's offsets.
         members: a number for the member of each row, int32 [rows], of `whole` (`train`) or `validation`.
     """
@@ -63,18 +78,64 @@ class Source:
 
 
 class ResidentBlocks:
-    """The one block that is in memory anyway."""
+    """The one block that is in memory anyway, prepared when it is first asked for."""
 
     count = 1
 
-    def __init__(self, rows: Any, count: int, total_rows: int, size: int) -> None:
-        """Of prepared rows, `count` of them; `total_rows` are those of all `size` ranks."""
+    def __init__(
+        self, rows: Any, count: int, total_rows: int, size: int, prepare: Callable[[Any], Any] = lambda rows: rows
+    ) -> None:
+        """Of `count` rows; `total_rows` are those of all `size` ranks."""
         self.largest = math.ceil(total_rows / size)
-        self._rows, self._count = rows, count
+        self._rows, self._count, self._prepare = rows, count, prepare
+        self._prepared: Any = None
 
     def rows(self, epoch: int, number: int) -> tuple[Any, int]:
         """See `Blocks`."""
-        return self._rows, self._count
+        if self._prepared is None:
+            self._prepared = self._prepare(self._rows)
+        return self._prepared, self._count
+
+    def in_pieces(self, batch: int, seed: int) -> Blocks:
+        """See `Blocks`; few rows are in one piece."""
+        pieces = self.largest // max(PIECE_ROWS, 2 * batch)
+        return (
+            self if pieces < 2 else ResidentPieces(self._rows, self._count, self.largest, pieces, self._prepare, seed)
+        )
+
+
+class ResidentPieces:
+    """Tensors in memory, of which a piece is prepared when it is first asked for: to prepare ten million rows takes
+    longer than to train a network on one.
+    """
+
+    def __init__(
+        self, rows: Rows, count: int, largest: int, pieces: int, prepare: Callable[[Rows], Any], seed: int
+    ) -> None:
+        """Of `count` rows, the largest share of any rank having `largest`; pieces are as even as may be if each is to
+        begin where a slice is no copy.
+        """
+        self.count = pieces
+        units = largest // ALIGNED
+        self._edges = [place * units // pieces * ALIGNED for place in range(pieces)]
+        self.largest = max(np.diff([*self._edges, largest]))
+        self._edges.append(count)
+        self._take, self._prepare = taker(rows), prepare
+        self._first = derive(seed, "pieces") % pieces
+        self._prepared: dict[int, tuple[Any, int]] = {}
+
+    def rows(self, epoch: int, number: int) -> tuple[Any, int]:
+        """See `Blocks`."""
+        place = (self._first + number) % self.count
+        if place not in self._prepared:
+            begin, end = self._edges[place : place + 2]
+            size = end - begin
+            self._prepared[place] = self._prepare(self._take(tf.constant([begin], tf.int64), size)), size
+        return self._prepared[place]
+
+    def in_pieces(self, batch: int, seed: int) -> Blocks:
+        """See `Blocks`."""
+        return self
 
 
 class StreamedBlocks:
@@ -117,6 +178,10 @@ class StreamedBlocks:
                 self._now = self._prepare(block), len(block)
         assert self._now is not None
         return self._now
+
+    def in_pieces(self, batch: int, seed: int) -> Blocks:
+        """See `Blocks`."""
+        return self
 
 
 def each_block(blocks: Blocks) -> Iterator[Any]:

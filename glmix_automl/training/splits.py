@@ -135,7 +135,7 @@ class Splits:
             return ResidentBlocks(self.cached("train"), self.dataset.rows("train"), rows, 1)
         if self._block_rows is None:
             here = self._share("train", trial.fraction, form, paired)
-            return ResidentBlocks(coordinate.prepare(adjusted(here).rows), len(here), rows, size)
+            return ResidentBlocks(adjusted(here).rows, len(here), rows, size, coordinate.prepare)
 
         if paired:
             raise TrialError("loss pairwise: needs all training rows in memory: raise memory_mb, or leave it out")
