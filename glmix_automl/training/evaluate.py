@@ -102,7 +102,10 @@ class Evaluator:
             scored = self._splits.scoring_seconds - before  # what it is trained on top of
             fit = trainer.train(coordinate, source, budget, self._watcher(trial, report, curve, started))
         scoring = time.perf_counter()
-        scores = {split: self._splits.score(coordinate, split) for split in self._splits.held_out}
+        validated = None if fit.best is None else fit.best.scores
+        scores = {} if validated is None else {"validation": validated}
+        for split in (split for split in self._splits.held_out if split not in scores):
+            scores[split] = self._splits.score(coordinate, split)
         if fit.left_out is not None:
             places, own = fit.left_out
             of_train = self._splits.score(coordinate, "train")

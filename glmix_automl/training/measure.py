@@ -12,10 +12,16 @@ from glmix_automl.trial import QUALITY, QUALITY_VARIANCE
 
 @dataclass(frozen=True)
 class Point:
-    """A validation: its AUC and log loss."""
+    """A validation.
+
+    Attributes:
+        auc, loss: AUC and log loss.
+        scores: the offset not included, float32 [rows of validation]; None where they were not kept.
+    """
 
     auc: float
     loss: float
+    scores: np.ndarray | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, eq=False)

@@ -107,11 +107,11 @@ class Splits:
         offset = self.offset("validation", trial.offset)
 
         def validate(trained: Coordinate) -> Point:
-            scores = self.score(trained, "validation") + offset
-            point = self.held("validation").point(scores)
+            held, own = self.held("validation"), self.score(trained, "validation")
+            scores = own + offset
+            point = replace(held.point(scores), scores=own)
             if not paired:
                 return point
-            held = self.held("validation")
             return replace(point, auc=metrics.member_auc(held.label, scores, self._members("validation"), held.weight))
 
         def validation() -> Any:
