@@ -206,7 +206,7 @@ def test_little_time_is_one_networks_and_growth_alone_begins_with_symmetric_tree
         return [arm["name"] for arm in options["arms"]], options["seconds"], network["first"]
 
     assert names(3.0) == (
-        ["linear", "network"],
+        ["network", "linear"],
         LONGEST_SHARE * 3.0,
         pytest.approx(0.75 * 3.0 * TRAINED_A_SECOND / 1e6, abs=0.01),
     )
@@ -219,7 +219,7 @@ def test_little_time_is_one_networks_and_growth_alone_begins_with_symmetric_tree
     assert names(300.0) == (every, 300.0 / CANDIDATES, FIRST_ROWS / 1e6)
     assert names(6.0, 10_000)[0] == every, "there is time for all of it on few rows"
     many, limit = 10_000_000, 30.0
-    assert names(limit, many)[0] == ["linear", "network"], "trees would see few of so many rows"
+    assert names(limit, many)[0] == ["network", "linear"], "trees would see few of so many rows"
     assert names(limit, many)[2] == pytest.approx(LONGEST_SHARE * limit * TRAINED_A_SECOND / many, abs=0.01)
     alone = {arm["name"] for arm in make_default_arms(schema, 1000, 60.0, in_race=False)["arms"] if arm.get("alone")}
     assert alone == {"linear", "symmetric trees"}

@@ -58,14 +58,14 @@ def test_growth_begins_from_the_linear_model_of_an_entry_before_it(tmp_path: Pat
     same = {"strategy": "fixed", "family": "logistic", "parameters": LINEAR}
     other = {**same, "parameters": {**LINEAR, "l2": 1.0}}
 
-    def first_turn(**race: dict[str, Any]) -> tuple[str, float]:
-        found = Session(settings(tmp_path, race=race)).settings.race["growth"].options["generator"]["arms"][0]
-        turn = found["turns"][0]
-        return turn["trained_by"], turn.get("fraction", 1.0)
+    def linear_turn(**race: dict[str, Any]) -> tuple[str, float, int]:
+        arms = Session(settings(tmp_path, race=race)).settings.race["growth"].options["generator"]["arms"]
+        place, turn = next((k, arm["turns"][0]) for k, arm in enumerate(arms) if arm["name"] == "linear")
+        return turn["trained_by"], turn.get("fraction", 1.0), place
 
-    assert first_turn(baseline=same, growth=growth) == ("baseline", 1.0)
+    assert linear_turn(baseline=same, growth=growth) == ("baseline", 1.0, 0)
     for race in ({"growth": growth, "baseline": same}, {"baseline": other, "growth": growth}):
-        assert first_turn(**race) == (LINEAR_ENTRY, 0.5)
+        assert linear_turn(**race) == (LINEAR_ENTRY, 0.5, 1), "behind the network, which gains more in little time"
 
 
 def test_little_time_has_fewer_trees_of_a_higher_rate(tmp_path: Path) -> None:

@@ -73,7 +73,8 @@ def make_default_arms(
         schema: of the dataset; None, where there is none to look at, for what goes with any.
         rows: of train.
         limit: worker-seconds that growth has. Where they hold few passes over the rows, one network gets most of them
-            and entities no effects.
+            and entities no effects; it is the first where growth has no time for trees and no other entry trains the
+            linear model.
         within_members: whether models are compared by how they order each member's rows: pairs of them are then
             learned from too.
         tree_seconds: that the first trees may take, as those of the race; without a limit if None.
@@ -118,6 +119,9 @@ def make_default_arms(
         arms.append(_arm("network", _network(begin, regular), _network(begin, regular | {"depth": 3, "width": 64})))
     if has_trees:
         arms.append(_arm("other trees", _planned(plain, OTHER_BOOSTED), most=2))
+    is_known = in_race or (linear is not None and bool(linear.trained_by))
+    if not (is_known or has_effects or has_trees):  # the linear model is no gift then
+        arms.sort(key=lambda arm: arm.name != "network")
     return Arms(arms=tuple(arms), seconds=seconds).model_dump(mode="json", exclude_defaults=True) | {"kind": "arms"}
 
 
