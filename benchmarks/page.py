@@ -28,6 +28,7 @@ TITLES = {
     "speed-up": "Tuning on more workers",
     "straggler": "Stragglers",
     "controller": "Many workers",
+    "nights": "A model every night",
     "exponents": "Cost as work grows",
     "quickstart": "Where the quickstart's time goes",
 }
