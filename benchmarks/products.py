@@ -93,7 +93,8 @@ def main() -> None:
             if took >= given.seconds:
                 sys.exit(f"{recipe}: preparing took all of the {given.seconds:.0f} seconds; give more by --seconds")
             found[output.name] = compare(str(output), given.only, given, joined, took, exported=True)
-    keep(found, given, "products", "raw tables: ours prepares them, peers get them joined; the same splits for all")
+    own = "ours prepares them, peers get them joined, without history, matches, walks and neighbours"
+    keep(found, given, "products", f"raw tables: {own}; the same splits for all")
 
 
 if __name__ == "__main__":
