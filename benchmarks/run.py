@@ -50,7 +50,7 @@ PARTS = {
     "controller": Part("controller.py", ""),
     "tuning": Part("tuning.py", "--strategies random gp multitask"),
     "utilisation": Part("tuning.py", "utilisation --strategies gp"),
-    "speed-up": Part("tuning.py", "speedup --picture docs/speedup.svg"),
+    "speed-up": Part("tuning.py", "speedup --problems branin hartmann6 github ml100k --picture docs/speedup.svg"),
     "nights": Part("nights.py", ""),
     "planted-effects": Part("planted_effects.py", ""),
     "quality": Part("quality.py"),

@@ -267,7 +267,7 @@ def speedup(options: argparse.Namespace) -> None:
         f"([picture]({options.picture.name})).",
         ["speed-up on workers", *map(str, workers[1:])],
         rows,
-        data="simulated pool",
+        data="functions and recorded tables, simulated pool",
         seeds=str(options.seeds),
         spread="medians",
     )
