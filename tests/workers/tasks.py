@@ -51,6 +51,9 @@ class Light:
     def _nothing(self, trial: Trial, report: Reporter) -> None:
         pass
 
+    def _spins(self, trial: Trial, report: Reporter) -> dict[str, float]:
+        return {"spins": float(os.environ["GOMP_SPINCOUNT"])}
+
     def _sleep(self, trial: Trial, report: Reporter) -> None:
         time.sleep(float(trial.parameters["seconds"]))  # type: ignore[arg-type]
 

@@ -194,6 +194,12 @@ def test_a_task_that_cannot_be_made_fails_the_pool_with_the_cause(spec: TaskSpec
             pool.submit(trial(4))
 
 
+def test_threads_of_a_worker_hold_no_core_that_others_wait_for(tmp_path: Path) -> None:
+    pool = local_pool(TaskSpec(LIGHT), 1, threads=2, logs=tmp_path)
+    assert pool.submit(trial(1, do="spins")).result(LONG).metrics["spins"] <= 10_000
+    pool.shutdown()
+
+
 def test_a_worker_that_dies_at_its_start_brings_the_end_of_its_log(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import os; print('a broken installation', flush=True); os._exit(4)")
     pool = local_pool(TaskSpec(LIGHT), 1, environment={"PYTHONPATH": str(tmp_path)}, logs=tmp_path)
