@@ -104,8 +104,9 @@ class Evaluator:
         scoring = time.perf_counter()
         validated = None if fit.best is None else fit.best.scores
         scores = {} if validated is None else {"validation": validated}
-        for split in (split for split in self._splits.held_out if split not in scores):
-            scores[split] = self._splits.score(coordinate, split)
+        for split in self._splits.held_out:
+            if split not in scores:
+                scores[split] = self._splits.score(coordinate, split)
         if fit.left_out is not None:
             places, own = fit.left_out
             of_train = self._splits.score(coordinate, "train")
