@@ -7,9 +7,10 @@
 
 Trials are replayed on the simulated asynchronous pool. Two targets: the best of the grid, and within a small distance
 of the best there is. A run ends when it has reached both, or spent the worker-seconds of `--limit` trials; one that
-does not get there is counted at its whole cost. Figures are medians over seeds; `short` is what a run's best lacks to
-the best there is. The peers need packages of their own (see `tuning_peers.py`) and are left out, with a word, where
-they are not installed.
+does not get there is counted at its whole cost. Figures are medians over seeds, of random search over the same ones;
+`short` is what a run's best lacks to the best there is. The peers need packages of their own (see `tuning_peers.py`)
+and are left out, with a word, where they are not installed. `--grid-only` ends runs at the best of the grid: a peer
+that takes seconds for each proposal then has time for as many seeds as ours.
 
 `utilisation` keeps 2,000 workers busy with Hartmann trials whose seconds are log-normal (median 60, deviation 0.5 of
 the logarithm). The processor seconds that the strategy takes to be told and to propose pass on the pool's clock, and
@@ -123,10 +124,10 @@ def maker(name: str, trials: int = TRIALS) -> Callable[[Problem, int], Strategy]
     return make
 
 
-def measure(problem: Problem, name: str, slots: int, seeds: int, trials: int) -> list[Run]:
-    """One run per seed."""
+def measure(problem: Problem, name: str, slots: int, seeds: int, trials: int, grid_only: bool = False) -> list[Run]:
+    """One run per seed, to both targets or to the first."""
     make = maker(name)
-    targets = (grid_best(problem), problem.best - problem.near)
+    targets = (grid_best(problem), problem.best - problem.near)[: 1 if grid_only else 2]
     return [play(problem, make(problem, seed), slots, targets, limit(problem, trials)) for seed in range(seeds)]
 
 
@@ -152,10 +153,10 @@ def report(problem: Problem, slots: int, runs_by_name: dict[str, list[Run]]) -> 
     print(f"  {'strategy':16s} {heads} {'short':>9s} {'ms/ask':>8s}")
     for name, runs in runs_by_name.items():
         parts = []
-        for target in (0, 1):
-            cost, trials, reached = _median(runs, target)
-            reference = _median(runs_by_name["random"], target)[0]
-            parts.append(f"{trials:16.1f} {cost / reference:7.3f} {f'{reached}/{len(runs)}':>6s}")
+        for target in range(len(runs[0].cost)):
+            _, trials, reached = _median(runs, target)
+            share = _share(runs_by_name, name, target)
+            parts.append(f"{trials:16.1f} {share:7.3f} {f'{reached}/{len(runs)}':>6s}")
         short = problem.best - statistics.median(run.best for run in runs)
         own = 1000 * statistics.mean(run.seconds for run in runs)
         print(f"  {name:16s} {'   '.join(parts)} {short:9.2g} {own:8.1f}", flush=True)
@@ -163,38 +164,42 @@ def report(problem: Problem, slots: int, runs_by_name: dict[str, list[Run]]) -> 
 
 def compare(options: argparse.Namespace) -> None:
     """The costs to both targets, problem by problem."""
-    shares: dict[str, dict[str, list[float]]] = earlier(options.add, "shares")
+    shares: dict[str, dict[str, list[float | None]]] = earlier(options.add, "shares")
+    blind: dict[str, float] = earlier(options.add, "random_trials")
     for name in options.problems:
         problem = problems()[name]
         runs: dict[str, list[Run]] = {}
         for strategy in dict.fromkeys(["random", *options.strategies]):
             try:
                 seeds = options.seeds if strategy in OURS else min(options.seeds, options.peer_seeds)
-                runs[strategy] = measure(problem, strategy, options.slots, seeds, options.limit)
+                runs[strategy] = measure(problem, strategy, options.slots, seeds, options.limit, options.grid_only)
             except ImportError as error:
                 print(f"{strategy} is left out: {error}", file=sys.stderr)
         report(problem, options.slots, runs)
-        found = {strategy: [_share(runs, strategy, target) for target in (0, 1)] for strategy in runs}
-        shares[name] = shares.get(name, {}) | found
+        found = {s: [_share(runs, s, target) for target in range(len(runs[s][0].cost))] for s in runs}
+        known = shares.setdefault(name, {})
+        known |= {s: [*cells, *known.get(s, [None, None])[len(cells) :]] for s, cells in found.items()}
+        blind[name] = _median(runs["random"], 0)[1]
     told = list(dict.fromkeys(s for each in shares.values() for s in each if s != "random"))
     said = {s: ", ".join(f"{each[s][0]:.2f}" if s in each else "not run" for each in shares.values()) for s in told}
     none = [None, None]
     record(
         "tuning",
         f"Worker-seconds to a grid's best, of random search's, on {', '.join(shares)}: "
-        f"{'; '.join(f'{strategy} {costs}' for strategy, costs in said.items())}.",
+        f"{'; '.join(f'{strategy} {costs}' for strategy, costs in said.items())}. Random search is there after "
+        f"{', '.join(f'{trials:g}' for trials in blind.values())} trials.",
         ["cost, of random search's", *(f"{p}{to}" for p in shares for to in ("", ", near the optimum"))],
         [[s, *(cell for each in shares.values() for cell in each.get(s, none))] for s in told],
         data=f"recorded tables and functions, {options.slots} slots of the simulated pool",
         seeds=f"{options.seeds}, peers at most {options.peer_seeds}",
         spread="medians",
-        more={"shares": shares},
+        more={"shares": shares, "random_trials": blind},
     )
 
 
 def _share(runs: dict[str, list[Run]], strategy: str, target: int) -> float:
-    """Median cost of a strategy to a target, of random search's."""
-    return _median(runs[strategy], target)[0] / _median(runs["random"], target)[0]
+    """Median cost of a strategy to a target, of random search's over the same seeds."""
+    return _median(runs[strategy], target)[0] / _median(runs["random"][: len(runs[strategy])], target)[0]
 
 
 def utilisation(options: argparse.Namespace) -> None:
@@ -288,6 +293,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--peer-seeds", type=int, default=30, help="at most so many for a peer, as some are slow")
     parser.add_argument("--slots", type=int, default=8)
+    parser.add_argument("--grid-only", action="store_true", help="a run ends at the best of the grid")
     parser.add_argument("--limit", type=int, default=LIMIT, help="a run ends at the worker-seconds of so many trials")
     parser.add_argument("--add", type=Path, help="a record whose problems and strategies are kept beside these")
     parser.set_defaults(part=compare)
