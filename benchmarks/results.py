@@ -83,8 +83,8 @@ def record(
 
 
 def earlier(path: str | Path | None, name: str) -> Any:
-    """What a record has in `more`, for runs to be added to; empty where there is no record."""
-    return json.loads(Path(path).read_text())["more"][name] if path and Path(path).exists() else {}
+    """What a record has in `more`, for runs to be added to; empty where there is none."""
+    return json.loads(Path(path).read_text())["more"].get(name, {}) if path and Path(path).exists() else {}
 
 
 def command() -> str:

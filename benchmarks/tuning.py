@@ -187,7 +187,7 @@ def compare(options: argparse.Namespace) -> None:
         "tuning",
         f"Worker-seconds to a grid's best, of random search's, on {', '.join(shares)}: "
         f"{'; '.join(f'{strategy} {costs}' for strategy, costs in said.items())}. Random search is there after "
-        f"{', '.join(f'{trials:g}' for trials in blind.values())} trials.",
+        f"{', '.join(f'{trials:g} trials on {name}' for name, trials in blind.items())}.",
         ["cost, of random search's", *(f"{p}{to}" for p in shares for to in ("", ", near the optimum"))],
         [[s, *(cell for each in shares.values() for cell in each.get(s, none))] for s in told],
         data=f"recorded tables and functions, {options.slots} slots of the simulated pool",
