@@ -72,9 +72,7 @@ def _ends(name: str, entry: EntrySettings) -> Iterator[_Tried]:
     at = np.minimum(np.arange(max(levels, default=1))[:, None], np.array(levels) - 1)  # each of its last value on
     units = np.concatenate([np.outer([0.0, 1.0], np.ones(len(levels))), (at + 0.5) / levels])
     for point in space.from_unit(units):
-        parameters = {**options.parameters, **point}
-        family = str(parameters.pop("family")) if options.family is None else options.family
-        yield family, parameters
+        yield options.settle(point)
 
 
 def _problems(family: str, parameters: Mapping[str, Any]) -> list[str]:

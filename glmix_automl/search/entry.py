@@ -1,7 +1,7 @@
 """What every strategy of a race is told, whatever its way of choosing, and how a choice becomes a trial."""
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pydantic
@@ -16,6 +16,8 @@ PositiveShare = Annotated[float, pydantic.Field(gt=0, le=1)]
 """A part of something, above 0 and at most 1."""
 Epochs = Annotated[float, pydantic.Field(ge=1e-3, le=1e6)]
 """Passes over the training rows."""
+FAMILY_CHOICE = "family"
+"""Name of the parameter of a space that chooses the family."""
 BUDGET_DIGITS = 6
 """Digits after the point that a budget keeps: enough for steps, few enough that 9 / 3 / 3 is 1."""
 
@@ -32,23 +34,53 @@ class EntryWork(Config):
     fraction: PositiveShare = 1.0
     """Share of the training entities a trial sees; where the strategy uses several shares, the largest."""
 
+    def settle(self, chosen: Mapping[str, Value]) -> tuple[str, dict[str, Value]]:
+        """Family and parameters of a trial that tries what is chosen beside the fixed ones: of those written
+        `family.parameter` it has its own family's.
+        """
+        every = {**self.parameters, **chosen}
+        family = self.family if self.family is not None else str(every.pop(FAMILY_CHOICE))
+        own = f"{family}."
+        return family, {n.removeprefix(own): v for n, v in every.items() if "." not in n or n.startswith(own)}
+
+
+def _belonging(written: Any) -> Any:
+    """A space as written, where what is called `family.parameter` exists only for that family."""
+    if not isinstance(written, Mapping):
+        return written
+    return {
+        name: {**told, "when": {FAMILY_CHOICE: name.split(".")[0], **told.get("when", {})}}
+        if "." in name and isinstance(told, Mapping)
+        else told
+        for name, told in written.items()
+    }
+
 
 class SpaceWork(EntryWork):
     """The same, with a space to choose the other parameters from."""
 
-    space: Space
-    """The parameters to choose, by name."""
+    space: Annotated[Space, pydantic.BeforeValidator(_belonging)]
+    """The parameters to choose, by name. With a parameter `family`, those of one are written `family.parameter`."""
 
     @pydantic.model_validator(mode="after")
     def _check_names(self) -> "SpaceWork":
-        if self.family is None and "family" not in self.space.names:
+        if self.family is None and FAMILY_CHOICE not in self.space.names:
             raise ValueError("name the model family: family: logistic, subnetwork, ..., or a parameter of the space")
-        if self.family is not None and "family" in self.space.names:
+        if self.family is not None and FAMILY_CHOICE in self.space.names:
             raise ValueError("the family is both fixed and a parameter of the space; keep one of them")
+        choice = self.space.parameters.get(FAMILY_CHOICE)
         for name in self.parameters:
             if name in self.space.names:
                 raise ValueError(f"{name!r} is both fixed and a parameter of the space; keep one of them")
+            if "." in name and not (choice and choice.contains(name.split(".")[0])):
+                raise ValueError(f"{name!r} belongs to a family that is no choice of the space's parameter `family`")
         return self
+
+    def locate(self, trial: Trial) -> dict[str, Value]:
+        """What a trial has of the space's parameters, by their names there: the inverse of `settle`."""
+        of_family = {f"{trial.family}.{name}": value for name, value in trial.parameters.items()}
+        known = {FAMILY_CHOICE: trial.family, **trial.parameters, **of_family}
+        return {name: known[name] for name in self.space.names if name in known}
 
 
 class FullWork(SpaceWork):
@@ -73,8 +105,7 @@ def draft(
 
     A promotion (`parent` given) keeps its own number and seed; what it continues is the parent's checkpoint.
     """
-    parameters = {**work.parameters, **chosen}
-    family = work.family if work.family is not None else str(parameters.pop("family"))
+    family, parameters = work.settle(chosen)
     return Trial(
         number=number,
         strategy="",
@@ -88,17 +119,11 @@ def draft(
     )
 
 
-def varied_point(work: SpaceWork, trial: Trial) -> dict[str, Value]:
-    """What a trial of `draft` tries, without the fixed parameters: a point of the space."""
-    known = {"family": trial.family, **trial.parameters}
-    return {name: known[name] for name in work.space.names if name in known}
-
-
 def point(work: SpaceWork, trial: Trial) -> UnitPoint:
     """The same in the unit cube, [parameters]. Both a trial just proposed and one read from a journal are remembered by
     this point, as one decoded and encoded again may differ in its last bit.
     """
-    return work.space.snap(work.space.to_unit([varied_point(work, trial)]))[0]
+    return work.space.snap(work.space.to_unit([work.locate(trial)]))[0]
 
 
 class SeenPoints:

@@ -6,7 +6,7 @@ from typing import Any
 import pydantic
 
 from glmix_automl.errors import ConfigError
-from glmix_automl.search.entry import FullWork, draft, varied_point
+from glmix_automl.search.entry import FullWork, draft
 from glmix_automl.seeds import derive
 from glmix_automl.space import Space
 from glmix_automl.trial import Result, Trial, Value
@@ -70,7 +70,7 @@ class OptunaSampler:
         """
         self._take_note()
         for trial in trials:
-            self._study.enqueue_trial(to_suggestions(varied_point(self._options, trial), self._options.space))
+            self._study.enqueue_trial(to_suggestions(self._options.locate(trial), self._options.space))
             asked = self._study.ask()
             suggest(asked, self._options.space)
             self._asked.append(asked)

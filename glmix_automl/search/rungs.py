@@ -8,7 +8,7 @@ from typing import Literal
 import pydantic
 
 from glmix_automl.search.auc_noise import AucNoise
-from glmix_automl.search.entry import BUDGET_DIGITS, SpaceWork, draft, point, varied_point
+from glmix_automl.search.entry import BUDGET_DIGITS, SpaceWork, draft, point
 from glmix_automl.space import UnitPoint
 from glmix_automl.trial import Result, Trial, Value
 
@@ -145,4 +145,4 @@ class Ascent:
         self.lower.append(None if lower is None else int(lower))
         self.points.append(point(self.options, trial) if lower is None else self.points[int(lower)])
         self.rungs.append(int(trial.tags["rung"]))
-        self._chosen.append(varied_point(self.options, trial))
+        self._chosen.append(self.options.locate(trial))

@@ -8,7 +8,6 @@ import pydantic
 from glmix_automl.config import Config
 from glmix_automl.schema import Numeric, Schema
 from glmix_automl.search.entry import SpaceWork
-from glmix_automl.space import Space
 from glmix_automl.trial import Result, Trial, Value
 
 TRUST = 0.5
@@ -79,7 +78,7 @@ def observations(work: SpaceWork, trials: Iterable[Trial], results: Iterable[Res
     best: dict[str, tuple[float, Observation]] = {}
     for trial in trials:
         result = by_number.get(trial.number)
-        point = _point(work, work.space, trial)
+        point = _point(work, trial)
         if result is None or result.quality is None or point is None:
             continue
         budget, key = trial.epochs * trial.fraction, repr(sorted(point.items()))
@@ -88,13 +87,9 @@ def observations(work: SpaceWork, trials: Iterable[Trial], results: Iterable[Res
     return tuple(observation for _, observation in best.values())
 
 
-def _point(work: SpaceWork, space: Space, trial: Trial) -> dict[str, Value] | None:
+def _point(work: SpaceWork, trial: Trial) -> dict[str, Value] | None:
     """The trial as a point of the space, or None if it lies outside or differs in what the entry keeps fixed."""
-    parameters = dict(trial.parameters)
-    if work.family is None:
-        parameters["family"] = trial.family
-    elif work.family != trial.family:
-        return None
-    if any(parameters.pop(name, value) != value for name, value in work.parameters.items()):
-        return None
-    return parameters if trial.offset is None and space.contains(parameters) else None
+    point = work.locate(trial)
+    family, whole = work.settle(point)
+    is_same = family == trial.family and {**whole, **trial.parameters} == whole and trial.offset is None
+    return point if is_same and work.space.contains(point) else None

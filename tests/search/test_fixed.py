@@ -34,12 +34,34 @@ def test_the_family_may_be_a_parameter_of_the_space() -> None:
     assert all("family" not in trial.parameters for trial in trials)
 
 
+def test_parameters_of_a_family_of_the_space_may_have_the_same_name() -> None:
+    space = {
+        "family": {"choice": ["logistic", "trees"]},
+        "logistic.l2": {"type": "float", "low": 10, "high": 20},
+        "trees.l2": {"type": "float", "low": 0, "high": 1},
+    }
+    written = {"space": space, "parameters": {"trees.trees": 50, "batch_size": 256}, "trials": 30}
+    options = parse(written, RandomOptions, "x")
+    trials = RandomSearch(options, 0).ask(30)
+    assert {trial.family for trial in trials} == {"logistic", "trees"}
+    for trial in trials:
+        is_linear = trial.family == "logistic"
+        assert set(trial.parameters) == {"l2", "batch_size"} | (set() if is_linear else {"trees"})
+        assert (float(trial.parameters["l2"] or 0) >= 10) == is_linear
+        assert options.settle(options.locate(trial)) == (trial.family, trial.parameters)
+    again = parse(options.model_dump(mode="json"), RandomOptions, "x")
+    assert again == options
+
+
 @pytest.mark.parametrize(
     ("written", "said"),
     [
         ({"space": {"a": {"type": "bool"}}}, "name the model family"),
         ({"family": "f", "space": {"family": {"choice": ["g"]}}}, "both fixed and a parameter"),
         ({"family": "f", "parameters": {"a": 1}, "space": {"a": {"type": "bool"}}}, "'a' is both fixed"),
+        ({"family": "f", "space": {"f.a": {"type": "bool"}}}, "names 'family', which is none of f.a"),
+        ({"space": {"family": {"choice": ["g"]}, "f.a": {"type": "bool"}}}, "'family' is never 'f'"),
+        ({"space": {"family": {"choice": ["g"]}}, "parameters": {"f.a": 1}}, "'f.a' belongs to a family that is no"),
         ({"family": "f"}, "missing key 'space'"),
         ({"family": "f", "space": {}, "epochs": 0}, "greater than or equal to 0.001"),
         ({"family": "f", "space": {}, "fraction": 1.5}, "less than or equal to 1"),

@@ -23,6 +23,21 @@ def test_only_scored_trials_in_the_space_are_taken_at_their_largest_budget() -> 
     assert found == (Observation(parameters={"x": 0.1}, auc=0.61),)
 
 
+def test_trials_of_every_family_of_the_space_are_taken() -> None:
+    space = {"family": {"choice": ["f", "g"]}, "f.x": SPACE["x"], "g.x": {"type": "float", "low": 5, "high": 6}}
+    work = SpaceWork.model_validate({"space": space, "parameters": {"f.l2": 1.0}})
+    trials = [
+        Trial(0, "r", "f", {"x": 0.1, "l2": 1.0}),
+        Trial(1, "r", "g", {"x": 5.5}),
+        Trial(2, "r", "g", {"x": 0.1}),
+        Trial(3, "r", "f", {"x": 0.2, "l2": 9.0}),
+        Trial(4, "r", "h", {"x": 0.1}),
+        Trial(5, "r", "g", {"x": 5.5, "l2": 1.0}),
+    ]
+    found = observations(work, trials, [Result(n, State.FINISHED, 0.6) for n in range(6)])
+    assert [each.parameters for each in found] == [{"family": "f", "f.x": 0.1}, {"family": "g", "g.x": 5.5}]
+
+
 def test_drift_halves_the_weight() -> None:
     assert Prior(drift=0.1).weight == 0.5 * Prior().weight
 
