@@ -1,11 +1,9 @@
 """Growth against the original library (adanet 0.9.0, Weill et al. 2019): same data, candidates, steps and threads.
 
-    python benchmarks/original_adanet.py DATASET... --python PATH/TO/ORIGINAL/python [--iterations 3] [--epochs 1]
+    benchmarks/peers/setup.sh --adanet build/adanet
+    python benchmarks/original_adanet.py DATASET... --python build/adanet/bin/python [--iterations 3] [--epochs 1]
 
-The original runs on TensorFlow 2.8, so it needs an environment of its own; with Python 3.10:
-
-    python3.10 -m venv original-adanet
-    original-adanet/bin/pip install adanet==0.9.0 tensorflow==2.8.4 'protobuf<3.21' 'numpy<1.24'
+The original runs on TensorFlow 2.8, so it has an environment of its own, which the first line builds.
 
 Each side trains a dense subnetwork of one and one of two hidden layers per iteration on the labels, for the same steps
 of the same batch size: Adam for kernels, Adagrad for embeddings, the same rates, widths and initial distributions.
@@ -43,6 +41,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import tensorflow as tf
 from adanet import Run, play
+from peers.fit import ADANET
+from quality import write_arrays
 from results import Cell, record
 
 from glmix_automl import config, metrics
@@ -51,11 +51,11 @@ from glmix_automl.schema import SPLITS
 from glmix_automl.search.adanet import AdaNet
 from glmix_automl.search.growth.options import AdaNetOptions
 
-SIDE = Path(__file__).with_name("original_adanet_side.py")
-CANDIDATES = [{"depth": 1, "width": 64}, {"depth": 2, "width": 64}]
-SHARED: dict[str, Any] = {"batch_size": 256, "learning_rate": 0.002, "table_learning_rate": 0.02, "accumulator": 0.0}
-WIDTHS = {"embedding_width": 16, "bag_width": 16}
-PENALTIES = {"complexity_penalty": 1e-4, "penalty": 1e-5}
+SIDE = Path(__file__).parent / "peers" / "adanet_estimator.py"
+CANDIDATES = ADANET["candidates"]
+TRAINED = ("batch_size", "learning_rate", "table_learning_rate", "embedding_width", "bag_width")
+SHARED: dict[str, Any] = {"accumulator": 0.0} | {key: ADANET[key] for key in TRAINED}
+PENALTIES = {key: ADANET[key] for key in ("complexity_penalty", "penalty")}
 
 
 @dataclass(frozen=True)
@@ -77,31 +77,16 @@ class Side:
     aucs: list[tuple[float, float]]
 
 
-def write(dataset: Dataset, folder: Path) -> None:
-    """The splits as arrays; see `original_adanet_side.py`."""
-    for split in SPLITS:
-        block = dataset.read(split)
-        arrays = {name: getattr(block, name) for name in ("label", "weight", "numerics", "categoricals")}
-        for k, bag in enumerate(block.bags):
-            values = np.ones(len(bag.ids), np.float32) if bag.values is None else bag.values
-            arrays |= {f"splits_{k}": bag.splits, f"ids_{k}": bag.ids, f"values_{k}": values}
-        for name, array in arrays.items():
-            np.save(folder / f"{split}_{name}.npy", array)
-
-
 def original(dataset: Dataset, arguments: argparse.Namespace, steps: int) -> Side:
     """Runs the other Python on a copy of the data."""
-    schema = dataset.schema
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        write(dataset, folder)
-        task = {**SHARED, **WIDTHS, **PENALTIES, "steps": steps, "candidates": CANDIDATES, "seed": arguments.seed}
+        write_arrays({split: dataset.read(split) for split in SPLITS}, dataset.schema, folder)
+        task = ADANET | json.loads((folder / "features.json").read_text())
+        task |= {"steps": steps, "seed": arguments.seed}
         task |= {"iterations": arguments.iterations, "threads": arguments.threads}
-        for kind, features in (("categoricals", schema.categoricals), ("bags", schema.bags)):
-            task[kind] = [{"table": f.vocabulary, "size": schema.size(f)} for f in features]
         (folder / "task.json").write_text(json.dumps(task))
-        # Isolated: beside the script lies our `adanet.py`, which would be imported in place of the library.
-        done = subprocess.run([arguments.python, "-I", SIDE, folder], capture_output=True, text=True)
+        done = subprocess.run([arguments.python, SIDE, folder], capture_output=True, text=True)
         if done.returncode:
             sys.exit(f"{arguments.python} {SIDE}: failed:\n{done.stderr[-4000:]}")
         answer = json.loads((folder / "answer.json").read_text())
@@ -123,7 +108,7 @@ def _aucs(dataset: Dataset, logits: list[np.ndarray]) -> tuple[float, float]:
 def ours(place: str, arguments: argparse.Namespace) -> tuple[Side, Run]:
     """Growth in this process with the textbook's rounds."""
     # One validation, at the end: the original keeps the last weights, not the best.
-    pool = [{"family": "subnetwork", "parameters": {**SHARED, **WIDTHS, "evaluations": 1, **c}} for c in CANDIDATES]
+    pool = [{"family": "subnetwork", "parameters": {**SHARED, "evaluations": 1, **c}} for c in CANDIDATES]
     trained = len(CANDIDATES) * arguments.iterations
     options: dict[str, Any] = {"generator": {"kind": "pool", "candidates": pool}, "barrier": True, **PENALTIES}
     options |= {"training": "labels", "epochs": arguments.epochs, "improvement": 0.0}

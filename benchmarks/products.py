@@ -1,6 +1,7 @@
 """Product against product: from raw tables to test AUC, each with the columns it makes by itself, at equal seconds.
 
     benchmarks/peers/setup.sh build/peers
+    benchmarks/peers/setup.sh --adanet build/adanet
     python benchmarks/products.py RECIPE=ROOT... --peers build/peers [--seconds 120] [--seeds 5] [--only autogluon]
 
 A RECIPE is one of conf/prepare, ROOT the folder of its raw tables. Ours prepares them (`glmix-automl prepare`) and
@@ -22,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from quality import SPLITS, Runs, arguments, compare, keep
+from quality import FAMILIES, NAMES, SPLITS, Runs, arguments, compare, keep
 
 from glmix_automl.dataset import Block, Dataset
 from glmix_automl.layout import RECIPE
@@ -82,7 +83,8 @@ def sources(told: Any) -> set[str]:
 
 
 def main() -> None:
-    given = arguments(__doc__, "recipes").parse_args()
+    peers = [name for name in NAMES if name != FAMILIES]  # ours on ours, not a product
+    given = arguments(__doc__, "recipes", peers).parse_args()
     found: dict[str, dict[str, Runs]] = {}
     for told in given.recipes:
         recipe, root = told.split("=", 1)

@@ -1,14 +1,16 @@
 """Test AUC at equal seconds by the clock: our default race beside its peers, on the same columns, rows and cores.
 
     benchmarks/peers/setup.sh build/peers
+    benchmarks/peers/setup.sh --adanet build/adanet
     python benchmarks/quality.py DATASET... --peers build/peers [--seconds 60] [--seeds 5] [--only flaml catboost]
     python benchmarks/quality.py DATASET... --kept build/peer-runs --peers-alone
 
 A DATASET is a prepared one. Peers get its numerics, ids of categoricals and counts of the bags' frequent terms; those
 that are linear get every term. Each chooses on the validation rows and is judged on the test rows; differences to ours
 are paired by row with members as clusters (DeLong), averaged over seeds. Ours is the winner of
-`glmix-automl search --dataset D` with `limits.seconds`, and its seconds hold the start of workers and TensorFlow; the
-clock of a peer starts when its columns are in memory, its libraries loaded. A peer that ends by itself (LightGBM's 300
+`glmix-automl search --dataset D` with `limits.seconds`, and its seconds hold the start of workers and TensorFlow, as
+those of our families by Optuna do, which is the same search with `strategy: optuna` for a race; the clock of another
+peer starts when its columns are in memory, its libraries loaded. A peer that ends by itself (LightGBM's 300
 trees, a path of penalties) is not given more. Peers take most of an hour a data set and five seeds: `--kept` names a
 folder where each leaves what it came to, and a later call takes it from there.
 """
@@ -21,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,15 +37,21 @@ from results import ROOT, Figure, earlier, record
 
 from glmix_automl import metrics
 from glmix_automl.conclusion import evaluate
+from glmix_automl.config import parse
 from glmix_automl.dataset import Block, Dataset
 from glmix_automl.layout import MODEL
 from glmix_automl.reporting.leaderboard import entry_model, leaderboard
 from glmix_automl.schema import Schema
+from glmix_automl.search.growth.default_arms import LINEAR_ENTRY
 from glmix_automl.serving.model import Model
+from glmix_automl.study.defaults import make_default_race
 from glmix_automl.study.folder import StudyFolder
+from glmix_automl.study.settings import SearchSettings
 
 OURS = "ours"
 HERE = ("spark-mllib",)  # run in our own environment
+ADANET = "adanet"  # in one of its own
+FAMILIES = "families-optuna"  # by our own command
 SPLITS = ("train", "validation", "test")
 TERMS = 100  # of a bag that are dense columns
 NAMES = {
@@ -55,6 +63,8 @@ NAMES = {
     "hist-gradient-boosting": "scikit-learn, boosting",
     "logistic-regression": "scikit-learn, logistic regression",
     "spark-mllib": "Spark MLlib",
+    ADANET: "adanet 0.9.0",
+    FAMILIES: "our families by Optuna",
 }
 
 
@@ -87,7 +97,28 @@ def write_columns(blocks: Mapping[str, Block], schema: Schema, folder: Path) -> 
             columns |= {f"b{place}_{term}": chosen[:, k] for k, term in enumerate(terms)}
         pd.DataFrame(columns).to_parquet(folder / f"{split}.parquet")
         sp.save_npz(folder / f"{split}.npz", whole)
-        np.save(folder / f"labels-{split}.npy", block.label)
+    write_arrays(blocks, schema, folder)
+
+
+def write_arrays(blocks: Mapping[str, Block], schema: Schema, folder: Path) -> None:
+    """The splits as arrays of their own, and `features.json`, the sizes of embeddings: see
+    `peers/adanet_estimator.py`.
+    """
+    for split, block in blocks.items():
+        arrays = {name: getattr(block, name) for name in ("label", "weight", "numerics", "categoricals")}
+        for k, bag in enumerate(block.bags):
+            values = np.ones(len(bag.ids), np.float32) if bag.values is None else bag.values
+            arrays |= {f"splits_{k}": bag.splits, f"ids_{k}": bag.ids, f"values_{k}": values}
+        for name, array in arrays.items():
+            np.save(folder / f"{split}_{name}.npy", array)
+    tables = {
+        kind: [{"table": f.vocabulary, "size": schema.size(f)} for f in features]
+        for kind, features in (("categoricals", schema.categoricals), ("bags", schema.bags))
+    }
+    ids = np.max([block.categoricals.max(axis=0, initial=0) for block in blocks.values()], axis=0)
+    known = len(schema.categoricals)  # the others are ids of entities, without a feature
+    tables["categoricals"] += [{"table": f"id {k}", "size": int(most) + 1} for k, most in enumerate(ids[known:])]
+    (folder / "features.json").write_text(json.dumps(tables))
 
 
 def sparse_columns(schema: Schema, block: Block, levels: np.ndarray) -> tuple[sp.csr_matrix, list[sp.csc_matrix]]:
@@ -104,14 +135,17 @@ def sparse_columns(schema: Schema, block: Block, levels: np.ndarray) -> tuple[sp
 
 
 def run_ours(
-    dataset: str, folder: Path, seconds: float, seed: int, exported: bool
+    dataset: str, folder: Path, seconds: float, seed: int, exported: bool = False, race: Mapping[str, Any] | None = None
 ) -> tuple[np.ndarray, dict[str, Any], Any]:
-    """Scores of the default race's winner, what it took, and what judges models on the test rows; `exported`: those of
-    the model that is left behind, which has been trained again on train and validation where there was time.
+    """Scores of the winner of the default race, or of another; what it took, and what judges models on the test rows.
+    `exported`: of the model that is left behind, which has been trained again on train and validation where there was
+    time.
     """
-    sets = [f"limits.seconds={seconds}", f"seed={seed}", "tracking.enabled=false", "limits.grace_seconds=3"]
-    words = [word for pair in sets for word in ("--set", pair)]
-    command = [sys.executable, "-m", "glmix_automl.cli", "search", "--dataset", dataset, "--study", str(folder), *words]
+    told = {"dataset": dataset, "study": str(folder), "seed": seed, "tracking": {"enabled": False}, "race": race or {}}
+    told["limits"] = {"seconds": seconds, "grace_seconds": 3}
+    file = folder.with_suffix(".yaml")
+    file.write_text(json.dumps(told))
+    command = [sys.executable, "-m", "glmix_automl.cli", "search", str(file)]
     started = time.perf_counter()
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     took = time.perf_counter() - started
@@ -135,8 +169,39 @@ def run_ours(
     return scores, said, evaluation
 
 
+def make_optuna_race(dataset: str, seconds: float) -> dict[str, Any]:
+    """A race of one: Optuna's TPE chooses among the families of the default race and their parameters together."""
+    opened = Dataset.open(dataset)
+    settings = parse({"dataset": dataset, "study": "none", "limits": {"seconds": seconds}}, SearchSettings, "quality")
+    race = make_default_race(settings, opened.schema, opened.rows("train")).race
+    networks, linear = race["bayes"].options, race[LINEAR_ENTRY].options
+    trees = {
+        "leaves": {"type": "int", "low": 8, "high": 256, "scale": "power_of_two"},
+        "learning_rate": {"type": "float", "low": 0.01, "high": 0.3, "scale": "log"},
+        "leaf_rows": {"type": "int", "low": 5, "high": 200, "scale": "log"},
+        "feature_share": {"type": "float", "low": 0.3, "high": 1.0},
+        "l2": {"type": "float", "low": 1e-3, "high": 100.0, "scale": "log"},
+        "shape": {"choice": ["leafwise", "symmetric"]},
+    }
+    spaces = {
+        "logistic": {"l2": {"type": "float", "low": 0.1, "high": 3000.0, "scale": "log"}},
+        "subnetwork": networks["space"],
+        "trees": trees,
+    }
+    fixed = {
+        "logistic": {name: value for name, value in linear["parameters"].items() if name != "l2"},
+        "subnetwork": networks["parameters"],
+        "trees": {"trees": round(1000 / networks["epochs"]), "patience": 50},
+    }
+    whole = {"strategy": "optuna", "trials": 10_000, "epochs": networks["epochs"], "fraction": networks["fraction"]}
+    whole["parameters"] = {f"{family}.{name}": value for family, each in fixed.items() for name, value in each.items()}
+    space: dict[str, Any] = {"family": {"choice": list(spaces)}}
+    space |= {f"{family}.{name}": told for family, each in spaces.items() for name, told in each.items()}
+    return {"optuna": whole | {"space": space}}
+
+
 def run_peer(
-    name: str, python: str, folder: Path, seed: int, kept: Path, given: argparse.Namespace
+    name: str, dataset: str, folder: Path, seed: int, kept: Path, given: argparse.Namespace
 ) -> tuple[np.ndarray, dict[str, Any]] | None:
     """A peer's scores of the test rows and what it says of itself; None if it fails or is four times over its seconds.
 
@@ -145,9 +210,13 @@ def run_peer(
     run = kept / f"{name}-{given.seconds:.0f}-{given.threads}-{seed}"
     if (told := run.with_suffix(".json")).exists():
         return np.load(run.with_suffix(".npy")), json.loads(told.read_text())
+    if name == FAMILIES:
+        race = make_optuna_race(dataset, given.seconds)
+        scores, said, _ = run_ours(dataset, folder / run.name, given.seconds, seed, race=race)
+        return keep_run(run, scores, said)
     script = str(ROOT / "benchmarks" / "peers" / "fit.py")
     command = [
-        sys.executable if name in HERE else python,
+        sys.executable if name in HERE else f"{given.adanet if name == ADANET else given.peers}/bin/python",
         script,
         name,
         str(folder),
@@ -165,12 +234,15 @@ def run_peer(
     if done.returncode:
         print(f"  {name} failed: {done.stderr[-600:]}")
         return None
-    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return keep_run(run, np.load(folder / f"scores-{name}.npy"), json.loads(done.stdout.splitlines()[-1]))
+
+
+def keep_run(run: Path, scores: np.ndarray, said: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
+    """Leaves what a peer came to for a later call."""
     print(f"  {run.name}: {said['seconds']:.1f} s", flush=True)
-    kept.mkdir(parents=True, exist_ok=True)
-    scores = np.load(folder / f"scores-{name}.npy")
+    run.parent.mkdir(parents=True, exist_ok=True)
     np.save(run.with_suffix(".npy"), scores)
-    told.write_text(json.dumps(said))
+    run.with_suffix(".json").write_text(json.dumps(said))
     return scores, said
 
 
@@ -198,14 +270,13 @@ def compare(
         before: seconds that ours has taken already, of those of the call.
         exported: whether ours is the model that it exports, or the one of train alone.
     """
-    python = str(Path(given.peers).resolve() / "bin" / "python")
     found: dict[str, Runs] = {}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         kept = Path(given.kept or place) / Path(dataset).name
         write_columns(*seen(dataset), folder)
         for seed in range(given.first_seed, given.first_seed + given.seeds):
-            peers = {name: run_peer(name, python, folder, seed, kept, given) for name in names}
+            peers = {name: run_peer(name, dataset, folder, seed, kept, given) for name in names}
             if given.peers_alone:
                 continue
             study = folder / f"study-{seed}"
@@ -281,12 +352,13 @@ def say(every: dict[str, Any]) -> str:
     return f"Of {behind + level + len(ahead)} comparisons ours is ahead in {behind}, level in {level}. {told}"
 
 
-def arguments(text: str | None, whats: str) -> argparse.ArgumentParser:
-    """What a comparison is told."""
+def arguments(text: str | None, whats: str, names: Sequence[str] = tuple(NAMES)) -> argparse.ArgumentParser:
+    """What a comparison is told; `names`: of the peers that take part."""
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(whats, nargs="+")
     parser.add_argument("--peers", default="build/peers", help="environment made by benchmarks/peers/setup.sh")
-    parser.add_argument("--only", nargs="*", choices=tuple(NAMES), default=list(NAMES))
+    parser.add_argument("--adanet", default="build/adanet", help="and by benchmarks/peers/setup.sh --adanet")
+    parser.add_argument("--only", nargs="*", choices=names, default=names)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=1)

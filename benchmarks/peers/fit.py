@@ -2,9 +2,10 @@
 
     python benchmarks/peers/fit.py PEER FOLDER SECONDS SEED THREADS
 
-FOLDER has dense.parquet of each split (numerics, ids of categoricals, counts of the bags' frequent terms) and
-sparse.npz (numerics, every term), labels beside them. Whatever there is to choose is chosen on the validation rows. The
-clock starts when the columns are in memory. Writes scores-PEER.npy of the test rows; prints a line of JSON.
+FOLDER has a .parquet of each split (numerics, ids of categoricals, counts of the bags' frequent terms), a .npz
+(numerics, every term), and the arrays that `adanet_estimator.py` reads, labels among them. Whatever there is to choose
+is chosen on the validation rows. The clock starts when the columns are in memory. Writes scores-PEER.npy of the test
+rows; prints a line of JSON.
 """
 
 import json
@@ -47,8 +48,21 @@ class Task:
 
     def labels(self) -> tuple[np.ndarray, ...]:
         """0 or 1, of each split."""
-        return tuple(np.load(self.folder / f"labels-{split}.npy").astype(int) for split in SPLITS)
+        return tuple(np.load(self.folder / f"{split}_label.npy").astype(int) for split in SPLITS)
 
+
+ADANET: dict[str, Any] = {
+    "candidates": [{"depth": 1, "width": 64}, {"depth": 2, "width": 64}],
+    "batch_size": 256,
+    "learning_rate": 0.002,
+    "table_learning_rate": 0.02,
+    "embedding_width": 16,
+    "bag_width": 16,
+    "complexity_penalty": 1e-4,
+    "penalty": 1e-5,
+}
+"""Candidates of an iteration of the original library, how they are trained, and the penalties of what they weigh."""
+ADANET_EPOCHS = 3.0  # of a candidate: better on validation than 1, where an iteration's graphs take 15 s or more
 
 Scores = tuple[np.ndarray, str]
 """Of the test rows, and what was chosen."""
@@ -285,6 +299,25 @@ def spark_mllib(task: Task) -> Work:
     return work
 
 
+def adanet(task: Task) -> Work:
+    """The original library: a network of one and one of two hidden layers an iteration, validation chooses."""
+    import tempfile
+
+    from adanet_estimator import grow, read  # needs an environment of its own
+
+    told = ADANET | json.loads((task.folder / "features.json").read_text())
+    steps = round(ADANET_EPOCHS * len(np.load(task.folder / "train_label.npy")) / told["batch_size"])
+    told |= {"seconds": task.seconds, "seed": task.seed, "threads": task.threads, "steps": steps}
+    train, validation, test = read(task.folder, told)
+    model = Path(tempfile.mkdtemp(dir=task.folder))
+
+    def work() -> Scores:
+        grown = grow(model, train, validation, told)
+        return grown.score(grown.checkpoints[-1], test)[0], f"{len(grown.checkpoints)} iterations"
+
+    return work
+
+
 PEERS: dict[str, Callable[[Task], Work]] = {
     "autogluon": autogluon,
     "flaml": flaml,
@@ -294,6 +327,7 @@ PEERS: dict[str, Callable[[Task], Work]] = {
     "hist-gradient-boosting": hist_gradient_boosting,
     "logistic-regression": logistic_regression,
     "spark-mllib": spark_mllib,
+    "adanet": adanet,
 }
 
 

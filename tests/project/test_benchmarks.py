@@ -5,7 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+
+from glmix_automl.check import check
+from glmix_automl.config import parse
+from glmix_automl.study import session
+from glmix_automl.study.settings import SearchSettings
+from tests.dataset_maker import make_dataset
 
 BENCHMARKS = Path(__file__).resolve().parent.parent.parent / "benchmarks"
 
@@ -27,8 +35,36 @@ def test_every_record_is_on_the_page_and_every_part_is_a_script() -> None:
     from run import PARTS
 
     assert {path.stem for path in (BENCHMARKS / "results").glob("*.json")} <= set(TITLES)
-    assert set(TITLES) <= set(PARTS)
+    assert set(TITLES) == set(PARTS)
     assert [name for name, part in PARTS.items() if not (BENCHMARKS / part.script).is_file()] == []
+
+
+def test_peers_get_ids_within_the_sizes_they_are_told(tmp_path: Path) -> None:
+    from quality import SPLITS, prepared, write_columns
+
+    make_dataset(tmp_path / "dataset", rows=600, held_out=200)
+    write_columns(*prepared(str(tmp_path / "dataset")), tmp_path)
+    told = json.loads((tmp_path / "features.json").read_text())
+    assert told["categoricals"]
+    assert told["bags"]
+    for split in SPLITS:
+        arrays = {k: np.load(tmp_path / f"{split}_{k}.npy") for k in ("label", "categoricals", "splits_0", "ids_0")}
+        assert (arrays["categoricals"].max(axis=0) < [each["size"] for each in told["categoricals"]]).all()
+        assert arrays["ids_0"].max() < told["bags"][0]["size"]
+        assert arrays["splits_0"][-1] == len(arrays["ids_0"])
+        assert len(arrays["label"]) == len(pd.read_parquet(tmp_path / f"{split}.parquet"))
+
+
+def test_optuna_searches_the_families_of_the_default_race(tmp_path: Path) -> None:
+    from quality import make_optuna_race
+
+    make_dataset(tmp_path / "dataset", rows=600, held_out=200)
+    race = make_optuna_race(str(tmp_path / "dataset"), 60.0)
+    told = {"dataset": str(tmp_path / "dataset"), "study": str(tmp_path / "study"), "race": race}
+    settings = parse(told, SearchSettings, "search")
+    assert check(settings) == ("optuna",)
+    (entry,) = session.race(settings).values()
+    assert {trial.family for trial in entry.strategy.ask(40)} == {"logistic", "subnetwork", "trees"}
 
 
 def test_a_script_records_where_a_folder_is_named_and_only_there(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-"""The side of `original_adanet.py` that the original library runs: its own Python, TensorFlow 2.8, adanet 0.9.0.
+"""Growth by the original library, adanet 0.9.0: in its own environment, with TensorFlow 2.8 (`setup.sh --adanet`).
 
-    python -I original_adanet_side.py FOLDER
+    python adanet_estimator.py FOLDER
 
+Run so by `benchmarks/original_adanet.py`, for iterations of so many steps; `fit.py` calls `grow` for so many seconds.
 FOLDER has `task.json` (sizes, rates and candidates) and per split the arrays `<split>_<name>.npy`: label and weight
 float32 [rows], numerics float32 [rows, n], categoricals int32 [rows, c], and for bag k `splits_k` int64 [rows + 1],
 `ids_k` int32 and `values_k` float32 [entries]. Leaves `logits_<iteration>_<split>.npy` for validation and test, float32
@@ -9,11 +10,14 @@ float32 [rows], numerics float32 [rows, n], categoricals int32 [rows, c], and fo
 predictions, and those of the processor.
 """
 
+import contextlib
+import functools
 import json
 import os
 import shutil
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -75,6 +79,10 @@ class Split:
         if repeat:
             dataset = dataset.shuffle(len(starts), seed=1, reshuffle_each_iteration=True).repeat()
         return dataset.map(features).prefetch(2)
+
+    def in_order(self):
+        """All rows, once."""
+        return self.batches(np.arange(0, self.rows, 16384), 16384, repeat=False)
 
 
 class Builder(adanet.subnetwork.Builder):
@@ -148,10 +156,12 @@ class Generator(adanet.subnetwork.Generator):
 
 
 class Clock(v1.train.SessionRunHook):
-    """Seconds from the end of each session's first step, which optimises the graph, to the end of its last."""
+    """Seconds from the end of each session's first step, which optimises the graph, to the end of its last; asks for
+    the end when time is over.
+    """
 
-    def __init__(self):
-        self.seconds, self.steps = 0.0, 0
+    def __init__(self, until=float("inf")):
+        self.seconds, self.steps, self._until = 0.0, 0, until
 
     def after_create_session(self, session, coord):
         """See `SessionRunHook`."""
@@ -164,37 +174,80 @@ class Clock(v1.train.SessionRunHook):
             self.seconds += now - self._last
             self.steps += 1
         self._last = now
+        if now > self._until:
+            run_context.request_stop()
 
 
 class Keeper(v1.train.CheckpointSaverListener):
     """Keeps the last checkpoint of each iteration as `kept.ckpt-<step>`: the next one overwrites it as it begins."""
 
     def __init__(self, model):
-        self._model = model
+        self._model, self.checkpoints = model, []
 
     def end(self, session, global_step_value):
         """See `CheckpointSaverListener`."""
         for file in self._model.glob(f"model.ckpt-{global_step_value}.*"):
             shutil.copy(file, file.with_name(file.name.replace("model", "kept")))
+        self.checkpoints.append(str(self._model / f"kept.ckpt-{global_step_value}"))
 
 
-def main(folder):
-    task = json.loads((folder / "task.json").read_text())
+class OutOfTimeError(Exception):
+    """There is none for another iteration."""
+
+
+@dataclass
+class Grown:
+    """What came of it: checkpoints after iterations, steps and their seconds, all seconds, those of the processor."""
+
+    estimator: adanet.Estimator
+    checkpoints: list
+    steps: int
+    training: float
+    seconds: float
+    processor: float
+
+    def score(self, checkpoint, *splits):
+        """Logits of splits by the best ensemble, which is chosen here; at once, because each call builds its graphs
+        anew.
+        """
+
+        def feed():
+            feeds = [split.in_order() for split in splits]
+            return functools.reduce(lambda before, other: before.concatenate(other), feeds)
+
+        told = {"checkpoint_path": checkpoint, "yield_single_examples": False}
+        predicted = self.estimator.predict(feed, ["logits"], **told)
+        logits = np.concatenate([part["logits"][:, 0] for part in predicted]).astype(np.float32)
+        return np.split(logits, np.cumsum([split.rows for split in splits])[:-1])
+
+
+def read(folder, task):
+    """The splits: train in an order of its own, validation, test."""
     order = np.random.default_rng(task["seed"]).permutation(len(np.load(folder / "train_label.npy")))
-    train = Split(folder, "train", task, order)
-    held = {split: Split(folder, split, task) for split in ("validation", "test")}
-    batch, steps, iterations = task["batch_size"], task["steps"], task["iterations"]
+    return Split(folder, "train", task, order), Split(folder, "validation", task), Split(folder, "test", task)
+
+
+def grow(model, train, validation, task):
+    """Grows until `task["iterations"]` have ended, or time is over: what the one under way has come to then counts.
+
+    Args:
+        model: an empty folder.
+        train, validation: splits; validation chooses.
+        task: sizes, rates, candidates; `steps` of an iteration; `iterations` or `seconds`.
+    """
+    batch, steps, iterations = task["batch_size"], task["steps"], task.get("iterations")
     epoch = np.linspace(0, train.rows - batch, -(-train.rows // batch)).astype(np.int64)
+    started, used = time.perf_counter(), time.process_time()
+    until = started + task.get("seconds", float("inf"))
+    clock, keeper = Clock(until), Keeper(model)
 
     def feed():
+        if time.perf_counter() > until:
+            raise OutOfTimeError
         return train.batches(epoch, batch, repeat=True)
-
-    def all_of(split):
-        return lambda: held[split].batches(np.arange(0, held[split].rows, 16384), 16384, repeat=False)
 
     threads = task["threads"]
     session = v1.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads)
-    model = folder / "model"
     config = tf.estimator.RunConfig(
         model_dir=str(model),
         tf_random_seed=task["seed"],
@@ -217,29 +270,29 @@ def main(folder):
         subnetwork_generator=Generator(task),
         max_iteration_steps=steps,
         ensemblers=[ensembler],
-        evaluator=adanet.Evaluator(all_of("validation"), "auc", adanet.Evaluator.Objective.MAXIMIZE),
+        evaluator=adanet.Evaluator(validation.in_order, "auc", adanet.Evaluator.Objective.MAXIMIZE),
         force_grow=False,
         max_iterations=iterations,
         enable_ensemble_summaries=False,
         enable_subnetwork_summaries=False,
         config=config,
     )
-    clock, started, used = Clock(), time.perf_counter(), time.process_time()
-    estimator.train(feed, hooks=[clock], max_steps=steps * iterations, saving_listeners=[Keeper(model)])
-    seconds, used = time.perf_counter() - started, time.process_time() - used
-    for iteration in range(iterations):
-        # Both splits at once, because each call builds its graphs anew.
-        predicted = estimator.predict(
-            lambda: all_of("validation")().concatenate(all_of("test")()),
-            ["logits"],
-            checkpoint_path=str(model / f"kept.ckpt-{steps * (iteration + 1)}"),
-            yield_single_examples=False,
-        )
-        logits = np.concatenate([part["logits"][:, 0] for part in predicted]).astype(np.float32)
-        np.save(folder / f"logits_{iteration}_validation.npy", logits[: held["validation"].rows])
-        np.save(folder / f"logits_{iteration}_test.npy", logits[held["validation"].rows :])
-    answer = {"steps": clock.steps, "training": clock.seconds, "seconds": seconds, "processor": used}
-    (folder / "answer.json").write_text(json.dumps(answer))
+    most = None if iterations is None else steps * iterations
+    with contextlib.suppress(OutOfTimeError):
+        estimator.train(feed, hooks=[clock], max_steps=most, saving_listeners=[keeper])
+    seconds, processor = time.perf_counter() - started, time.process_time() - used
+    return Grown(estimator, keeper.checkpoints, clock.steps, clock.seconds, seconds, processor)
+
+
+def main(folder):
+    task = json.loads((folder / "task.json").read_text())
+    train, *held = read(folder, task)
+    grown = grow(folder / "model", train, held[0], task)
+    for iteration, checkpoint in enumerate(grown.checkpoints):
+        for split, logits in zip(("validation", "test"), grown.score(checkpoint, *held), strict=True):
+            np.save(folder / f"logits_{iteration}_{split}.npy", logits)
+    kept = ("steps", "training", "seconds", "processor")
+    (folder / "answer.json").write_text(json.dumps({key: getattr(grown, key) for key in kept}))
 
 
 if __name__ == "__main__":
