@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from results import Cell, record
 from scipy.stats import rankdata
 from sklearn import metrics as sklearn
 
@@ -62,17 +63,30 @@ def main() -> int:
     _show("AUC per member", lambda: metrics.member_auc(labels, first, member))
     _show("NDCG@10 per member", lambda: metrics.ndcg(labels, first, member, 10))
     _show("AUC interval, members as clusters", lambda: metrics.auc_interval(labels, first, clusters=member))
+    told = ", ".join(f"{name} {times:.1f}" for name, _, _, times in compare.rows)
+    record(
+        "metrics",
+        f"Values agree to 1e-6; times as fast as scikit-learn, SciPy or loops over members: {told}.",
+        ["metric", "ours, s", "theirs, s", "times as fast"],
+        compare.rows,
+        data=f"{rows:,} made rows, {members:,} members; by member on {few.sum():,} rows of {LOOPED}",
+        seeds="the fastest of 5 runs, and of 2 of theirs",
+    )
     return 0
 
 
 class _Comparison:
-    """Prints a line per metric."""
+    """Prints a line per metric, and keeps it."""
+
+    def __init__(self) -> None:
+        self.rows: list[list[Cell]] = []
 
     def __call__(self, name: str, ours: Callable[[], float], theirs: Callable[[], float]) -> None:
         mine, own = _fastest(ours, 5)
         yours, other = _fastest(theirs, 2)
         if not math.isclose(own, other, rel_tol=1e-6, abs_tol=1e-9):
             raise SystemExit(f"{name}: ours is {own!r}, theirs {other!r}")
+        self.rows.append([name, mine, yours, yours / mine])
         print(f"{name:34}{mine:9.3f}{yours:11.3f}{yours / mine:7.1f}x")
 
 

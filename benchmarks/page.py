@@ -24,12 +24,18 @@ TITLES = {
     "columns-cost": "What columns cost",
     "random-effects": "Random effects",
     "effects-in-growth": "Random effects in growth",
+    "movielens-effects": "Effects as GDMix has them",
+    "planted-effects": "Effects that are there, or not",
     "tuning": "Tuning",
     "speed-up": "Tuning on more workers",
     "straggler": "Stragglers",
     "controller": "Many workers",
+    "utilisation": "Many workers under a strategy",
     "nights": "A model every night",
     "exponents": "Cost as work grows",
+    "pool": "Hand-over and start",
+    "wide-ids": "Millions of ids",
+    "metrics": "Metrics",
     "quickstart": "Where the quickstart's time goes",
 }
 """Parts on the page, in its order."""

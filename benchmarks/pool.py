@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from results import record
+
 from glmix_automl import seeds
 from glmix_automl.trial import Result, State, Trial
 from glmix_automl.workers.executor import Reporter
@@ -91,7 +93,8 @@ def start_of_imports(what: str) -> float:
     return time.time() - began
 
 
-def show_utilisation(name: str, executor: Any) -> None:
+def show_utilisation(name: str, executor: Any) -> tuple[float, float, float]:
+    """Utilisation without a barrier and with one, and the median hand-over in seconds."""
     for future in [executor.submit(Trial(n, "warm", "sleep", {"seconds": 0.3})) for n in range(SLOTS)]:
         future.result()
     time.sleep(1.0)
@@ -101,13 +104,14 @@ def show_utilisation(name: str, executor: Any) -> None:
         f"{name:<12} utilisation {utilisation:6.1%} (with a barrier {with_barrier:.1%}), "
         f"hand-over median {statistics.median(gaps) * 1e3:.2f} ms, largest {max(gaps) * 1e3:.1f} ms"
     )
+    return utilisation, with_barrier, statistics.median(gaps)
 
 
 def main() -> None:
     with InProcessExecutor(Sleep, SLOTS) as executor:
-        show_utilisation("in process", executor)
+        threads = show_utilisation("in process", executor)
     with tempfile.TemporaryDirectory() as logs, local_pool(TaskSpec("pool.Sleep"), SLOTS, logs=Path(logs)) as pool:
-        show_utilisation("local", pool)
+        local = show_utilisation("local", pool)
     # In turns, and the least of each: what else runs on the machine falls on all alike.
     seconds: dict[str, list[float]] = {"pool": [], "tensorflow": [], "horovod.tensorflow": []}
     for _ in range(2):
@@ -116,9 +120,20 @@ def main() -> None:
         seconds["pool"].append(start_of_worlds())
     pool_start = min(seconds["pool"])
     print(f"start of 2 worlds, first trials done: {pool_start:.1f} s")
-    for what in ("tensorflow", "horovod.tensorflow"):
-        least = min(seconds[what])
-        print(f"  2 bare imports of {what}: {least:.1f} s; the pool takes {pool_start / least:.2f} times that")
+    bare = {what: pool_start / min(seconds[what]) for what in ("tensorflow", "horovod.tensorflow")}
+    for what, times in bare.items():
+        print(f"  2 bare imports of {what}: {min(seconds[what]):.1f} s; the pool takes {times:.2f} times that")
+    started = " and ".join(f"{times:.2f} times two bare imports of {what}" for what, times in bare.items())
+    record(
+        "pool",
+        f"Of {SLOTS} local workers' time {local[0]:.1%} is trials, {local[1]:.1%} with a barrier; from one trial to "
+        f"the next it takes {1000 * local[2]:.1f} ms. Two Horovod worlds have carried out a first trial after "
+        f"{started}.",
+        ["workers", "busy", "busy with a barrier", "hand-over, ms"],
+        [[name, *each[:2], 1000 * each[2]] for name, each in (("threads", threads), ("processes", local))],
+        data=f"{TRIALS} trials that sleep 0.05 to 0.45 s",
+        seeds="1",
+    )
 
 
 if __name__ == "__main__":

@@ -206,10 +206,23 @@ def utilisation(options: argparse.Namespace) -> None:
     """Share of the time that the workers of a large pool are busy, per strategy."""
     problem = problems()["hartmann6"]
     print(f"{options.slots:,} slots, {options.trials:,} trials: utilisation, and the strategy's own time")
+    rows: list[list[Cell]] = []
     for name in options.strategies:
         busy, seconds, longest = occupy(problem, maker(name, options.trials)(problem, 0), options.slots, options.trials)
-        own = 1000 * seconds / options.trials
-        print(f"  {name:10s} {busy:7.2%}   {own:6.2f} ms per trial, {longest:5.2f} s at most at once", flush=True)
+        rows.append([name, busy, 1000 * seconds / options.trials, longest])
+        print(
+            f"  {name:10s} {busy:7.2%}   {rows[-1][2]:6.2f} ms per trial, {longest:5.2f} s at most at once", flush=True
+        )
+    told = "; ".join(f"{name} {busy:.1%}" for name, busy, *_ in rows)
+    record(
+        "utilisation",
+        f"With trials of a minute {options.slots:,} workers are busy, all the time charged that a strategy takes to be "
+        f"told and to propose: {told}.",
+        ["strategy", "busy", "ms a trial", "s at most at once"],
+        rows,
+        data=f"Hartmann, {options.trials:,} trials of log-normal seconds on the simulated pool",
+        seeds="1",
+    )
 
 
 def occupy(problem: Problem, strategy: Strategy, slots: int, trials: int) -> tuple[float, float, float]:
