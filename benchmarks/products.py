@@ -1,7 +1,6 @@
 """Product against product: from raw tables to test AUC, each with the columns it makes by itself, at equal seconds.
 
     benchmarks/peers/setup.sh build/peers
-    benchmarks/peers/setup.sh --adanet build/adanet
     python benchmarks/products.py RECIPE=ROOT... --peers build/peers [--seconds 120] [--seeds 5] [--only autogluon]
 
 A RECIPE is one of conf/prepare, ROOT the folder of its raw tables. Ours prepares them (`glmix-automl prepare`) and
@@ -23,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from quality import FAMILIES, NAMES, SPLITS, Runs, arguments, compare, keep
+from quality import ADANET, FAMILIES, NAMES, SPLITS, Runs, arguments, compare, keep
 
 from glmix_automl.dataset import Block, Dataset
 from glmix_automl.layout import RECIPE
@@ -83,7 +82,7 @@ def sources(told: Any) -> set[str]:
 
 
 def main() -> None:
-    peers = [name for name in NAMES if name != FAMILIES]  # ours on ours, not a product
+    peers = [name for name in NAMES if name not in (ADANET, FAMILIES)]  # libraries; they take no tables
     given = arguments(__doc__, "recipes", peers).parse_args()
     found: dict[str, dict[str, Runs]] = {}
     for told in given.recipes:
