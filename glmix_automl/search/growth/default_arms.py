@@ -32,7 +32,7 @@ SYMMETRIC_COST = 1.2  # times other trees: 1.0 to 1.4 in whole trainings, 0.4 to
 OTHER_BOOSTED: dict[str, Value] = {"leaves": 63, "leaf_rows": 50, "feature_share": 0.3}
 NETWORK_STEPS: dict[str, Value] = {
     "batch_size": 512,
-    "learning_rate": 0.003,
+    "learning_rate": 0.006,
     "table_learning_rate": 0.1,
     "schedule": "linear",
 }
