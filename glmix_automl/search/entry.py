@@ -74,6 +74,10 @@ class SpaceWork(EntryWork):
                 raise ValueError(f"{name!r} is both fixed and a parameter of the space; keep one of them")
             if "." in name and not (choice and choice.contains(name.split(".")[0])):
                 raise ValueError(f"{name!r} belongs to a family that is no choice of the space's parameter `family`")
+        every = {*self.parameters, *self.space.names}
+        for name in every:
+            if "." in name and name.split(".", 1)[1] in every:
+                raise ValueError(f"{name!r} is a parameter of all families too; write it for each that has it")
         return self
 
     def locate(self, trial: Trial) -> dict[str, Value]:

@@ -62,6 +62,10 @@ def test_parameters_of_a_family_of_the_space_may_have_the_same_name() -> None:
         ({"family": "f", "space": {"f.a": {"type": "bool"}}}, "names 'family', which is none of f.a"),
         ({"space": {"family": {"choice": ["g"]}, "f.a": {"type": "bool"}}}, "'family' is never 'f'"),
         ({"space": {"family": {"choice": ["g"]}}, "parameters": {"f.a": 1}}, "'f.a' belongs to a family that is no"),
+        (
+            {"space": {"family": {"choice": ["f"]}, "f.a": {"type": "bool"}}, "parameters": {"a": True}},
+            "'f.a' is a parameter of all families too",
+        ),
         ({"family": "f"}, "missing key 'space'"),
         ({"family": "f", "space": {}, "epochs": 0}, "greater than or equal to 0.001"),
         ({"family": "f", "space": {}, "fraction": 1.5}, "less than or equal to 1"),
