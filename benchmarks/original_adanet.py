@@ -41,8 +41,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import tensorflow as tf
 from adanet import Run, play
+from peer_columns import write_arrays
 from peers.fit import ADANET
-from quality import write_arrays
 from results import Cell, record
 
 from glmix_automl import config, metrics

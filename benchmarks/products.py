@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from quality import ADANET, FAMILIES, NAMES, SPLITS, Runs, arguments, compare, keep
+from quality import ADANET, FAMILIES, NAMES, Runs, arguments, compare, keep
 
 from glmix_automl.dataset import Block, Dataset
 from glmix_automl.layout import RECIPE
-from glmix_automl.schema import TIMESTAMP, Schema
+from glmix_automl.schema import SPLITS, TIMESTAMP, Schema
 
 
 def prepare(recipe: str, root: str, output: Path) -> float:

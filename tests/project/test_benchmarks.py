@@ -11,6 +11,7 @@ import pytest
 
 from glmix_automl.check import check
 from glmix_automl.config import parse
+from glmix_automl.schema import SPLITS
 from glmix_automl.study import session
 from glmix_automl.study.settings import SearchSettings
 from tests.dataset_maker import make_dataset
@@ -40,7 +41,8 @@ def test_every_record_is_on_the_page_and_every_part_is_a_script() -> None:
 
 
 def test_peers_get_ids_within_the_sizes_they_are_told(tmp_path: Path) -> None:
-    from quality import SPLITS, prepared, write_columns
+    from peer_columns import write_columns
+    from quality import prepared
 
     make_dataset(tmp_path / "dataset", rows=600, held_out=200)
     write_columns(*prepared(str(tmp_path / "dataset")), tmp_path)
