@@ -63,7 +63,7 @@ def main() -> int:
     _show("AUC per member", lambda: metrics.member_auc(labels, first, member))
     _show("NDCG@10 per member", lambda: metrics.ndcg(labels, first, member, 10))
     _show("AUC interval, members as clusters", lambda: metrics.auc_interval(labels, first, clusters=member))
-    told = ", ".join(f"{name} {times:.1f}" for name, _, _, times in compare.rows)
+    told = "; ".join(f"{name} {times:.1f}" for name, _, _, times in compare.rows)
     record(
         "metrics",
         f"Values agree to 1e-6; times as fast as scikit-learn, SciPy or loops over members: {told}.",

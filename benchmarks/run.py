@@ -7,7 +7,7 @@
     python benchmarks/run.py --page              # only the page
 
 A part is a script beside this one; without `--arguments` it is run with those given here. Parts that have none need
-prepared data or an environment of their own, of which their docstrings tell. `adanet`'s are in no part: it prints.
+prepared data or an environment of their own, of which their docstrings tell. `adanet.py` is none: it prints.
 """
 
 import argparse
@@ -48,7 +48,7 @@ PARTS = {
     "pool": Part("pool.py", ""),
     "controller": Part("controller.py", ""),
     "tuning": Part("tuning.py", "--strategies random gp multitask"),
-    "utilisation": Part("tuning.py", "utilisation --strategies random gp multitask asha bohb"),
+    "utilisation": Part("tuning.py", "utilisation --strategies random gp asha bohb"),
     "speed-up": Part("tuning.py", "speedup --problems branin hartmann6 github ml100k --picture docs/speedup.svg"),
     "nights": Part("nights.py", ""),
     "planted-effects": Part("planted_effects.py", ""),
