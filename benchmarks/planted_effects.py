@@ -59,7 +59,7 @@ def main() -> int:
                 members, reached = _members(study), float(study.leaderboard().test_auc[0])
             ceiling = attainable(settings, TRAIN, TEST) or float("nan")
             short[planted].append(ceiling - reached)
-            taken[planted] += not EFFECTS.values().isdisjoint(members)
+            taken[planted] += not set(EFFECTS.values()).isdisjoint(members)
             words, seconds = " + ".join(members), time.perf_counter() - started
             rows.append([f"seed {seed}, {'planted' if planted else 'none'}", words, reached, ceiling])
             found = f"{reached:9.4f}{ceiling:11.4f}{ceiling - reached:9.4f}{seconds:9.1f}"
