@@ -48,7 +48,7 @@ PARTS = {
     "pool": Part("pool.py", ""),
     "controller": Part("controller.py", ""),
     "tuning": Part("tuning.py", "--strategies random gp multitask"),
-    "utilisation": Part("tuning.py", "utilisation --strategies random gp asha bohb"),
+    "utilisation": Part("tuning.py", "utilisation --strategies random gp asha"),
     "speed-up": Part("tuning.py", "speedup --problems branin hartmann6 github ml100k --picture docs/speedup.svg"),
     "nights": Part("nights.py", ""),
     "planted-effects": Part("planted_effects.py", ""),

@@ -240,6 +240,8 @@ def occupy(problem: Problem, strategy: Strategy, slots: int, trials: int) -> tup
         seconds, longest, asked = seconds + own, max(longest, own), asked + len(drafted)
         news = passed(pool, running, own)
         running = (running - news) | {pool.submit(trial) for trial in drafted}
+        if not running:
+            sys.exit(f"the strategy ended after {asked:,} of {trials:,} trials; --trials asks for fewer")
         if len(running) == slots:
             news |= pool.wait(running, None)
             running -= news
