@@ -4,6 +4,7 @@
     benchmarks/peers/setup.sh --adanet build/adanet
     python benchmarks/quality.py DATASET... --peers build/peers [--seconds 60] [--seeds 5] [--only flaml catboost]
     python benchmarks/quality.py DATASET... --kept build/peer-runs --peers-alone
+    python benchmarks/quality.py DATASET... --record quality-large --seconds 120 --seeds 1
 
 A DATASET is a prepared one. Peers get its numerics, ids of categoricals and counts of the bags' frequent terms; those
 that are linear get every term. Each chooses on the validation rows and is judged on the test rows; differences to ours
@@ -313,12 +314,15 @@ def arguments(text: str | None, whats: str, names: Sequence[str] = tuple(NAMES))
 
 
 def main() -> None:
-    given = arguments(__doc__, "datasets").parse_args()
+    parser = arguments(__doc__, "datasets")
+    names = ("quality", "quality-large")
+    parser.add_argument("--record", choices=names, default=names[0], help="its name; its runs are of equal seconds")
+    given = parser.parse_args()
     found: dict[str, dict[str, Runs]] = {}
     for dataset in given.datasets:
         print(dataset, flush=True)
         found[Path(dataset).name] = compare(dataset, given.only, given)
-    keep(found, given, "quality", "prepared columns of the recipes in conf/prepare, the same splits for all")
+    keep(found, given, given.record, "prepared columns of the recipes in conf/prepare, the same splits for all")
 
 
 if __name__ == "__main__":

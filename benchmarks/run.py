@@ -53,6 +53,7 @@ PARTS = {
     "nights": Part("nights.py", ""),
     "planted-effects": Part("planted_effects.py", ""),
     "quality": Part("quality.py"),
+    "quality-large": Part("quality.py"),
     "products": Part("products.py"),
     "poster": Part("poster.py"),
     "exponents": Part("exponents.py", ""),
