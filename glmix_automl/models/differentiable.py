@@ -134,7 +134,9 @@ class Differentiable(Coordinate):
         """See `Coordinate`."""
         if self._scoring is None:
             place = tf.TensorSpec([], tf.int64)
-            self._scoring = tf.function(self._score, input_signature=[self.signature, place, place], autograph=False)
+            scoring = tf.function(self._score, input_signature=[self.signature, place, place], autograph=False)
+            # Traced here, not by its first call: TensorFlow warns of that as retracing once five networks have scored.
+            self._scoring = scoring.get_concrete_function()
         prepared, count = self.prepare(rows), len(rows.label)
         starts = range(0, max(count, 1), SCORE_ROWS)
         # The loop is here: TensorFlow's own takes longer to trace than the network in it, which few rows wait for.

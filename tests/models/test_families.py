@@ -132,6 +132,18 @@ def test_equal_seeds_give_equal_coordinates(family: str, parameters: dict[str, A
     assert np.array_equal(first.score(rows), other.score(rows))
 
 
+def test_networks_of_a_mixture_score_without_warnings(small: Small, caplog: pytest.LogCaptureFixture) -> None:
+    schema, block = small
+    logger = tf.get_logger()
+    logger.addHandler(caplog.handler)
+    try:
+        for seed in range(7):
+            FAMILIES["subnetwork"].build(schema, {"depth": 1, "width": 4}, seed).score(from_block(block))
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert not [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
 @every_case
 def test_scores_do_not_depend_on_the_rows_beside(family: str, parameters: dict[str, Any], small: Small) -> None:
     coordinate = trained(family, parameters, small[0])
