@@ -75,7 +75,7 @@ class SpaceWork(EntryWork):
             if "." in name and not (choice and choice.contains(name.split(".")[0])):
                 raise ValueError(f"{name!r} belongs to a family that is no choice of the space's parameter `family`")
         every = {*self.parameters, *self.space.names}
-        for name in every:
+        for name in sorted(every):
             if "." in name and name.split(".", 1)[1] in every:
                 raise ValueError(f"{name!r} is a parameter of all families too; write it for each that has it")
         return self
