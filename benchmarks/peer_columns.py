@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from glmix_automl.dataset import Block
+from glmix_automl.dataset import BagColumn, Block
 from glmix_automl.schema import Schema
 
 TERMS = 100  # of a bag that are dense columns
@@ -45,8 +45,7 @@ def write_arrays(blocks: Mapping[str, Block], schema: Schema, folder: Path) -> N
     for split, block in blocks.items():
         arrays = {name: getattr(block, name) for name in ("label", "weight", "numerics", "categoricals")}
         for k, bag in enumerate(block.bags):
-            values = np.ones(len(bag.ids), np.float32) if bag.values is None else bag.values
-            arrays |= {f"splits_{k}": bag.splits, f"ids_{k}": bag.ids, f"values_{k}": values}
+            arrays |= {f"splits_{k}": bag.splits, f"ids_{k}": bag.ids, f"values_{k}": fill(bag)}
         for name, array in arrays.items():
             np.save(folder / f"{split}_{name}.npy", array)
     tables = {
@@ -67,6 +66,10 @@ def sparse_columns(schema: Schema, block: Block, levels: np.ndarray) -> tuple[sp
         parts.append(sp.csr_matrix((np.ones(rows, np.float32), ids), (rows, size)))
     bags = []
     for bag, feature in zip(block.bags, schema.bags, strict=True):
-        values = np.ones(len(bag.ids), np.float32) if bag.values is None else bag.values
-        bags.append(sp.csr_matrix((values, bag.ids, bag.splits), (rows, schema.size(feature))))
+        bags.append(sp.csr_matrix((fill(bag), bag.ids, bag.splits), (rows, schema.size(feature))))
     return sp.hstack([*parts, *bags], format="csr"), [bag.tocsc() for bag in bags]
+
+
+def fill(bag: BagColumn) -> np.ndarray:
+    """The value of each term, float32 [terms]: 1 where the bag has none."""
+    return np.ones(len(bag.ids), np.float32) if bag.values is None else bag.values
